@@ -1,0 +1,195 @@
+"""Times the same work in two libraries that take turns, so that a busy minute of the machine hurts both alike.
+
+Each library lives in a worker process of its own (two OpenMP runtimes in one process would disturb each other). For a
+case, both workers prepare, then they run alternately: ours, theirs, theirs, ours, ... A round gives one ratio; the
+table shows the median ratio and the range of the middle half. Workers talk to this process in lines of JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import timeit
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+GROUPS = ("overhead", "ops", "gemm", "conv", "norm", "train")
+CASES = {}  # "group: name" -> function of the library module `t`; filled by the group files
+
+
+def case(name):
+    """Register `prepare(t)`, which returns what to time: a function of no argument, or (statement, its namespace)."""
+
+    def register(prepare):
+        CASES[f"{prepare.__module__}: {name}"] = prepare
+        return prepare
+
+    return register
+
+
+def load(groups):
+    for group in groups:
+        importlib.import_module(group)
+
+
+# ---- the worker process
+
+
+def work(library, threads, groups):
+    """Answer requests on stdin: prepare a case, or run it `count` times and report nanoseconds per call."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the answers
+    sys.path.append(str(HERE.parent))
+    t = importlib.import_module(library)
+    t.set_num_threads(threads)
+    load(groups)
+    timer = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if "case" in request:
+                timer = None
+                t.manual_seed(0)
+                t.set_grad_enabled(True)  # a case may switch it off for itself
+                body = CASES[request["case"]](t)
+                statement, names = ("body()", {"body": body}) if callable(body) else body
+                timer = timeit.Timer(statement, globals=names)
+                timer.timeit(1)
+                answer = {"ok": True}
+            else:
+                answer = {"ns": timer.timeit(request["count"]) / request["count"] * 1e9}
+        except (
+            Exception
+        ) as error:  # a case that one library cannot run is a line of the table, not the end of the bench
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+        answers.write(json.dumps(answer) + "\n")
+
+
+class Worker:
+    """A child process with one library in it."""
+
+    def __init__(self, library, threads, groups):
+        command = [sys.executable, str(HERE / "run.py"), "--worker", library, "--threads", str(threads), *groups]
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def ask(self, **request):
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"the worker ended with code {self.process.wait()}; its message is above")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def calibrate(self, seconds):
+        """How many calls last about `seconds`."""
+        count = 1
+        while True:
+            spent = self.ask(count=count)["ns"] * count / 1e9
+            if spent > seconds / 4:
+                return max(1, round(count * seconds / spent))
+            count = max(count * 2, min(count * 100, int(count * seconds / 2 / max(spent, 1e-9))))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+
+# ---- the comparing process
+
+
+def summary(times):
+    return {"min_ns": min(times), "median_ns": statistics.median(times), "turns": len(times)}
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return [values[0], values[0]]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [low, high]
+
+
+def measure(name, workers, rounds, seconds):
+    """Time one case in every worker; the row holds times for each library and the ratio of the first to the second."""
+    row = {"case": name}
+    counts, turns = {}, {}
+    for library, worker in workers.items():
+        try:
+            worker.ask(case=name)
+            counts[library] = worker.calibrate(seconds)
+            turns[library] = []
+        except RuntimeError as error:
+            row[library] = {"error": str(error)}
+    order = list(counts)
+    for _ in range(rounds):
+        for library in list(order):
+            time.sleep(0.002)  # the other team's threads stop spinning
+            try:
+                turns[library].append(workers[library].ask(count=counts[library])["ns"])
+            except RuntimeError as error:
+                row[library] = {"error": str(error)}
+                order.remove(library)
+                del turns[library]
+        order.reverse()
+    for library, times in turns.items():
+        row[library] = summary(times)
+    if len(turns) == 2:
+        ours, theirs = turns.values()
+        ratios = [a / b for a, b in zip(ours, theirs)]
+        row["ratio"] = statistics.median(ratios)
+        row["middle_half"] = quartiles(ratios)
+    return row
+
+
+def amount(nanoseconds):
+    """A time in the unit that reads best."""
+    for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.4g} {unit}"
+    return f"{nanoseconds:.0f} ns"
+
+
+def line(row, libraries):
+    cells = [f"{row['case']:<70}"]
+    for library in libraries:
+        result = row[library]
+        cells.append(f"{'failed' if 'error' in result else amount(result['median_ns']):>10}")
+        cells.append(f"{'' if 'error' in result else amount(result['min_ns']):>10}")
+    if "ratio" in row:
+        low, high = row["middle_half"]
+        cells.append(f"{row['ratio']:>7.2f}  {low:.2f}-{high:.2f}")
+    for library in libraries:
+        if "error" in row[library]:
+            cells.append(f"\n    {library}: {row[library]['error']}")
+    return " ".join(cells)
+
+
+def compare(groups, libraries, rounds, seconds, threads, pattern=""):
+    """Run the cases of the groups, print a line for each as it is ready, return the rows."""
+    load(groups)
+    heads = " ".join(f"{library[:10]:>10} {'best':>10}" for library in libraries)
+    print(f"{'case':<70} {heads}" + ("   ratio  middle half" if len(libraries) == 2 else ""), flush=True)
+    workers = {library: Worker(library, threads, groups) for library in libraries}
+    rows = []
+    try:
+        for name in CASES:
+            if pattern in name:
+                rows.append(measure(name, workers, rounds, seconds))
+                print(line(rows[-1], libraries), flush=True)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return rows

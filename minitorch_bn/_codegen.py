@@ -1,0 +1,216 @@
+"""Turns the op table into C loops and Cython functions, before anything is compiled.
+
+    src_c/gen/opids.h                 an id for every op and every gradient, and what each gradient reads
+    src_c/gen/ops.h                   one C loop per op and gradient; kernels/elementwise.c is compiled from it
+    minitorch_bn/ops/elementwise.pyx  the public functions, their in-place forms, and the list of methods
+
+A file is rewritten only when its text changes, so that nothing is compiled without need. Runs with nothing installed.
+"""
+from __future__ import annotations
+
+import ast
+import math
+from pathlib import Path
+
+from _optable import REQUIRED, ROWS, Row
+
+ROOT = Path(__file__).parent.parent
+BOOL_RESULT = ("compare", "predicate", "logical")
+MAX_PARAMS = 4
+# where() reads its first input as a truth value whatever the dtype of the other two: the one row the table cannot say.
+WHERE = Row("where", 3, "where(a, b, c)", (None, "where(a, g, 0)", "where(a, 0, g)"), ((0, 1), (-3, 3), (-3, 3)),
+            "b where a is true, else c.", kind="where", value_int="where(a, b, c)", inplace=False)
+TABLE = [*ROWS, WHERE]
+HEADER = "generated from minitorch_bn/_optable.py by minitorch_bn/_codegen.py; do not edit"
+
+
+class ToC(ast.NodeTransformer):
+    """Rewrites a table string to C: where() to ?:, calls to m_<name>(), numbers and parameters to T."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        args = [to_c_node(a) for a in node.args]
+        name = node.func.id  # type: ignore[attr-defined]
+        return ast.Name(f"(({args[0]}) ? ({args[1]}) : ({args[2]}))" if name == "where" else f"m_{name}({', '.join(args)})")
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Name(f"((T){float(node.value)!r})" if isinstance(node.value, float) else f"((T){node.value})")
+
+
+def to_c_node(node: ast.AST) -> str:
+    return ast.unparse(ToC().visit(node))
+
+
+def to_c(text: str) -> str:
+    return to_c_node(ast.parse(text, mode="eval").body)
+
+
+def names_of(text: str) -> set[str]:
+    """The variables that a string reads (not the functions it calls)."""
+    tree = ast.parse(text, mode="eval")
+    called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call)}  # type: ignore[attr-defined]
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - called
+
+
+def check(row: Row) -> None:
+    """Refuse a row that could not work, by name, at build time."""
+    known = {*row.inputs, *row.params}
+    for text in (row.value, row.value_int, row.value_bool):
+        if text is not None and (extra := names_of(text) - known):
+            raise ValueError(f"op table: {row.name}: the value uses unknown {sorted(extra)}")
+    for text in row.grads:
+        if text is not None and (extra := names_of(text) - known - {"g", "y"}):
+            raise ValueError(f"op table: {row.name}: a gradient uses unknown {sorted(extra)}")
+    if len(row.grads) != row.arity or len(row.params) > MAX_PARAMS:
+        raise ValueError(f"op table: {row.name}: {row.arity} inputs need as many gradients, and at most {MAX_PARAMS} parameters")
+
+
+def gradients() -> list[tuple[Row, int, str, list[str]]]:
+    """(row, input, text, operand names in order) of every gradient that needs a loop: all but None and the plain "g"."""
+    return [(row, i, text, [n for n in ("g", *row.inputs, "y") if n in names_of(text)])
+            for row in TABLE for i, text in enumerate(row.grads) if text not in (None, "g")]
+
+
+def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, types: dict[str, str]) -> str:
+    params = [p for p in row.params if p in names_of(text)]
+    index = list(row.params)
+    lines = [f"static void {name}(void *const *p, int64_t n, const double *k) {{", f"    {out_type} *o = p[0];"]
+    used = {i + 1: v for i, v in enumerate(operands) if v in names_of(text)}
+    lines += [f"    const {types.get(v, 'T')} *{v}_ = p[{i}];" for i, v in used.items()]
+    lines += [f"    const T {p} = (T)k[{index.index(p)}];" for p in params] or ["    (void)k;"]
+    reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for v in used.values())
+    return "\n".join([*lines, "    _Pragma(\"GCC ivdep\")", "    for (int64_t i = 0; i < n; i++) {",
+                      f"        {reads}", f"        o[i] = ({out_type})({to_c(text)});", "    }", "}"])
+
+
+def value_loops(kind_of_dtype: str) -> list[tuple[Row, str]]:
+    """The rows that have a kernel for reals, integers or bool, each with the string that this kernel computes."""
+    chosen = []
+    for row in TABLE:
+        text: str | None = row.value
+        if kind_of_dtype == "real":
+            text = None if row.kind == "bits" else row.value
+        else:
+            if row.kind in ("float",):
+                text = None
+            elif kind_of_dtype == "int":
+                text = row.value_int or row.value
+            else:
+                text = None if row.no_bool else (row.value_bool or row.value_int or row.value)
+        if text is not None:
+            chosen.append((row, text))
+    return chosen
+
+
+def ops_h() -> str:
+    parts = [f"/* {HEADER} */"]
+    table = {}
+    for kind, condition in (("real", "#if MTB_IS_REAL"), ("bool", "#elif MTB_T_b8"), ("int", "#else")):
+        parts.append(condition)
+        rows = value_loops(kind)
+        for row, text in rows:
+            types = {"a": "uint8_t"} if row.kind == "where" else {}
+            out = "uint8_t" if row.kind in BOOL_RESULT else "T"
+            parts.append(loop(f"value_{row.name}", out, list(row.inputs), text, row, types))
+        if kind == "real":
+            for row, i, text, operands in gradients():
+                types = {"a": "uint8_t"} if row.kind == "where" else {}
+                parts.append(loop(f"grad{i}_{row.name}", "T", operands, text, row, types))
+        table[kind] = "".join(f" \\\n    [MTB_OP_{row.name}] = value_{row.name}," for row, _ in rows)
+        parts.append(f"#define VALUE_TABLE{table[kind]}")
+    parts.append("#endif")
+    grads = "".join(f" \\\n    [MTB_GRAD_{row.name}_{i}] = grad{i}_{row.name}," for row, i, _, _ in gradients())
+    parts.append(f"#if MTB_IS_REAL\n#define GRAD_TABLE{grads}\n#else\n#define GRAD_TABLE NULL\n#endif\n")
+    return "\n".join(parts)
+
+
+def opids_h() -> str:
+    kinds = ["float", "arith", "compare", "predicate", "bits", "logical", "where"]
+    lines = [f"/* {HEADER} */", "#ifndef MTB_OPIDS_H", "#define MTB_OPIDS_H", "enum {", *(f"    MTB_OP_{row.name}," for row in TABLE), "    MTB_NOPS", "};", "enum {",
+             *(f"    MTB_GRAD_{row.name}_{i}," for row, i, _, _ in gradients()), "    MTB_NGRADS", "};",
+             "enum { " + ", ".join(f"MTB_KIND_{k}" for k in kinds) + " };",
+             "/* grad[i]: the loop of input i's gradient, -1 for none, -2 for the upstream gradient itself. reads: one digit an",
+             " * operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for the gradients of each input. */",
+             "typedef struct {", "    const char *name, *reads[3];", "    int arity, kind, no_bool, grad[3], saves[3];", "} mtb_op_info;",
+             "static const mtb_op_info mtb_ops[MTB_NOPS] = {"]
+    by_key = {(row.name, i): operands for row, i, _, operands in gradients()}
+    codes = {"g": 0, "x": 1, "a": 1, "b": 2, "c": 3, "y": 4}
+    for row in TABLE:
+        reads, grad, saves = [], [], []
+        for i in range(3):
+            operands = by_key.get((row.name, i))
+            text = row.grads[i] if i < row.arity else None
+            reads.append('"' + "".join(str(codes[o]) for o in operands or []) + '"')
+            grad.append(f"MTB_GRAD_{row.name}_{i}" if operands else ("-2" if text == "g" else "-1"))
+            saves.append(str(sum(1 << codes[o] for o in operands or [] if o != "g")))
+        lines.append(f'    {{"{row.name}", {{{", ".join(reads)}}}, {row.arity}, MTB_KIND_{row.kind}, {int(row.no_bool)}, '
+                     f'{{{", ".join(grad)}}}, {{{", ".join(saves)}}}}},')
+    return "\n".join([*lines, "};", "#endif", ""])
+
+
+def literal(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    return repr(value)
+
+
+def functions_pyx() -> str:
+    lines = [f'"""Every element-wise function of the op table. ({HEADER})"""',
+             "from minitorch_bn._core cimport Tensor, elementwise, elementwise_inplace", "",
+             "cdef extern from \"gen/opids.h\":", "    enum:", *(f"        MTB_OP_{row.name}" for row in TABLE), "",
+             "METHODS = {}  # what becomes a method of Tensor: name -> function",
+             "FUNCTIONS = {}  # every public function of torch's top level", ""]
+    for row in TABLE:
+        if row.kind == "where":
+            continue
+        lines += function(row)
+    return "\n".join([*lines, ""])
+
+
+def function(row: Row) -> list[str]:
+    args = {1: "input", 2: "input, other", 3: "input, other, third"}[row.arity]
+    names = args.split(", ")
+    padded = ", ".join(names + ["None"] * (3 - row.arity))
+    params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in row.params.items())
+    star = "" if row.arity == 1 or not params else "*, "
+    signature = ", ".join(filter(None, [args, star + params, ("out=None" if star else "*, out=None")]))
+    lines = [f"def {row.name}({signature}):", f'    """{row.doc}"""']
+    k = "NULL"
+    if row.params:
+        lines.append(f"    cdef double[{MAX_PARAMS}] k")
+        lines += [f"    k[{i}] = {p}" for i, p in enumerate(row.params)]
+        k = "k"
+    lines += [f"    return elementwise(MTB_OP_{row.name}, {padded}, {k}, out)", ""]
+    forms = [row.name]
+    if row.inplace:
+        lines += [f"def {row.name}_({', '.join(filter(None, [args, star + params]))}):",
+                  f'    """In-place version of :func:`{row.name}`."""']
+        if row.params:
+            lines.append(f"    cdef double[{MAX_PARAMS}] k")
+            lines += [f"    k[{i}] = {p}" for i, p in enumerate(row.params)]
+        lines += [f"    return elementwise_inplace(MTB_OP_{row.name}, {padded}, {k})", ""]
+        forms.append(row.name + "_")
+    for alias in row.aliases:
+        lines += [f"{alias}{f[len(row.name):]} = {f}" for f in forms]
+    if row.public and row.home == "torch":
+        every = [*forms, *(alias + f[len(row.name):] for alias in row.aliases for f in forms)]
+        lines += [f'METHODS["{f}"] = FUNCTIONS["{f}"] = {f}' for f in every]
+    return [*lines, ""]
+
+
+def write(path: str, text: str) -> None:
+    target = ROOT / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists() or target.read_text() != text:
+        target.write_text(text)
+
+
+def main() -> None:
+    for row in TABLE:
+        check(row)
+    write("src_c/gen/opids.h", opids_h())
+    write("src_c/gen/ops.h", ops_h())
+    write("minitorch_bn/ops/elementwise.pyx", functions_pyx())
+
+
+if __name__ == "__main__":
+    main()

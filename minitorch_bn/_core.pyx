@@ -1,0 +1,35 @@
+"""The engine: Tensor, its memory and views, the graph and the engine that runs it backward. Read the parts in this order."""
+import sys
+import threading
+import warnings
+import weakref
+from functools import partial
+from math import prod
+
+cimport cython
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New, PyCapsule_SetName
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+from minitorch_bn.kernels.elementwise cimport copy as kernel_copy
+from minitorch_bn.kernels.elementwise cimport operand
+from minitorch_bn.kernels.elementwise cimport run as kernel_run
+from minitorch_bn.kernels.runtime cimport (ITEMSIZE, K, MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_f64, MTB_i8, MTB_i16,
+                                           MTB_i32, MTB_i64, MTB_NDTYPES, MTB_u8, give, i64, mtb_loop, take)
+
+include "core/dtypes.pxi"        # dtype, device, Size, memory_format; promotion
+include "core/arguments.pxi"     # dims, shapes, integers: from what the user wrote to C values, or PyTorch's error
+include "core/storage.pxi"       # Storage; making tensors
+include "core/tensor.pxi"        # the Tensor class: attributes and operators
+include "core/graph.pxi"         # Node: recording
+include "core/elementwise.pxi"   # ops of the table, forward and backward; copies and casts
+include "core/views.pxi"         # view ops
+include "core/inplace.pxi"       # in-place writes to tensors and views inside a graph
+include "core/engine.pxi"        # backward(), autograd.grad()
+include "core/creation.pxi"      # tensor(), zeros(), arange(), ...
+include "core/indexing.pxi"      # x[...] and x[...] = v
+include "core/interop.pxi"       # buffer protocol, NumPy, DLPack, pickle

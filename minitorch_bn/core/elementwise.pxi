@@ -1,0 +1,574 @@
+# The ops of the table: promotion, broadcasting, the loop, recording, and their one vjp; copies and casts.
+
+cdef extern from "gen/opids.h":
+    enum:
+        MTB_NOPS
+        MTB_KIND_float
+        MTB_KIND_arith
+        MTB_KIND_compare
+        MTB_KIND_predicate
+        MTB_KIND_bits
+        MTB_KIND_logical
+        MTB_KIND_where
+    ctypedef struct mtb_op_info:
+        const char* name
+        (const char*)[3] reads
+        int arity, kind, no_bool
+        int[3] grad
+        int[3] saves
+    const mtb_op_info* mtb_ops
+
+
+cdef list op_names = [mtb_ops[i].name.decode() for i in range(MTB_NOPS)]
+cdef list node_names = ["".join([word.capitalize() for word in name.split("_")]) + "Backward0" for name in op_names]
+
+cdef int op_id(str name) except -1:
+    return op_names.index(name)
+
+
+cdef int OP_ADD = op_id("add"), OP_SUB = op_id("sub"), OP_MUL = op_id("mul"), OP_DIV = op_id("div")
+cdef int OP_POW = op_id("pow"), OP_FLOORDIV = op_id("floor_divide"), OP_REMAINDER = op_id("remainder")
+cdef int OP_EQ = op_id("eq"), OP_NE = op_id("ne"), OP_LT = op_id("lt"), OP_LE = op_id("le")
+cdef int OP_GT = op_id("gt"), OP_GE = op_id("ge"), OP_WHERE = op_id("where")
+cdef int OP_AND = op_id("bitwise_and"), OP_OR = op_id("bitwise_or"), OP_XOR = op_id("bitwise_xor")
+cdef int OP_NOT = op_id("bitwise_not"), OP_LSHIFT = op_id("bitwise_left_shift"), OP_RSHIFT = op_id("bitwise_right_shift")
+cdef int OP_NEG = op_id("neg"), OP_ABS = op_id("abs")
+cdef set INTEGER_DIVISIONS = {op_id("floor_divide"), op_id("remainder"), op_id("fmod")}
+
+cdef enum:
+    FILL = 256     # a scalar operand is repeated this often on the stack, for small contiguous tensors
+
+
+cdef inline Node recorded(int op, Tensor a, Tensor b, Tensor c, const double* k, double scalar, int scalar_at):
+    """A node for op(a, b, c) with the inputs saved that its gradients read (before an in-place op overwrites them).
+
+    `scalar` stands for the operand at `scalar_at` (1, 2 or 3; 0: none), which is not a tensor.
+    """
+    cdef const mtb_op_info* info = &mtb_ops[op]
+    cdef Node n = new_node(elementwise_vjp, node_names[op], a, b, c)
+    cdef int saves = read_mask(n, info)
+    n.op, n.scalar, n.scalar_at, n.nin = op, scalar, scalar_at, info.arity
+    if k != NULL:
+        memcpy(n.k, k, sizeof(n.k))
+    if saves & 2:
+        save(n, 0, a)
+    if saves & 4:
+        save(n, 1, b)
+    if saves & 8:
+        save(n, 2, c)
+    return n
+
+
+cdef inline int read_mask(Node n, const mtb_op_info* info) noexcept:
+    """What the gradients that are wanted read: bits 1..3 inputs, bit 4 the output."""
+    return ((info.saves[0] if n.e0 is not None else 0) | (info.saves[1] if n.e1 is not None else 0)
+            | (info.saves[2] if n.e2 is not None else 0))
+
+
+cdef inline Tensor finish(Node n, Tensor y):
+    """y is what node n made: save it if its gradients read it, and enter the graph."""
+    if read_mask(n, &mtb_ops[n.op]) & 16:
+        save_output(n, 0 if n.s0 is None else 1 if n.s1 is None else 2, y)
+    set_history(y, n)
+    return y
+
+
+cdef object elementwise(int op, object a, object b, object c, const double* k, object out):
+    """The value of a row of the table, recorded if an input is tracked."""
+    cdef const mtb_op_info* info = &mtb_ops[op]
+    cdef Tensor x, z, y
+    cdef double value
+    cdef double[FILL] fill
+    cdef (void*)[4] p
+    cdef mtb_loop f
+    cdef int i
+    # The fast path: float operands of one dtype and shape, contiguous (or a Python number), small.
+    if out is None and info.kind <= MTB_KIND_arith and isinstance(a, Tensor):
+        x = <Tensor> a
+        if x.contiguous and x.dtype >= MTB_f32 and x.numel <= 16384:
+            if info.arity == 1:
+                f = K.elementwise[x.dtype].value[op]
+                y = new_tensor(x.dtype, x.ndim, x.shape)
+                p[0], p[1] = y.data, x.data
+                f(p, x.numel, k)
+                if mtb_grad_mode and in_graph(x):
+                    finish(recorded(op, x, None, None, k, 0, 0), y)
+                return y
+            if info.arity == 2:
+                if isinstance(b, Tensor):
+                    z = <Tensor> b
+                    if z.dtype == x.dtype and z.contiguous and same_shape(x, z):
+                        y = new_tensor(x.dtype, x.ndim, x.shape)
+                        p[0], p[1], p[2] = y.data, x.data, z.data
+                        K.elementwise[x.dtype].value[op](p, x.numel, k)
+                        if mtb_grad_mode and (in_graph(x) or in_graph(z)):
+                            finish(recorded(op, x, z, None, k, 0, 0), y)
+                        return y
+                elif x.numel <= FILL and (type(b) is float or type(b) is int):
+                    value = b
+                    if x.dtype == MTB_f32:
+                        for i in range(<int> x.numel):
+                            (<float*> fill)[i] = <float> value
+                    else:
+                        for i in range(<int> x.numel):
+                            fill[i] = value
+                    y = new_tensor(x.dtype, x.ndim, x.shape)
+                    p[0], p[1], p[2] = y.data, x.data, fill
+                    K.elementwise[x.dtype].value[op](p, x.numel, k)
+                    if mtb_grad_mode and in_graph(x):
+                        finish(recorded(op, x, None, None, k, value, 2), y)
+                    return y
+    return elementwise_general(op, a, b, c, k, out, False)
+
+
+cdef object elementwise_inplace(int op, object a, object b, object c, const double* k):
+    """The same, written over a."""
+    if not isinstance(a, Tensor):
+        raise TypeError(f"{op_names[op]}_(): the first argument must be a Tensor, not {type(a).__name__}")
+    return elementwise_general(op, a, b, c, k, a, True)
+
+
+cdef int set_operand(operand* o, Tensor x, int want, int ndim) noexcept:
+    """x as an operand of an iteration with ndim dims: missing and size-1 dims do not step."""
+    cdef int d, shift = ndim - x.ndim
+    o.data, o.dtype, o.want = x.data, x.dtype, want
+    for d in range(ndim):
+        o.strides[d] = 0 if d < shift or x.shape[d - shift] == 1 else x.strides[d - shift]
+    return 0
+
+
+cdef inline int real_of(int dtype) noexcept:
+    """The dtype that the loops compute in: float32 for the small floats."""
+    return MTB_f32 if dtype == MTB_f16 or dtype == MTB_bf16 else dtype
+
+
+cdef object not_for(int op, int dtype):
+    return NotImplementedError(f'"{op_names[op]}_cpu" not implemented for \'{SCALAR_NAMES[dtype]}\'')
+
+
+
+cdef object bool_error(int op):
+    name = op_names[op]
+    if name in ("sub", "rsub"):
+        return RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                            "`logical_xor()` operator instead.")
+    if name == "neg":
+        return RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
+                            "mask, use the `~` or `logical_not()` operator instead.")
+    return not_for(op, MTB_b8)
+
+
+cdef object elementwise_general(int op, object a, object b, object c, const double* k, object out, bint inplace):
+    """Any dtypes, strides, broadcasting and scalars; `out` is written if given, else a new tensor is made."""
+    cdef const mtb_op_info* info = &mtb_ops[op]
+    cdef list given = [a, b, c][:info.arity]
+    cdef list tensors = [None, None, None]
+    cdef promotion p
+    cdef operand[4] o
+    cdef i64[MAXDIM] shape
+    cdef char[3][8] slots
+    cdef int i, code, want, result, ndim = 0, scalar_at = 0
+    cdef double scalar = 0
+    cdef mtb_loop f
+    cdef Tensor x, y
+    cdef Node n = None
+    p.dim = p.zero = p.wrapped = -1
+    for i in range(info.arity):
+        v = given[i]
+        if isinstance(v, Tensor):
+            tensors[i] = v
+        elif v is None or isinstance(v, (list, tuple, str)):
+            raise TypeError(f"{op_names[op]}(): argument {i + 1} must be a Tensor or a number, not {type(v).__name__}")
+        elif hasattr(v, "__array__") and getattr(v, "ndim", 0) > 0:
+            given[i] = tensors[i] = as_tensor(v)
+        elif scalar_at or info.kind == MTB_KIND_where and i == 0:
+            given[i] = tensors[i] = number_tensor(v, MTB_b8 if i == 0 else number_kind(v))
+        else:
+            scalar_at = i + 1
+        if info.kind == MTB_KIND_where and i == 0:
+            if (<Tensor> tensors[0]).dtype != MTB_b8 and (<Tensor> tensors[0]).dtype != MTB_u8:
+                raise RuntimeError("where expected condition to be a boolean tensor, but got a tensor with dtype "
+                                   f"{SCALAR_NAMES[(<Tensor> tensors[0]).dtype]}")
+        else:
+            consider(&p, given[i])
+    code = settle(&p)
+    if info.kind == MTB_KIND_float and not is_float(code):
+        code = default_float
+    if info.no_bool and code == MTB_b8 and (op != OP_SUB or scalar_at == 0):
+        raise bool_error(op)
+    want = real_of(code)
+    f = K.elementwise[want].value[op]
+    if f == NULL:
+        raise not_for(op, code)
+    result = MTB_b8 if MTB_KIND_compare <= info.kind <= MTB_KIND_predicate or info.kind == MTB_KIND_logical else code
+    ndim = broadcast_all(tensors, shape)
+
+    # operands
+    for i in range(info.arity):
+        if i + 1 == scalar_at:
+            write_scalar(slots[i], want, given[i])
+            if want >= MTB_f32:
+                scalar = given[i]
+            o[i + 1].data, o[i + 1].dtype, o[i + 1].want = slots[i], want, want
+            memset(o[i + 1].strides, 0, sizeof(o[0].strides))
+        else:
+            set_operand(&o[i + 1], tensors[i], MTB_b8 if info.kind == MTB_KIND_where and i == 0 else want, ndim)
+    if not is_float(code) and op in INTEGER_DIVISIONS:
+        check_divisor(tensors[1], given[1])
+
+    # the output, and the graph
+    tracked = mtb_grad_mode and (in_graph(tensors[0]) or in_graph(tensors[1]) or in_graph(tensors[2]))
+    if out is None:
+        x = first_of_shape(tensors, ndim, shape)
+        y = new_like(x, result) if x is not None else new_tensor(result, ndim, shape)
+    else:
+        y = check_out(op_names[op], out, tensors, result, ndim, shape, inplace, tracked)
+        for i in range(info.arity):  # an input that shares memory with the output, differently laid out, is copied first
+            if tensors[i] is not None and overlaps(y, tensors[i]):
+                x = raw_clone(tensors[i])
+                set_operand(&o[i + 1], x, o[i + 1].want, ndim)
+                given.append(x)  # keeps it alive
+    if tracked and is_float(result):
+        n = recorded(op, tensors[0], tensors[1], tensors[2], k, scalar, scalar_at)
+        n.aux = geometry_of(tensors, result, ndim, shape)
+    set_operand(&o[0], y, want if result == code else MTB_b8, ndim)
+    kernel_run(f, info.arity + 1, o, ndim, shape, k)
+    if out is not None:
+        bump(y)
+    if n is not None:
+        if out is not None:
+            if read_mask(n, info) & 16:
+                save_output(n, 0 if n.s0 is None else 1 if n.s1 is None else 2, y)
+            inplace_history(y, n)
+        else:
+            finish(n, y)
+    elif inplace:
+        inplace_history(y, None)
+    return y
+
+
+cdef int number_kind(object v) except -1:
+    return MTB_b8 if isinstance(v, bool) else MTB_i64 if isinstance(v, int) else default_float
+
+
+cdef int broadcast_all(list tensors, i64* shape) except -1:
+    """The shape that all the tensors broadcast to; returns its number of dims."""
+    cdef int ndim = 0, d, shift
+    cdef Tensor x
+    for x in tensors:
+        if x is not None and x.ndim > ndim:
+            ndim = x.ndim
+    for d in range(ndim):
+        shape[d] = 1
+    for x in tensors:
+        if x is None:
+            continue
+        shift = ndim - x.ndim
+        for d in range(x.ndim):
+            if shape[d + shift] == 1:
+                shape[d + shift] = x.shape[d]
+            elif x.shape[d] != 1 and x.shape[d] != shape[d + shift]:
+                raise RuntimeError(f"The size of tensor a ({shape[d + shift]}) must match the size of tensor b ({x.shape[d]}) "
+                                   f"at non-singleton dimension {d + shift}: shapes "
+                                   + " and ".join([str(list(shape_tuple(t))) for t in tensors if t is not None]))
+    count_elements(ndim, shape)
+    return ndim
+
+
+cdef Tensor first_of_shape(list tensors, int ndim, const i64* shape):
+    """The first tensor that has the result's shape already: the result takes its memory order."""
+    cdef Tensor x
+    cdef int d
+    for x in tensors:
+        if x is not None and x.ndim == ndim:
+            for d in range(ndim):
+                if x.shape[d] != shape[d]:
+                    break
+            else:
+                return x
+    return None
+
+
+cdef object geometry_of(list tensors, int dtype, int ndim, const i64* shape):
+    """((shape, dtype) of each input), or None if all are as the output: what undoing the broadcast needs."""
+    cdef Tensor x
+    cdef int d
+    for x in tensors:
+        if x is not None and (x.dtype != dtype or x.ndim != ndim or first_of_shape([x], ndim, shape) is None):
+            return tuple([(shape_tuple(t), (<Tensor> t).dtype) if t is not None else None for t in tensors])
+    return None
+
+
+cdef int check_divisor(Tensor b, object number) except -1:
+    if b is None:
+        if number == 0:
+            raise RuntimeError("ZeroDivisionError")
+    elif not is_float(b.dtype) and bool((b == 0).any()):
+        raise RuntimeError("ZeroDivisionError")
+    return 0
+
+
+cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, const i64* shape, bint inplace, bint tracked):
+    """`out` as a tensor that can take the result, or PyTorch's error."""
+    cdef Tensor y, x
+    cdef int d
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    y = out
+    if not can_cast_code(result, y.dtype):
+        raise RuntimeError(f"result type {SCALAR_NAMES[result]} can't be cast to the desired output type {SCALAR_NAMES[y.dtype]}")
+    if inplace:
+        check_inplace(y)
+    elif tracked or y.requires_grad and mtb_grad_mode:
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
+                           "the arguments requires grad.")
+    if first_of_shape([y], ndim, shape) is None:
+        if inplace:
+            raise RuntimeError(f"output with shape {list(shape_tuple(y))} doesn't match the broadcast shape "
+                               f"{[shape[d] for d in range(ndim)]}")
+        resize_out(y, ndim, shape)
+    for d in range(y.ndim):
+        if y.strides[d] == 0 and y.shape[d] > 1:
+            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                               "location. Please clone() the tensor before performing the operation.")
+    if y.storage.readonly:
+        raise RuntimeError(f"{name}(): the output shares the memory of a read-only array; clone() it first")
+    return y
+
+
+cdef int resize_out(Tensor y, int ndim, const i64* shape) except -1:
+    """Give an `out=` tensor another shape; PyTorch warns unless it was empty."""
+    if y.numel != 0:
+        warnings.warn(f"An output with one or more elements was resized since it had shape {list(shape_tuple(y))}, which does "
+                      f"not match the required output shape {[shape[d] for d in range(ndim)]}.", stacklevel=2)
+    adopt(y, new_tensor(y.dtype, ndim, shape))
+    return 0
+
+
+cdef bint overlaps(Tensor y, Tensor x) noexcept:
+    """Whether writing y could change what is still to be read of x: shared memory, but not the same elements in step."""
+    cdef i64 y_end = 0, x_end = 0
+    cdef int d
+    if y.storage is not x.storage or y.numel == 0 or x.numel == 0:
+        return False
+    if y.data == x.data and y.dtype == x.dtype and same_shape(x, y):
+        for d in range(x.ndim):
+            if x.shape[d] > 1 and x.strides[d] != y.strides[d]:
+                break
+        else:
+            return False
+    for d in range(y.ndim):
+        y_end += (y.shape[d] - 1) * y.strides[d]
+    for d in range(x.ndim):
+        x_end += (x.shape[d] - 1) * x.strides[d]
+    return x.data < y.data + (y_end + 1) * ITEMSIZE[y.dtype] and y.data < x.data + (x_end + 1) * ITEMSIZE[x.dtype]
+
+
+# -- backward -------------------------------------------------------------------------------------------------------------
+
+algebra = {}   # name -> function on tensors: what the gradient strings call when a graph of the gradient is wanted
+cdef dict gradient_functions = {}
+
+
+def _gradient_function(int op, int i):
+    """The gradient string of input i of a row as a Python function of (g, inputs, y, parameters)."""
+    from minitorch_bn._gradients import gradient_function
+    return gradient_function(op_names[op], i, algebra)
+
+
+cdef object elementwise_vjp(Node n, object g):
+    """The gradients of a row: fused loops, or the same strings as Tensor algebra when a graph of them is wanted."""
+    cdef int arity = mtb_ops[n.op].arity
+    if arity == 1:
+        return elementwise_gradient(n, 0, g)
+    if arity == 2:
+        return (elementwise_gradient(n, 0, g) if n.e0 is not None else None,
+                elementwise_gradient(n, 1, g) if n.e1 is not None else None)
+    return tuple([elementwise_gradient(n, i, g) if wants(n, i) else None for i in range(3)])
+
+
+cdef Tensor elementwise_gradient(Node n, int i, Tensor g):
+    """d loss / d input i, in the shape and dtype of that input."""
+    cdef const mtb_op_info* info = &mtb_ops[n.op]
+    cdef tuple geometry = n.aux[i] if n.aux is not None else None
+    cdef Tensor y
+    if info.grad[i] == -2:
+        y = g
+    elif info.grad[i] == -1:
+        y = <Tensor> elementwise(OP_MUL, g, 0, None, NULL, None)
+    elif mtb_grad_mode:
+        y = gradient_algebra(n, i, g)
+    else:
+        y = gradient_loop(n, i, g)
+    if geometry is not None:
+        y = cast(sum_to_shape(y, geometry[0]), geometry[1])
+    return y
+
+
+cdef Tensor gradient_algebra(Node n, int i, Tensor g):
+    cdef int slot
+    function = gradient_functions.get((n.op, i))
+    if function is None:
+        function = gradient_functions[n.op, i] = _gradient_function(n.op, i)
+    values = [g]
+    for slot in range(3):
+        if n.scalar_at == slot + 1:
+            values.append(scalar_tensor(n.scalar, g.dtype))
+        else:
+            values.append(saved(n, slot) if slot != n.saved_output else None)
+    values.append(saved(n, n.saved_output) if n.saved_output >= 0 else None)
+    return function(*values, n.k[0], n.k[1], n.k[2], n.k[3])
+
+
+cdef Tensor gradient_loop(Node n, int i, Tensor g):
+    """One pass over g and what the gradient string reads."""
+    cdef const mtb_op_info* info = &mtb_ops[n.op]
+    cdef const char* reads = info.reads[i]
+    cdef int want = real_of(g.dtype), count = 1, d, slot, what
+    cdef operand[6] o
+    cdef (void*)[6] p
+    cdef Tensor x, y = new_like(g, g.dtype)
+    cdef bint simple = g.contiguous and want == g.dtype and g.numel <= 16384
+    cdef char[8] number
+    cdef list alive = []
+    while reads[count - 1] != 0:
+        what = reads[count - 1] - 48
+        if what > 0 and what == n.scalar_at:
+            write_scalar(number, want, n.scalar)
+            o[count].data, o[count].dtype, o[count].want = number, want, want
+            memset(o[count].strides, 0, sizeof(o[0].strides))
+            simple = False
+        else:
+            slot = n.saved_output if what == 4 else what - 1
+            x = g if what == 0 else saved(n, slot)
+            set_operand(&o[count], x, MTB_b8 if info.kind == MTB_KIND_where and what == 1 else want, g.ndim)
+            simple = simple and x.contiguous and x.dtype == o[count].want and x.numel == g.numel
+            alive.append(x)
+        count += 1
+    if simple:
+        p[0] = y.data
+        for d in range(1, count):
+            p[d] = o[d].data
+        K.elementwise[want].grad[info.grad[i]](p, g.numel, n.k)
+    else:
+        set_operand(&o[0], y, want, g.ndim)
+        kernel_run(K.elementwise[want].grad[info.grad[i]], count, o, g.ndim, g.shape, n.k)
+    return y
+
+
+cdef Tensor sum_to(Tensor g, int ndim, const i64* shape):
+    return sum_to_shape(g, tuple([shape[d] for d in range(ndim)]))
+
+
+cdef Tensor sum_to_shape(Tensor g, tuple shape):
+    """g summed over the dims that broadcasting added or stretched: the one place where it is undone."""
+    cdef int extra = g.ndim - len(shape), d
+    cdef list dims
+    cdef Tensor y = g
+    if extra == 0 and shape_tuple(g) == shape:
+        return g
+    dims = [d for d in range(g.ndim) if d < extra or shape[d - extra] == 1 and g.shape[d] != 1]
+    if dims:
+        y = g.sum(dims, True)
+    return y.reshape(shape) if extra else y
+
+
+# -- copies and casts -------------------------------------------------------------------------------------------------------
+
+cdef int copy_into(Tensor dst, Tensor src) except -1:
+    """dst = src: converted, broadcast; values only."""
+    cdef operand a, b
+    cdef int d, shift = dst.ndim - src.ndim
+    if overlaps(dst, src):
+        src = raw_clone(src)
+    for d in range(src.ndim):
+        if shift < 0 and d < -shift:
+            if src.shape[d] != 1:
+                raise shape_error(dst, src, d)
+        elif src.shape[d] != 1 and src.shape[d] != dst.shape[d + shift]:
+            raise shape_error(dst, src, d)
+    set_operand(&a, dst, dst.dtype, dst.ndim)
+    b.data, b.dtype, b.want = src.data, src.dtype, dst.dtype
+    for d in range(dst.ndim):
+        b.strides[d] = 0 if d < shift or src.shape[d - shift] == 1 else src.strides[d - shift]
+    return kernel_copy(&a, &b, dst.ndim, dst.shape)
+
+
+cdef object shape_error(Tensor dst, Tensor src, int d):
+    return RuntimeError(f"The size of tensor a ({dst.shape[d + dst.ndim - src.ndim] if d + dst.ndim >= src.ndim else 1}) must match "
+                        f"the size of tensor b ({src.shape[d]}) at non-singleton dimension {d}: cannot write shape "
+                        f"{list(shape_tuple(src))} to shape {list(shape_tuple(dst))}")
+
+
+cdef Tensor raw_clone(Tensor x):
+    cdef Tensor y = new_like(x, x.dtype)
+    copy_into(y, x)
+    return y
+
+
+cdef Tensor raw_contiguous(Tensor x):
+    cdef Tensor y
+    if x.contiguous:
+        return x
+    y = new_tensor(x.dtype, x.ndim, x.shape)
+    copy_into(y, x)
+    return y
+
+
+cdef Tensor raw_cast(Tensor x, int dtype):
+    cdef Tensor y
+    if x.dtype == dtype:
+        return x
+    y = new_like(x, dtype)
+    copy_into(y, x)
+    return y
+
+
+cdef int fill_raw(Tensor dst, double value) except -1:
+    return copy_into(dst, scalar_tensor(value, dst.dtype if is_float(dst.dtype) else MTB_f64))
+
+
+cdef object copy_vjp(Node n, object g):
+    """A copy passes the gradient on, in the dtype that the source had."""
+    return cast(<Tensor> g, <int> n.op)
+
+
+cdef Tensor copied(Tensor y, Tensor x, object name):
+    """y, a copy of x, enters the graph."""
+    cdef Node n
+    if is_float(y.dtype) and tracks(x):
+        n = new_node(copy_vjp, name, x, None, None)
+        n.op = x.dtype
+        set_history(y, n)
+    return y
+
+
+cdef Tensor contiguous(Tensor x):
+    return x if x.contiguous else copied(raw_contiguous(x), x, "CloneBackward0")
+
+
+cdef Tensor cast(Tensor x, int dtype):
+    return x if x.dtype == dtype else copied(raw_cast(x, dtype), x, "ToCopyBackward0")
+
+
+cdef Tensor add(Tensor a, Tensor b):
+    return <Tensor> elementwise(OP_ADD, a, b, None, NULL, None)
+
+
+cdef Tensor mul(Tensor a, Tensor b):
+    return <Tensor> elementwise(OP_MUL, a, b, None, NULL, None)
+
+
+def where(condition, input=None, other=None, *, out=None):
+    """input where condition is true, else other; with the condition alone, the indices where it is true."""
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    if not isinstance(condition, Tensor):
+        raise TypeError(f"where(): argument 'condition' must be Tensor, not {type(condition).__name__}")
+    return elementwise(OP_WHERE, condition, input, other, NULL, out)
+
+
+cdef object item(Tensor x):
+    if x.numel != 1:
+        raise RuntimeError(f"a Tensor with {x.numel} elements cannot be converted to Scalar")
+    return read_scalar(x.data, x.dtype)

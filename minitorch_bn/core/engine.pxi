@@ -1,0 +1,593 @@
+# The engine: runs a graph backward, each node once, after everything that uses its output. No recursion, so a graph may be
+# a million nodes deep; no state outside the call, so threads may run it at once and hooks may run it again.
+
+ctypedef struct slot:
+    PyObject* node       # borrowed: kept alive by the graph, or by the list `alive`
+    PyObject* grad       # owned: a Tensor, a list for several outputs, or NULL
+    int waiting          # edges that still have to deliver
+    bint owned           # grad was summed here and may be added to in place
+    bint needed          # leads to something that was asked for
+
+cdef class Run:
+    """One backward pass: its nodes in an order in which they can run, and a table from node to slot."""
+    cdef slot* slots
+    cdef Py_ssize_t count, room
+    cdef Py_ssize_t* table       # open addressing; index + 1, or 0
+    cdef size_t mask
+    cdef Py_ssize_t* order
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            Py_XDECREF(self.slots[i].grad)
+            Py_DECREF(<object> self.slots[i].node)
+        PyMem_Free(self.slots)
+        PyMem_Free(self.table)
+        PyMem_Free(self.order)
+
+    cdef inline size_t place(self, PyObject* node) noexcept:
+        """Where node is, or should go, in the table."""
+        cdef size_t h = (<uintptr_t> node >> 4) * <size_t> 0x9E3779B97F4A7C15u
+        h = (h >> 20) & self.mask
+        while self.table[h] and self.slots[self.table[h] - 1].node != node:
+            h = (h + 1) & self.mask
+        return h
+
+    cdef inline slot* find(self, PyObject* node) noexcept:
+        cdef size_t h = self.place(node)
+        return &self.slots[self.table[h] - 1] if self.table[h] else NULL
+
+    cdef int grow(self) except -1:
+        cdef Py_ssize_t i, size = 64 if self.room == 0 else 2 * self.room
+        cdef slot* bigger = <slot*> PyMem_Realloc(self.slots, size * sizeof(slot))
+        cdef Py_ssize_t* table
+        if bigger == NULL:
+            raise MemoryError
+        self.slots = bigger
+        table = <Py_ssize_t*> PyMem_Malloc(2 * size * sizeof(Py_ssize_t))
+        if table == NULL:
+            raise MemoryError
+        PyMem_Free(self.table)
+        self.table, self.room, self.mask = table, size, 2 * size - 1
+        memset(table, 0, 2 * size * sizeof(Py_ssize_t))
+        for i in range(self.count):
+            table[self.place(self.slots[i].node)] = i + 1
+        return 0
+
+    cdef Py_ssize_t index(self, object node) except -1:
+        """The slot of node, made if it is new."""
+        cdef size_t h
+        cdef Py_ssize_t i
+        if self.count == self.room:
+            self.grow()
+        h = self.place(<PyObject*> node)
+        if self.table[h]:
+            return self.table[h] - 1
+        i = self.count
+        memset(&self.slots[i], 0, sizeof(slot))
+        Py_INCREF(node)
+        self.slots[i].node = <PyObject*> node
+        self.table[h] = i + 1
+        self.count += 1
+        return i
+
+    cdef int visit(self, object edge) except -1:
+        """One more delivery is to come along this edge."""
+        if edge is not None:
+            self.slots[self.index(edge)].waiting += 1
+        return 0
+
+    cdef int discover(self, list roots) except -1:
+        """Find every node below the roots (new ones join the end of slots), then an order in which they can run."""
+        cdef Py_ssize_t i = 0, done = 0, top = 0
+        cdef Py_ssize_t* ready
+        cdef Node n
+        for root in roots:
+            self.index(root)
+        while i < self.count:
+            if isinstance(<object> self.slots[i].node, Node):
+                n = <Node> <object> self.slots[i].node
+                self.visit(n.e0)
+                self.visit(n.e1)
+                self.visit(n.e2)
+                if n.edges_more is not None:
+                    for edge, _ in n.edges_more:
+                        self.visit(edge)
+            i += 1
+        self.order = <Py_ssize_t*> PyMem_Malloc(max(1, self.count) * sizeof(Py_ssize_t))
+        ready = <Py_ssize_t*> PyMem_Malloc(max(1, self.count) * sizeof(Py_ssize_t))
+        if self.order == NULL or ready == NULL:
+            PyMem_Free(ready)
+            raise MemoryError
+        for i in range(self.count - 1, -1, -1):
+            if self.slots[i].waiting == 0:
+                ready[top] = i
+                top += 1
+        while top:
+            top -= 1
+            i = ready[top]
+            self.order[done] = i
+            done += 1
+            if isinstance(<object> self.slots[i].node, Node):
+                n = <Node> <object> self.slots[i].node
+                if n.edges_more is not None:
+                    for edge, _ in reversed(n.edges_more):
+                        top = self.deliver(edge, ready, top)
+                top = self.deliver(n.e2, ready, top)
+                top = self.deliver(n.e1, ready, top)
+                top = self.deliver(n.e0, ready, top)
+        PyMem_Free(ready)
+        return 0
+
+    cdef Py_ssize_t deliver(self, object edge, Py_ssize_t* ready, Py_ssize_t top) noexcept:
+        cdef Py_ssize_t i
+        if edge is None:
+            return top
+        i = self.table[self.place(<PyObject*> edge)] - 1
+        self.slots[i].waiting -= 1
+        if self.slots[i].waiting == 0:
+            ready[top] = i
+            top += 1
+        return top
+
+    cdef int mark_needed(self, list targets) except -1:
+        """Only what leads to a target runs (None: everything)."""
+        cdef Py_ssize_t i, j
+        cdef slot* s
+        cdef Node n
+        if targets is None:
+            for i in range(self.count):
+                self.slots[i].needed = True
+            return 0
+        for target in targets:
+            s = self.find(<PyObject*> target)
+            if s != NULL:
+                s.needed = True
+        for j in range(self.count - 1, -1, -1):
+            s = &self.slots[self.order[j]]
+            if not s.needed and isinstance(<object> s.node, Node):
+                for edge, _ in edges_of(<Node> <object> s.node):
+                    if edge is not None and self.find(<PyObject*> edge).needed:
+                        s.needed = True
+                        break
+        return 0
+
+    cdef int receive(self, object edge, int nr, object grad, bint create_graph) except -1:
+        """A gradient arrives at output nr of a node, or at a leaf; what arrives twice is added."""
+        cdef slot* s
+        cdef Tensor g = <Tensor?> grad
+        if edge is None:
+            return 0
+        s = self.find(<PyObject*> edge)
+        if s == NULL or not s.needed:
+            return 0
+        if isinstance(edge, Node) and (<Node> edge).nout > 1:
+            if s.grad == NULL:
+                outputs = [None] * (<Node> edge).nout
+                Py_INCREF(outputs)
+                s.grad = <PyObject*> outputs
+            outputs = <list> s.grad
+            outputs[nr] = g if outputs[nr] is None else add(<Tensor> outputs[nr], g)
+            return 0
+        if s.grad == NULL:
+            Py_INCREF(g)
+            s.grad = <PyObject*> g
+            return 0
+        if s.owned and not create_graph and same_shape(<Tensor> <object> s.grad, g) and (<Tensor> <object> s.grad).dtype == g.dtype:
+            elementwise_inplace(OP_ADD, <Tensor> <object> s.grad, g, None, NULL)
+            return 0
+        total = add(<Tensor> <object> s.grad, g)
+        Py_INCREF(total)
+        Py_DECREF(<object> s.grad)
+        s.grad = <PyObject*> total
+        s.owned = True
+        return 0
+
+    cdef object take_grad(self, slot* s):
+        grad = <object> s.grad
+        Py_DECREF(grad)
+        s.grad = NULL
+        return grad
+
+
+cdef object run_node(Node n, object g):
+    """A node's vjp: g is a Tensor (or for several outputs a sequence) -> a Tensor or None, or a tuple of them."""
+    cdef Tensor t
+    if n.released and (n.fn is None and n.vjp == NULL):
+        raise_released()
+    if n.vjp != NULL:
+        return n.vjp(n, g)
+    if n.saved_more is not None:
+        for t, version in n.saved_more:
+            check_version(n, t, version)
+    if n.fn is None:
+        raise_released()
+    args = (g,) if n.nout == 1 else tuple(g)
+    if n.saved_output >= 0:
+        args += (saved(n, n.saved_output),)
+    return n.fn(*args)
+
+
+cdef object run_hooks(dict hooks, object grad):
+    """Tensor hooks: each may replace the gradient."""
+    for hook in list(hooks.values()):
+        result = hook(grad)
+        if result is not None:
+            if not isinstance(result, Tensor):
+                raise TypeError(f"a tensor hook must return None or a Tensor, not {type(result).__name__}")
+            if not same_shape(result, grad):
+                raise RuntimeError(f"hook has changed the size of value: from {list(grad.shape)} to {list(result.shape)}")
+            grad = result
+    return grad
+
+
+cdef object before_node(Node n, object g):
+    """Pre-hooks of a node: retained gradients, tensor hooks by output, and hooks on the node itself."""
+    cdef int nr
+    single = n.nout == 1
+    grads = [g] if single else list(g)
+    for kind, hook in list(n.pre_hooks.values()):
+        if kind < 0:
+            result = hook(tuple(grads))
+            if result is not None:
+                grads = list(result) if isinstance(result, tuple) else [result]
+        elif grads[kind] is not None:
+            result = hook(grads[kind])
+            if result is not None:
+                grads[kind] = result
+    return grads[0] if single else grads
+
+
+cdef object keep_grads(Node n, object g):
+    """retain_grad() of non-leaf tensors."""
+    for nr, ref in list(n.retain.items()):
+        tensor_ = ref()
+        grad = g if n.nout == 1 else g[nr]
+        if tensor_ is not None and grad is not None:
+            (<Tensor> tensor_).grad_ = grad if (<Tensor> tensor_).grad_ is None else add((<Tensor> tensor_).grad_, grad)
+    return None
+
+
+cdef int accumulate(Tensor leaf, Tensor g, bint create_graph, bint alone) except -1:
+    """leaf.grad += g. `alone`: nobody else holds g, so it may become the gradient without a copy."""
+    cdef Tensor grad
+    if leaf.hooks is not None and "tensor" in leaf.hooks:
+        g = run_hooks(leaf.hooks["tensor"], g)
+        alone = False
+    if g.dtype != leaf.dtype:
+        g = cast(g, leaf.dtype)
+    grad = leaf.grad_
+    if grad is None:
+        if create_graph:
+            leaf.grad_ = g
+        elif alone and g.contiguous and leaf.contiguous and Py_REFCNT(g.storage) == 1:
+            g.node, g.base = None, None
+            leaf.grad_ = g
+        else:
+            grad = new_like(leaf, leaf.dtype)
+            copy_into(grad, g)
+            leaf.grad_ = grad
+    elif create_graph:
+        leaf.grad_ = add(grad, g)
+    else:
+        elementwise_inplace(OP_ADD, grad, g, None, NULL)
+    if leaf.hooks is not None and "post" in leaf.hooks:
+        for hook in list(leaf.hooks["post"].values()):
+            hook(leaf)
+    return 0
+
+
+cdef int release(Node n) except -1:
+    """Drop what the node saved: a second backward is then an error."""
+    if n.s0 is not None or n.s1 is not None or n.s2 is not None or n.fn is not None or n.saved_more is not None:
+        n.released = True
+        n.s0 = n.s1 = n.s2 = None
+        n.saved_more = None
+        if n.vjp == NULL:
+            n.fn = None
+    return 0
+
+
+cdef object backward_pass(list roots, list root_numbers, list grads, list targets, bint keep_graph, bint create_graph,
+                          bint into_leaves):
+    """Run the graph. Without `targets` every leaf accumulates; with them their gradients are returned (or accumulated)."""
+    cdef Run run = Run.__new__(Run)
+    cdef Py_ssize_t i, j
+    cdef slot* s
+    cdef Node n
+    cdef Tensor leaf
+    cdef int mode = mtb_grad_mode
+    cdef dict found = None
+    cdef list target_edges = None
+    if targets is not None:
+        target_edges, found = [], {}
+        for leaf in targets:
+            edge = node_of(leaf)
+            target_edges.append(leaf if edge is None else edge)
+    run.discover(roots)
+    run.mark_needed(target_edges)
+    mtb_set_grad_mode(create_graph)
+    try:
+        for i in range(len(roots)):
+            run.receive(roots[i], root_numbers[i], grads[i], create_graph)
+        grads = None
+        for j in range(run.count):
+            i = run.order[j]
+            s = &run.slots[i]
+            if s.grad == NULL or not s.needed:
+                continue
+            node = <object> s.node
+            g = run.take_grad(s)
+            if isinstance(node, Tensor):
+                leaf = <Tensor> node
+                if targets is None or into_leaves:
+                    if into_leaves and targets is not None and not contains(targets, leaf):
+                        continue
+                    alone = Py_REFCNT(g) == 1 or s.owned
+                    accumulate(leaf, <Tensor> g, create_graph, alone)
+                else:
+                    if leaf.hooks is not None and "tensor" in leaf.hooks:
+                        g = run_hooks(leaf.hooks["tensor"], g)
+                    found[id(leaf), 0] = g
+                continue
+            n = <Node> node
+            if n.pre_hooks is not None:
+                g = before_node(n, g)
+            if n.retain is not None:
+                keep_grads(n, g)
+            if targets is not None:
+                capture(n, g, targets, found, into_leaves)
+                if not leads_on(run, n):
+                    continue
+            result = call_node(n, g) if anomaly else run_node(n, g)
+            if n.post_hooks is not None:
+                for hook in list(n.post_hooks.values()):
+                    changed = hook(result if isinstance(result, tuple) else (result,),
+                                   (g,) if n.nout == 1 else tuple(g))
+                    if changed is not None:
+                        result = changed
+            g = None
+            if not keep_graph:
+                release(n)
+            if type(result) is tuple:
+                pass_on(run, n, <tuple> result, create_graph)
+            elif result is not None:
+                run.receive(n.e0, n.i0, result, create_graph)
+            result = None
+    finally:
+        mtb_set_grad_mode(mode)
+    return found
+
+
+cdef extern from *:
+    """
+    static inline void mtb_set_grad_mode(int on) { mtb_grad_mode = on; }
+    static inline void mtb_set_inference_mode(int on) { mtb_inference_mode = on; }
+    """
+    void mtb_set_grad_mode(int on) noexcept
+    void mtb_set_inference_mode(int on) noexcept
+
+
+cdef bint contains(list tensors, Tensor x):
+    for t in tensors:
+        if t is x:
+            return True
+    return False
+
+
+cdef int capture(Node n, object g, list targets, dict found, bint into_leaves) except -1:
+    """Keep the gradients of the targets that this node made."""
+    cdef Tensor t
+    for t in targets:
+        if node_of(t) is n:
+            grad = g if n.nout == 1 else g[t.out_nr]
+            if grad is not None:
+                if into_leaves:
+                    t.grad_ = grad if t.grad_ is None else add(t.grad_, <Tensor> grad)
+                else:
+                    found[id(n), t.out_nr] = grad
+    return 0
+
+
+cdef bint leads_on(Run run, Node n):
+    """Whether a target lies beyond this node."""
+    cdef slot* s
+    for edge, _ in edges_of(n):
+        if edge is not None:
+            s = run.find(<PyObject*> edge)
+            if s != NULL and s.needed:
+                return True
+    return False
+
+
+cdef int pass_on(Run run, Node n, tuple grads, bint create_graph) except -1:
+    """Send a node's gradients along its edges."""
+    cdef int i
+    if len(grads) < n.nin:
+        raise RuntimeError(f"{n.name_} returned an incorrect number of gradients (expected {n.nin}, got {len(grads)})")
+    if n.e0 is not None and grads[0] is not None:
+        run.receive(n.e0, n.i0, grads[0], create_graph)
+    if n.nin > 1 and n.e1 is not None and grads[1] is not None:
+        run.receive(n.e1, n.i1, grads[1], create_graph)
+    if n.nin > 2 and n.e2 is not None and grads[2] is not None:
+        run.receive(n.e2, n.i2, grads[2], create_graph)
+    if n.edges_more is not None:
+        for i, (edge, nr) in enumerate(n.edges_more):
+            if edge is not None and grads[3 + i] is not None:
+                run.receive(edge, nr, grads[3 + i], create_graph)
+    return 0
+
+
+cdef object call_node(Node n, object g):
+    """run_node under detect_anomaly: names the forward line of a failure or of a NaN."""
+    try:
+        result = run_node(n, g)
+    except Exception:
+        if n.trace:
+            warnings.warn(f"Error detected in {n.name_}. Traceback of forward call that caused the error:\n{n.trace}", stacklevel=2)
+        raise
+    for i, grad in enumerate(result if isinstance(result, tuple) else (result,)):
+        if grad is not None and check_nan and bool((grad != grad).any()):
+            warnings.warn(f"Error detected in {n.name_}. Traceback of forward call that caused the error:\n{n.trace}", stacklevel=2)
+            raise RuntimeError(f"Function '{n.name_}' returned nan values in its {i}th output.")
+    return result
+
+
+cdef bint check_nan = True
+
+
+def set_anomaly_(bint on, bint nan=True):
+    """Turn detect_anomaly on or off; returns what it was."""
+    global anomaly, check_nan
+    was = (anomaly, check_nan)
+    anomaly, check_nan = on, nan
+    return was
+
+
+cdef tuple start(tensors, grads, bint is_grads_batched=False):
+    """(edges, output numbers, gradients) to start from, checked."""
+    cdef Tensor t, g
+    cdef list edges = [], numbers = [], values = []
+    tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    grads = (grads,) if grads is None or isinstance(grads, Tensor) else tuple(grads)
+    if grads == (None,):
+        grads = (None,) * len(tensors)
+    if len(grads) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    for t, grad in zip(tensors, grads):
+        edge = node_of(t)
+        if edge is None and t.requires_grad_:
+            edge = t
+        if edge is None:
+            raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+        if grad is None:
+            if t.numel != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            g = new_tensor(t.dtype, t.ndim, t.shape)
+            write_scalar(g.data, t.dtype, 1)
+        else:
+            if not isinstance(grad, Tensor):
+                raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
+            g = grad
+            if not same_shape(g, t):
+                raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {make_size(shape_tuple(g))} and output[0] has a "
+                                   f"shape of {make_size(shape_tuple(t))}.")
+            if g.dtype != t.dtype:
+                g = cast(g, t.dtype)
+        edges.append(edge)
+        numbers.append(t.out_nr if isinstance(edge, Node) else 0)
+        values.append(g)
+    return edges, numbers, values
+
+
+def run_backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """See :func:`torch.autograd.backward`."""
+    edges, numbers, values = start(tensors, grad_tensors)
+    targets = None
+    if inputs is not None:
+        targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not targets:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+    backward_pass(edges, numbers, values, targets, create_graph if retain_graph is None else retain_graph, create_graph, True)
+
+
+def backward(Tensor self not None, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Compute d self / d leaf for every leaf of the graph and add it to the leaf's ``grad``.
+
+    `gradient`: d loss / d self, of self's shape; needed unless self has one element. The graph is freed unless
+    `retain_graph`; with `create_graph` the gradients can be differentiated themselves. `inputs`: only these accumulate.
+    """
+    run_backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
+         is_grads_batched=False, materialize_grads=False):
+    """The sum of the gradients of `outputs` with respect to each of `inputs`, as a tuple; ``grad`` fields are not touched.
+
+    An input that the outputs do not depend on is an error unless `allow_unused` (then None) or `materialize_grads` (zeros).
+    """
+    cdef Tensor t
+    cdef list targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    edges, numbers, values = start(outputs, grad_outputs)
+    for t in targets:
+        if not in_graph(t):
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    found = backward_pass(edges, numbers, values, targets, create_graph if retain_graph is None else retain_graph, create_graph, False)
+    result = []
+    for t in targets:
+        node = node_of(t)
+        g = found.get((id(t), 0) if node is None else (id(node), t.out_nr))
+        if g is None:
+            if materialize_grads:
+                g = new_zeros(t.dtype, t.ndim, t.shape)
+            elif not allow_unused:
+                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set "
+                                   "allow_unused=True if this is the desired behavior.")
+        result.append(g)
+    return tuple(result)
+
+
+# -- hooks and retained gradients -------------------------------------------------------------------------------------------
+
+cdef bint retains(Tensor x):
+    cdef Node n = node_of(x)
+    return n is not None and n.retain is not None and x.out_nr in n.retain and n.retain[x.out_nr]() is x
+
+
+def retain_grad(Tensor self not None):
+    """Let a non-leaf keep its gradient in ``grad``."""
+    cdef Node n = node_of(self)
+    if n is None:
+        if not self.requires_grad_:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        return
+    if n.retain is None:
+        n.retain = {}
+    n.retain[self.out_nr] = weakref.ref(self)
+
+
+def register_hook(Tensor self not None, hook):
+    """Call ``hook(grad)`` whenever a gradient for this tensor is computed; what it returns replaces it."""
+    cdef Node n = node_of(self)
+    if n is None:
+        if not self.requires_grad_:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self.hooks is None:
+            self.hooks = {}
+        return RemovableHandle(self.hooks.setdefault("tensor", {}), hook)
+    if n.pre_hooks is None:
+        n.pre_hooks = {}
+    return RemovableHandle(n.pre_hooks, hook, self.out_nr)
+
+
+def register_post_accumulate_grad_hook(Tensor self not None, hook):
+    """Call ``hook(self)`` after a gradient was added to this leaf's ``grad``."""
+    if node_of(self) is not None or not self.requires_grad_:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    if self.hooks is None:
+        self.hooks = {}
+    return RemovableHandle(self.hooks.setdefault("post", {}), hook)
+
+
+for _function in (backward, retain_grad, register_hook, register_post_accumulate_grad_hook):
+    install(_function.__name__, _function)
+
+
+# -- grad modes ---------------------------------------------------------------------------------------------------------------
+
+def is_grad_enabled():
+    """Whether operations are recorded in this thread."""
+    return bool(mtb_grad_mode)
+
+
+def is_inference_mode_enabled():
+    """Whether inference mode is on in this thread."""
+    return bool(mtb_inference_mode)
+
+
+def set_modes_(bint recording, bint inference):
+    """Set both modes of this thread; returns what they were."""
+    was = (bool(mtb_grad_mode), bool(mtb_inference_mode))
+    mtb_set_grad_mode(recording)
+    mtb_set_inference_mode(inference)
+    return was

@@ -1,0 +1,16 @@
+# The element-wise driver: one loop of the op table over operands of any strides and dtypes.
+from minitorch_bn.kernels.runtime cimport i64, mtb_loop
+
+cdef enum:
+    MAXOPERANDS = 6
+
+ctypedef struct operand:
+    char* data
+    int dtype          # as stored
+    int want           # what the loop reads or writes
+    i64[8] strides     # in elements, 0 where broadcast
+
+# ops[0] is the output. Operands are converted and made contiguous block by block, in cache, never as a whole.
+cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k) except -1
+# dst = src converted; both may have any strides.
+cdef int copy(operand* dst, operand* src, int ndim, const i64* shape) except -1

@@ -1,0 +1,246 @@
+"""The driver of indexing: splits moves by rows of the result, and sums so that each element has one writer.
+
+A sum over repeated indices adds in the order of the indices, on any number of threads: work is split over the outer
+dimension, over columns, or over ranges of destinations (each thread then reads all indices and takes its own).
+"""
+from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
+from minitorch_bn.kernels.runtime cimport (
+    ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
+)
+
+cdef enum:
+    CHUNK = 16384          # elements that one task moves
+    BLOCK = 32768          # bytes of a mask, or indices to check
+    GATHER = 0
+    TAKE_ROWS = 1
+    SCATTER = 2
+    PUT_ROWS = 3
+    COMPRESS = 4
+    EXPAND = 5
+    POSITIONS = 6
+    SEARCH = 7
+    CHECK = 8
+    COUNT = 9
+    UNRAVEL = 10
+
+ctypedef struct job:
+    const mtb_indexing* table
+    int kind, reduction, itemsize
+    char* y
+    const char* x
+    const i64* index
+    i64 outer, m, n, inner, row
+    i64 y_outer, x_outer       # elements from one outer position to the next
+    i64 tasks, parts           # tasks in all; of them for one outer position
+    i64 chunk                  # rows, columns or destinations of a task
+    bint by_columns
+    const uint8_t* mask
+    i64* starts                # a number for each task
+    const i64* sorter
+    bint right
+    i64 lo, hi
+    const i64* shape
+
+
+cdef const mtb_indexing* table_for_moves(int dtype) noexcept:
+    """A move needs the size of the elements only."""
+    cdef int size = ITEMSIZE[dtype]
+    return <const mtb_indexing*> K.indexing[MTB_u8 if size == 1 else MTB_i16 if size == 2 else MTB_i32 if size == 4
+                                            else MTB_i64]
+
+
+cdef void run_task(void* plan, i64 task) noexcept nogil:
+    cdef job* j = <job*> plan
+    cdef i64 o = task // j.parts, first = task % j.parts * j.chunk, size = j.itemsize
+    cdef i64 count = min(j.chunk, j.m - first)
+    cdef char* y = j.y + o * j.y_outer * size
+    cdef const char* x = j.x + o * j.x_outer * size
+    if j.kind == GATHER:
+        j.table.gather(y + first * j.inner * size, x, j.index + (o * j.m + first) * j.inner, count, j.n, j.inner)
+    elif j.kind == TAKE_ROWS:
+        j.table.take_rows(y + first * j.inner * size, x, j.index + first, count, j.n, j.inner, j.row)
+    elif j.kind == SCATTER:
+        j.table.scatter[j.reduction](y, x, j.index + o * j.m * j.inner, j.m, j.n, j.inner, first, first + j.chunk)
+    elif j.kind == PUT_ROWS:
+        if j.by_columns:
+            j.table.put_rows[j.reduction](y, x, j.index, j.m, j.n, j.inner, j.row, first, min(first + j.chunk, j.inner),
+                                          -((<i64> 1) << 62), (<i64> 1) << 62)
+        else:
+            j.table.put_rows[j.reduction](y, x, j.index, j.m, j.n, j.inner, j.row, 0, j.inner, first, first + j.chunk)
+    elif j.kind == COMPRESS:
+        j.table.compress(y + j.starts[task] * size, x + first * size, j.mask + first, count)
+    elif j.kind == EXPAND:
+        j.table.expand(y + first * size, x + j.starts[task] * size, j.mask + first, count)
+    elif j.kind == POSITIONS:
+        j.table.positions(<i64*> y + j.starts[task], j.mask + first, count, first)
+    elif j.kind == CHECK:
+        j.starts[task] = j.table.check(j.index + first, count, j.lo, j.hi)
+    elif j.kind == COUNT:
+        j.starts[task] = j.table.count(j.mask + first, count)
+    elif j.kind == UNRAVEL:
+        unravel_rows(<i64*> y + first * j.inner, j.index + first, count, <int> j.inner, j.shape)
+    else:
+        j.table.searchsorted(<i64*> j.y + o * j.m + first, x + first * size, count, <const char*> j.index + o * j.row * size, j.n,
+                             j.sorter + o * j.row if j.sorter != NULL else NULL, j.right)
+
+
+cdef job new_job(int kind, const mtb_indexing* table, int itemsize, void* y, const void* x):
+    cdef job j
+    j.table, j.kind, j.itemsize, j.y, j.x = table, kind, itemsize, <char*> y, <const char*> x
+    j.reduction, j.by_columns, j.right = MTB_SCATTER_PUT, False, False
+    j.outer = j.parts = j.chunk = j.inner = 1
+    j.m = j.n = j.row = j.y_outer = j.x_outer = j.tasks = 0
+    j.index, j.mask, j.starts, j.sorter, j.shape = NULL, NULL, NULL, NULL, NULL
+    j.lo = j.hi = 0
+    return j
+
+
+cdef int run(job* j, i64 work) except -1:
+    """`work`: element operations in all."""
+    run_tasks(run_task, j, j.tasks, work)
+    return 0
+
+
+cdef void split_blocks(job* j, i64 n) noexcept:
+    """One task for each BLOCK of n elements."""
+    j.m, j.chunk = n, BLOCK
+    j.tasks = ceil_div(n, BLOCK)
+    j.parts = max(1, j.tasks)
+
+
+cdef i64 check_index(const i64* index, i64 n, i64 lo, i64 hi) except -2:
+    cdef job j = new_job(CHECK, table_for_moves(MTB_i64), 8, NULL, NULL)
+    cdef i64 b, bad = -1
+    cdef size_t size
+    if n <= BLOCK:
+        return j.table.check(index, n, lo, hi)
+    j.index, j.lo, j.hi = index, lo, hi
+    split_blocks(&j, n)
+    size = j.tasks * sizeof(i64)
+    j.starts = <i64*> take(size)
+    run(&j, n)
+    for b in range(j.tasks - 1, -1, -1):
+        if j.starts[b] >= 0:
+            bad = b * BLOCK + j.starts[b]
+    give(j.starts, size)
+    return bad
+
+
+cdef void split_rows(job* j) noexcept:
+    """One task for each CHUNK elements of the result's rows."""
+    j.chunk = max(1, CHUNK // max(j.inner, 1))
+    j.parts = max(1, ceil_div(j.m, j.chunk))
+    j.tasks = j.outer * j.parts if j.m * j.inner else 0
+
+
+cdef int gather(int dtype, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner) except -1:
+    cdef job j = new_job(GATHER, table_for_moves(dtype), ITEMSIZE[dtype], y, x)
+    j.index, j.outer, j.m, j.n, j.inner = index, outer, m, n, inner
+    j.y_outer, j.x_outer = m * inner, n * inner
+    split_rows(&j)
+    return run(&j, outer * m * inner * 2)
+
+
+cdef int take_rows(int dtype, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner, i64 x_outer,
+                   i64 row) except -1:
+    cdef job j = new_job(TAKE_ROWS, table_for_moves(dtype), ITEMSIZE[dtype], y, x)
+    j.index, j.outer, j.m, j.n, j.inner, j.row = index, outer, m, n, inner, row
+    j.y_outer, j.x_outer = m * inner, x_outer
+    split_rows(&j)
+    return run(&j, outer * m * max(inner, 2))
+
+
+cdef const mtb_indexing* table_for(int dtype, int reduction) noexcept:
+    return table_for_moves(dtype) if reduction == MTB_SCATTER_PUT else <const mtb_indexing*> K.indexing[dtype]
+
+
+cdef int scatter(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n,
+                 i64 inner) except -1:
+    cdef job j = new_job(SCATTER, table_for(dtype, reduction), ITEMSIZE[dtype], y, x)
+    cdef i64 work = outer * m * inner * 2
+    cdef int nt = team(work)
+    j.reduction, j.index, j.outer, j.m, j.n, j.inner = reduction, index, outer, m, n, inner
+    j.y_outer, j.x_outer = n * inner, m * inner
+    j.parts = 1 if outer >= nt else nt
+    j.chunk = max(1, ceil_div(n, j.parts))
+    j.tasks = outer * j.parts if m * inner else 0
+    return run(&j, work)
+
+
+cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner,
+                  i64 y_outer, i64 row) except -1:
+    cdef job j = new_job(PUT_ROWS, table_for(dtype, reduction), ITEMSIZE[dtype], y, x)
+    cdef i64 work = outer * m * max(inner, 2)
+    cdef int nt = team(work)
+    j.reduction, j.index, j.outer, j.m, j.n, j.inner, j.row = reduction, index, outer, m, n, inner, row
+    j.y_outer, j.x_outer = y_outer, m * inner
+    j.by_columns = outer >= nt or n == 0 or inner >= 64 * nt
+    j.parts = 1 if outer >= nt or (j.by_columns and inner < 64) else nt
+    j.chunk = max(1, ceil_div(inner if j.by_columns else n, j.parts))
+    j.tasks = outer * j.parts if m * inner else 0
+    return run(&j, work)
+
+
+cdef i64 mask_blocks(i64 n) noexcept:
+    return ceil_div(n, BLOCK)
+
+
+cdef i64 mask_starts(const uint8_t* mask, i64 n, i64* starts) except -1:
+    cdef job j = new_job(COUNT, table_for_moves(MTB_u8), 1, NULL, NULL)
+    cdef i64 b, count, total = 0
+    j.mask, j.starts = mask, starts
+    split_blocks(&j, n)
+    run(&j, n // 4)
+    for b in range(j.tasks):
+        count = starts[b]
+        starts[b] = total
+        total += count
+    return total
+
+
+cdef int run_mask(int kind, int dtype, void* y, const void* x, const uint8_t* mask, i64 n, const i64* starts) except -1:
+    cdef job j = new_job(kind, table_for_moves(dtype), ITEMSIZE[dtype], y, x)
+    j.mask, j.starts = mask, <i64*> starts
+    split_blocks(&j, n)
+    return run(&j, n)
+
+
+cdef int compress(int dtype, void* y, const void* x, const uint8_t* mask, i64 n, const i64* starts) except -1:
+    return run_mask(COMPRESS, dtype, y, x, mask, n, starts)
+
+
+cdef int expand(int dtype, void* y, const void* x, const uint8_t* mask, i64 n, const i64* starts) except -1:
+    return run_mask(EXPAND, dtype, y, x, mask, n, starts)
+
+
+cdef int positions(i64* at, const uint8_t* mask, i64 n, const i64* starts) except -1:
+    return run_mask(POSITIONS, MTB_i64, at, at, mask, n, starts)
+
+
+cdef void unravel_rows(i64* row, const i64* at, i64 m, int ndim, const i64* shape) noexcept nogil:
+    cdef i64 i, flat
+    cdef int d
+    for i in range(m):
+        flat = at[i]
+        for d in range(ndim - 1, -1, -1):
+            row[d] = flat % shape[d]
+            flat = flat // shape[d]
+        row += ndim
+
+
+cdef int unravel(i64* coordinates, const i64* at, i64 m, int ndim, const i64* shape) except -1:
+    cdef job j = new_job(UNRAVEL, table_for_moves(MTB_i64), 8, coordinates, NULL)
+    j.index, j.inner, j.shape = at, ndim, shape
+    split_blocks(&j, m)
+    return run(&j, m * ndim * 8)
+
+
+cdef int searchsorted(int dtype, i64* at, const void* v, i64 rows, i64 m, const void* row, i64 n, const i64* sorter,
+                      bint one_row, bint right) except -1:
+    cdef job j = new_job(SEARCH, <const mtb_indexing*> K.indexing[dtype], ITEMSIZE[dtype], at, v)
+    j.index, j.sorter, j.right = <const i64*> row, sorter, right   # index: the sorted row, of any dtype
+    j.outer, j.m, j.n = rows, m, n
+    j.row = 0 if one_row else n
+    j.x_outer = m
+    split_rows(&j)
+    return run(&j, rows * m * 16)

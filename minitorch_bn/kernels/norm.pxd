@@ -1,0 +1,72 @@
+# Drivers of batch, group and instance normalization, and of variances along an axis.
+from .runtime cimport i64
+
+cdef extern from "mtb.h" nogil:
+    enum:
+        MTB_NORM_K0
+        MTB_NORM_PARAMS
+        MTB_MASK_NONE            # the ReLU that a gradient undoes: none,
+        MTB_MASK_AGAIN           # one of the normalized value, which is computed again,
+        MTB_MASK_OUTPUT          # or one that left the output z, which was kept
+    ctypedef struct mtb_norm:
+        void (*moments_runs)(i64 runs, i64 n, const void* x, i64 stride, const void* x0, int exact,
+                             double* s) noexcept nogil
+        void (*moments_cols)(i64 rows, i64 cols, const void* x, i64 stride, const void* x0, int exact, double* s,
+                             i64 step) noexcept nogil
+        i64 (*finish_moments)(i64 n, const double* s, i64 step, double m, const void* x0, double* mean, double* var,
+                              char* unsure) noexcept nogil
+        void (*affine)(i64 n, const double* mean, const double* invstd, i64 per, const void* weight, const void* bias,
+                       i64 period, void* p, i64 step) noexcept nogil
+        void (*backward_affine)(i64 n, const double* s, i64 s_step, double m, const double* invstd, i64 per,
+                                const void* weight, i64 period, void* p, i64 step, void* dweight,
+                                void* dbias) noexcept nogil
+        void (*spread)(i64 rows, i64 cols, const void* src, i64 src_step, i64 repeat, i64 period, void* dst,
+                       i64 dst_step) noexcept nogil
+        void (*apply_runs)(i64 runs, i64 n, const void* x, const void* residual, i64 stride, const void* p, i64 step,
+                           int relu, void* y) noexcept nogil
+        void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
+                           int relu, void* y) noexcept nogil
+        void (*backward_sums_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
+                                   const void* p, i64 step, int mask, double* s) noexcept nogil
+        void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
+                                   const void* p, i64 step, int mask, double* s, i64 s_step) noexcept nogil
+        void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride, const void* p,
+                              i64 step, int mask, int frozen, void* dx, void* dresidual) noexcept nogil
+        void (*backward_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
+                              const void* p, i64 step, int mask, int frozen, void* dx, void* dresidual) noexcept nogil
+        void (*layer)(i64 rows, i64 n, const void* x, const void* weight, const void* bias, i64 period, i64 first_row,
+                      double eps, int rms, void* y, double* mean, double* invstd) noexcept nogil
+        void (*layer_backward)(i64 rows, i64 n, const void* x, const void* dy, const void* weight, i64 period,
+                               i64 first_row, int rms, const double* mean, const double* invstd,
+                               void* dx) noexcept nogil
+        void (*layer_backward_weight)(i64 rows, i64 n, const void* x, const void* dy, i64 stride, const double* mean,
+                                      const double* invstd, i64 stats_step, double* dweight,
+                                      double* dbias) noexcept nogil
+
+ctypedef const char* source
+ctypedef char* bytes_p
+ctypedef double* doubles_p
+
+# A tensor seen as (N, C, S): N runs of S contiguous values for each channel, or (columns) N * S rows of C channels.
+# Every `per` neighbouring channels share one statistic; weight and bias repeat after `period` channels. Batch norm:
+# per = 1, period = C. Group norm: N = 1, C = batch * channels, per = channels of a group, period = channels.
+cdef struct Channels:
+    bint columns
+    i64 n, c, s, stride_n, stride_c, per, period
+
+# Nothing here is empty. Statistics are double, one for each c / per: mean, var (biased), invstd = 1 / sqrt(var + eps).
+# Data, weight and bias are of the real dtype (0 float32, 1 float64); weight and bias may be NULL, x and y the same.
+
+# y = normalize(x) * weight + bias (+ residual) (ReLU); computes mean, var, invstd
+cdef int normalize(int real, const Channels* view, const void* x, const void* residual, const void* weight,
+                   const void* bias, double eps, bint relu, void* y, double* mean, double* var,
+                   double* invstd) except -1
+# the same with given statistics (of one statistic a channel)
+cdef int apply(int real, const Channels* view, const void* x, const void* residual, const void* weight,
+               const void* bias, bint relu, void* y, const double* mean, const double* invstd) except -1
+# dx, and where not NULL dresidual (the masked dy), dweight, dbias (period values each); frozen: constant statistics
+cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
+                            const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
+                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1
+# mean and var (biased) along the middle axis of a contiguous (outer, n, inner)
+cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* mean, double* var) except -1

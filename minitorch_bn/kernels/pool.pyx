@@ -1,0 +1,151 @@
+"""The driver of pooling: gives each thread a run of planes; a plane is the work of one kernel call."""
+from cython.parallel cimport threadid
+
+from minitorch_bn.kernels.parallel cimport run_tasks
+from minitorch_bn.kernels.runtime cimport K, give, take, team
+
+cdef enum:
+    MAX = 0
+    AVERAGE = 1
+    AVERAGE_BACKWARD = 2
+    ADAPTIVE_MAX = 3
+    ADAPTIVE_AVERAGE = 4
+    ADAPTIVE_AVERAGE_BACKWARD = 5
+    SCATTER = 6
+    PICK = 7
+
+ctypedef struct job:
+    const mtb_pool* table
+    int kind, itemsize
+    i64 planes, n_in, n_out   # elements of a plane on the input side and on the output side
+    char* x                   # the input side: x or dx
+    char* y                   # the output side: y or dy
+    i64* at
+    const mtb_window* window
+    mtb_cells cells
+    char* rows                # scratch: a row for each thread
+    i64 row_size
+    bint add
+
+
+cdef void run_plane(void* plan, i64 p) noexcept nogil:
+    cdef job* j = <job*> plan
+    cdef char* x = j.x + p * j.n_in * j.itemsize
+    cdef char* y = j.y + p * j.n_out * j.itemsize
+    cdef i64* at = j.at + p * j.n_out if j.at != NULL else NULL
+    cdef void* row = j.rows + threadid() * j.row_size if j.rows != NULL else NULL
+    if j.kind == MAX:
+        j.table.max(y, at, x, j.window, row)
+    elif j.kind == AVERAGE:
+        j.table.average(y, x, j.window)
+    elif j.kind == AVERAGE_BACKWARD:
+        j.table.average_backward(x, y, j.window, row)
+    elif j.kind == ADAPTIVE_MAX:
+        j.table.adaptive_max(y, at, x, &j.cells)
+    elif j.kind == ADAPTIVE_AVERAGE:
+        j.table.adaptive_average(y, x, &j.cells)
+    elif j.kind == ADAPTIVE_AVERAGE_BACKWARD:
+        j.table.adaptive_average_backward(x, y, &j.cells)
+    elif j.kind == SCATTER:
+        j.table.scatter(x, j.n_in, y, at, j.n_out, j.add)
+    else:
+        j.table.pick(y, x, at, j.n_out)
+
+
+cdef int run(job* j, i64 work) except -1:
+    """`work`: element operations of one plane."""
+    cdef i64 work_of_all = work * j.planes
+    cdef size_t size = 0
+    if j.kind == MAX or j.kind == AVERAGE_BACKWARD:
+        j.row_size = (j.window.out[2] * j.itemsize + 63) // 64 * 64
+        size = max(j.row_size, 64) * team(work_of_all)
+        j.rows = <char*> take(size)
+    run_tasks(run_plane, j, j.planes, work_of_all)
+    if size:
+        give(j.rows, size)
+    return 0
+
+
+cdef job new_job(int kind, int real, const void* x, const void* y, i64 planes, i64 n_in, i64 n_out):
+    cdef job j
+    j.kind, j.itemsize, j.planes, j.n_in, j.n_out = kind, (8 if real else 4), planes, n_in, n_out
+    j.table = <const mtb_pool*> K.pool[real]
+    j.x, j.y = <char*> x, <char*> y
+    j.at, j.window, j.rows, j.row_size, j.add = NULL, NULL, NULL, 0, False
+    return j
+
+
+cdef job window_job(int kind, int real, const void* x, const void* y, i64 planes, const mtb_window* w):
+    cdef job j = new_job(kind, real, x, y, planes, w.input[0] * w.input[1] * w.input[2], w.out[0] * w.out[1] * w.out[2])
+    j.window = w
+    return j
+
+
+cdef inline i64 window_work(const mtb_window* w) noexcept:
+    return w.out[0] * w.out[1] * w.out[2] * w.kernel[0] * w.kernel[1] * w.kernel[2]
+
+
+cdef int max_pool(int real, void* y, i64* at, const void* x, i64 planes, const mtb_window* w) except -1:
+    cdef job j = window_job(MAX, real, x, y, planes, w)
+    j.at = at
+    return run(&j, window_work(w))
+
+
+cdef int average_pool(int real, void* y, const void* x, i64 planes, const mtb_window* w) except -1:
+    cdef job j = window_job(AVERAGE, real, x, y, planes, w)
+    return run(&j, window_work(w))
+
+
+cdef int average_pool_backward(int real, void* dx, const void* dy, i64 planes, const mtb_window* w) except -1:
+    cdef job j = window_job(AVERAGE_BACKWARD, real, dx, dy, planes, w)
+    return run(&j, window_work(w) + j.n_in)
+
+
+cdef int run_adaptive(job* j) except -1:
+    """Cell i of `out` cells over `size` elements covers floor(i * size / out) .. ceil((i + 1) * size / out)."""
+    cdef const mtb_window* w = j.window
+    cdef i64 total = w.out[0] + w.out[1] + w.out[2], i, out, size
+    cdef size_t nbytes = 2 * total * sizeof(i64)
+    cdef i64* tables = <i64*> take(nbytes)
+    cdef i64* next = tables
+    cdef int d
+    for d in range(3):
+        out, size = w.out[d], w.input[d]
+        j.cells.out[d], j.cells.input[d] = out, size
+        j.cells.start[d], j.cells.end[d] = next, next + out
+        for i in range(out):
+            next[i] = i * size // out
+            next[out + i] = ((i + 1) * size + out - 1) // out
+        next += 2 * out
+    try:
+        return run(j, max(j.n_in, j.n_out * 4))
+    finally:
+        give(tables, nbytes)
+
+
+cdef int adaptive_max(int real, void* y, i64* at, const void* x, i64 planes, const mtb_window* w) except -1:
+    cdef job j = window_job(ADAPTIVE_MAX, real, x, y, planes, w)
+    j.at = at
+    return run_adaptive(&j)
+
+
+cdef int adaptive_average(int real, void* y, const void* x, i64 planes, const mtb_window* w) except -1:
+    cdef job j = window_job(ADAPTIVE_AVERAGE, real, x, y, planes, w)
+    return run_adaptive(&j)
+
+
+cdef int adaptive_average_backward(int real, void* dx, const void* dy, i64 planes, const mtb_window* w) except -1:
+    cdef job j = window_job(ADAPTIVE_AVERAGE_BACKWARD, real, dx, dy, planes, w)
+    return run_adaptive(&j)
+
+
+cdef int scatter(int real, void* dx, i64 n_in, const void* dy, const i64* at, i64 n_out, i64 planes, bint add) except -1:
+    cdef job j = new_job(SCATTER, real, dx, dy, planes, n_in, n_out)
+    j.at, j.add = <i64*> at, add
+    return run(&j, n_in + 2 * n_out)
+
+
+cdef int pick(int real, void* y, i64 n_out, const void* x, const i64* at, i64 n_in, i64 planes) except -1:
+    cdef job j = new_job(PICK, real, x, y, planes, n_in, n_out)
+    j.at = <i64*> at
+    return run(&j, 2 * n_out)

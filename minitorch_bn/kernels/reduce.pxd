@@ -1,0 +1,27 @@
+# Reductions of contiguous arrays over any set of axes, and running sums along one axis.
+from .runtime cimport i64
+
+cdef extern from "mtb.h" nogil:
+    enum:
+        MTB_SUM
+        MTB_SUM_SQUARE
+        MTB_SUM_ABS
+        MTB_PROD
+        MTB_SUM_NOT_NAN
+        MTB_MAX
+        MTB_MIN
+
+# out = (sum of x over the axes with reduced[a]) / divisor, or its square root. x is contiguous in shape order, out
+# in the order of the kept axes: dtype of x for float32 and float64 (both exact to about one rounding); int64 for
+# integers and bool, modulo 2**64 and undivided. An empty sum is 0, an empty product 1.
+cdef int sum_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, double divisor,
+                  bint root, void* out) except -1
+# value = extreme of x over those axes (NaN wins), and index = where it first is along them if not NULL: the reduced
+# axes are neighbours. No reduced axis is empty.
+cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, void* value,
+                      i64* index) except -1
+# y[.., i, ..] = sum (op MTB_SUM) or product (MTB_PROD) of x[.., 0..i, ..] along the middle axis of (outer, n, inner)
+cdef int cumulate(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1
+# value, index = last extreme of x[.., 0..i, ..] and where
+cdef int cumulate_extreme(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* value,
+                          i64* index) except -1

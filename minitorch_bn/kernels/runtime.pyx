@@ -1,0 +1,243 @@
+"""What every kernel driver shares: the instruction-set level, the number of threads, and a caching allocator."""
+import os
+
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free
+from posix.stdlib cimport posix_memalign
+
+
+cdef extern from "mtb.h" nogil:
+    const mtb_level* mtb_best_level()
+    const mtb_level* mtb_find_level(const char* name)
+    const mtb_level* mtb_nth_level(int i)
+
+cdef extern from *:
+    """
+    #include <pthread.h>
+    #include <sys/mman.h>
+    #ifdef _OPENMP
+    #define MTB_OPENMP 1
+    #else
+    #define MTB_OPENMP 0
+    #endif
+    #ifndef MTB_BUILD_FLAGS
+    #define MTB_BUILD_FLAGS ""
+    #endif
+    /* libgomp's team does not survive a fork: a child that used it would wait for ever, so the child runs serially. */
+    static int mtb_forked = 0;
+    static void mtb_in_child(void) { mtb_forked = 1; }
+    static int mtb_watch_fork(void) { return pthread_atfork(NULL, NULL, mtb_in_child); }
+    static void mtb_huge_pages(void *p, size_t n) {
+    #ifdef MADV_HUGEPAGE
+        madvise(p, n, MADV_HUGEPAGE);
+    #else
+        (void)p; (void)n;
+    #endif
+    }
+    """
+    int MTB_OPENMP
+    const char* MTB_BUILD_FLAGS
+    int mtb_forked
+    int mtb_watch_fork()
+    void mtb_huge_pages(void* p, size_t n) nogil
+    int __builtin_clzll(unsigned long long x) nogil
+
+
+# -- threads ------------------------------------------------------------------------------------------------------------
+
+cdef int threads = 1
+# Waking a team costs a few microseconds, as much as one core needs for this many element operations. The answer is one
+# thread or all of them, never between: libgomp ends and starts threads whenever the size of the team changes.
+cdef i64 WORTH_A_TEAM = 65536
+
+
+cdef int team(i64 work) noexcept nogil:
+    return threads if work >= WORTH_A_TEAM and not mtb_forked else 1
+
+
+def get_num_threads():
+    """The number of threads that one operation uses at most."""
+    return 1 if mtb_forked else threads
+
+
+def set_num_threads(int n):
+    """Let one operation use up to `n` threads. Results do not depend on it, to the last bit."""
+    global threads
+    if n < 1:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    threads = n if MTB_OPENMP else 1
+
+
+def _quota():
+    """The cores that the control group's quota allows (version 2, then 1), or None."""
+    for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
+        try:
+            with open(path) as file:
+                words = file.read().split()
+            if len(words) == 1:
+                with open(path.replace("quota", "period")) as file:
+                    words += file.read().split()
+            if words[0] not in ("max", "-1"):
+                return max(1, int(words[0]) // int(words[1]))
+        except (OSError, ValueError, IndexError, ZeroDivisionError):
+            continue
+    return None
+
+
+def _default_threads():
+    """The first of MTB_NUM_THREADS and OMP_NUM_THREADS that is set; else the cores that this process may use."""
+    for name in ("MTB_NUM_THREADS", "OMP_NUM_THREADS"):
+        word = os.environ.get(name, "").split(",")[0].strip()
+        if word.isdigit() and int(word) > 0:
+            return int(word)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _quota() or cores)
+
+
+# -- levels -------------------------------------------------------------------------------------------------------------
+
+def levels():
+    """The names of the levels of this build that this machine runs, worst first."""
+    names = []
+    while mtb_nth_level(len(names)) != NULL:
+        names.append(mtb_nth_level(len(names)).name.decode())
+    return names
+
+
+def get_level():
+    """The name of the level in use."""
+    return K.name.decode()
+
+
+def set_level(str name):
+    """Use the kernels of that level from now on (for tests: results do not depend on it, to the last bit)."""
+    global K
+    cdef bytes text = name.encode()
+    cdef const mtb_level* level = mtb_find_level(text)
+    if level == NULL:
+        raise ValueError(f"MTB_ISA={name!r}: this build on this machine has the levels {', '.join(levels())}")
+    K = level
+
+
+def build_info():
+    """How this build was made: {"openmp": bool, "flags": str}."""
+    return {"openmp": bool(MTB_OPENMP), "flags": MTB_BUILD_FLAGS.decode()}
+
+
+# -- memory -------------------------------------------------------------------------------------------------------------
+# Blocks come in size classes, four to each doubling, and go back to a list of their class: a training step asks for the
+# same sizes over and over, and a fresh large block costs a page fault for every 4 KiB of it. Called with the GIL held.
+
+cdef enum:
+    CLASSES = 160
+    HUGE = 1 << 22
+cdef void* free_lists[CLASSES]
+cdef size_t cached = 0, allocated = 0, peak = 0
+cdef size_t limit = 0
+cdef uint64_t requests = 0, reused = 0
+
+
+cdef inline int size_class(size_t n, size_t* rounded) noexcept:
+    """The class of an n-byte request (n <= 2**46), and the size of its blocks."""
+    cdef int shift
+    cdef size_t quarters
+    if n <= 256:
+        quarters = (n + 63) >> 6 if n else 1
+        rounded[0] = quarters << 6
+        return <int> quarters - 1
+    shift = 63 - __builtin_clzll(n - 1) - 2          # n - 1 has its top bit at shift + 2: quarters of a doubling
+    quarters = ((n - 1) >> shift) + 1                # 5, 6, 7 or 8
+    rounded[0] = quarters << shift
+    return (shift - 6) * 4 + <int> quarters - 1
+
+
+cdef void* take(size_t n) except NULL:
+    global cached, allocated, peak, requests, reused
+    cdef size_t size
+    cdef int index
+    cdef void* p = NULL
+    if n > <size_t> 1 << 46:
+        raise MemoryError(f"cannot allocate {n} bytes")
+    index = size_class(n, &size)
+    requests += 1
+    p = free_lists[index]
+    if p != NULL:
+        free_lists[index] = (<void**> p)[0]
+        cached -= size
+        reused += 1
+    elif posix_memalign(&p, HUGE >> 1 if size >= HUGE else 64, size) != 0:
+        empty_cache()
+        if posix_memalign(&p, 64, size) != 0:
+            raise MemoryError(f"cannot allocate {n} bytes ({allocated} bytes are in use by tensors)")
+    elif size >= HUGE:
+        mtb_huge_pages(p, size)
+    allocated += size
+    if allocated > peak:
+        peak = allocated
+    return p
+
+
+cdef void give(void* p, size_t n) noexcept:
+    global cached, allocated
+    cdef size_t size
+    cdef int index = size_class(n, &size)
+    allocated -= size
+    if cached + size > limit:
+        free(p)
+        return
+    (<void**> p)[0] = free_lists[index]
+    free_lists[index] = p
+    cached += size
+
+
+def empty_cache():
+    """Give the memory that no tensor uses back to the operating system."""
+    global cached
+    cdef void* p
+    for i in range(CLASSES):
+        while free_lists[i] != NULL:
+            p = free_lists[i]
+            free_lists[i] = (<void**> p)[0]
+            free(p)
+    cached = 0
+
+
+def memory_stats():
+    """Bytes in use by tensors (now and at most), bytes kept for reuse and their limit, and how often a request was reused."""
+    return {"allocated_bytes": allocated, "peak_bytes": peak, "cached_bytes": cached, "cache_limit_bytes": limit,
+            "requests": requests, "reused": reused}
+
+
+def reset_peak_memory_stats():
+    """Let the peak start again from what is in use now."""
+    global peak
+    peak = allocated
+
+
+def set_cache_limit(size_t nbytes):
+    """Keep at most that many bytes for reuse."""
+    global limit
+    limit = nbytes
+    if cached > limit:
+        empty_cache()
+
+
+def _start():
+    cdef int i
+    cdef int[10] sizes
+    sizes[:] = [1, 1, 1, 2, 4, 8, 2, 2, 4, 8]
+    for i in range(10):
+        ITEMSIZE[i] = sizes[i]
+    global K
+    if mtb_watch_fork() != 0:
+        raise MemoryError("cannot register the fork handler")
+    name = os.environ.get("MTB_ISA")
+    if name:
+        set_level(name)
+    else:
+        K = mtb_best_level()
+    set_num_threads(_default_threads())
+    set_cache_limit(int(os.environ.get("MTB_CACHE_MB", "1024")) << 20)
+
+
+_start()

@@ -1,0 +1,54 @@
+"""The driver of sorting: rows over threads, each thread with scratch for one row."""
+from cython.parallel cimport threadid
+
+from minitorch_bn.kernels.parallel cimport run_tasks
+from minitorch_bn.kernels.runtime cimport ITEMSIZE, K, give, take, team
+
+ctypedef struct job:
+    const mtb_sorting* table
+    int itemsize
+    char* y
+    i64* at
+    const char* x
+    i64 n, inner, k        # k < 0: sort the whole row
+    bint down
+    char* scratch
+    i64 scratch_size       # of one thread
+
+
+cdef void run_row(void* plan, i64 r) noexcept nogil:
+    cdef job* j = <job*> plan
+    cdef i64 o = r // j.inner, i = r % j.inner
+    cdef i64 source = o * j.n * j.inner + i, target = o * (j.n if j.k < 0 else j.k) * j.inner + i
+    cdef char* y = j.y + target * j.itemsize
+    cdef void* scratch = j.scratch + threadid() * j.scratch_size
+    if j.k < 0:
+        j.table.sort(y, j.at + target, j.x + source * j.itemsize, j.n, j.inner, j.down, scratch)
+    else:
+        j.table.top(y, j.at + target, j.x + source * j.itemsize, j.n, j.k, j.inner, j.down, scratch)
+
+
+cdef int run(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, bint down) except -1:
+    cdef job j
+    cdef i64 rows = outer * inner, work = rows * n * 8
+    cdef size_t size
+    j.table, j.itemsize = <const mtb_sorting*> K.sorting[dtype], ITEMSIZE[dtype]
+    j.y, j.at, j.x, j.n, j.inner, j.k, j.down = <char*> y, at, <const char*> x, n, inner, k, down
+    if n == 0 or rows == 0:
+        return 0
+    if n > j.table.longest:
+        raise RuntimeError(f"sort: a row of {n} elements is too long for this dtype; at most {j.table.longest}")
+    j.scratch_size = (2 * n * j.table.pair_size + 63) // 64 * 64
+    size = <size_t> j.scratch_size * (team(work) if rows > 1 else 1)
+    j.scratch = <char*> take(size)
+    run_tasks(run_row, &j, rows, work)
+    give(j.scratch, size)
+    return 0
+
+
+cdef int sort(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, bint descending) except -1:
+    return run(dtype, y, at, x, outer, n, inner, -1, descending)
+
+
+cdef int top(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, bint largest) except -1:
+    return run(dtype, y, at, x, outer, n, inner, k, largest)

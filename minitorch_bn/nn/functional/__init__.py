@@ -1,0 +1,46 @@
+"""Neural-network functions without state: `import minitorch_bn.nn.functional as F`."""
+
+from minitorch_bn.ops import (
+    conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, linear, one_hot, pad,
+    scaled_dot_product_attention,
+)
+
+from .activations import (
+    celu, elu, gelu, glu, gumbel_softmax, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, log_softmax,
+    logsigmoid, mish, prelu, relu, relu6, rrelu, selu, sigmoid, silu, softmax, softmin, softplus, softshrink, softsign,
+    tanh, tanhshrink, threshold,
+)
+from .attention import multi_head_attention_forward
+from .distances import bilinear, cosine_similarity, normalize, pairwise_distance, pdist
+from .dropouts import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .embeddings import embedding, embedding_bag
+from .losses import (
+    binary_cross_entropy, binary_cross_entropy_with_logits, cosine_embedding_loss, cross_entropy, gaussian_nll_loss,
+    hinge_embedding_loss, huber_loss, kl_div, l1_loss, margin_ranking_loss, mse_loss, multi_margin_loss,
+    multilabel_margin_loss, multilabel_soft_margin_loss, nll_loss, poisson_nll_loss, smooth_l1_loss, soft_margin_loss,
+    triplet_margin_loss, triplet_margin_with_distance_loss,
+)
+from .norms import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
+from .pooling import (
+    adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d, adaptive_max_pool2d,
+    adaptive_max_pool3d, avg_pool1d, avg_pool2d, avg_pool3d, lp_pool1d, lp_pool2d, lp_pool3d, max_pool1d, max_pool2d,
+    max_pool3d, max_unpool1d, max_unpool2d, max_unpool3d,
+)
+from .vision import (
+    channel_shuffle, fold, interpolate, pixel_shuffle, pixel_unshuffle, unfold, upsample,
+)
+
+
+def _in_place(function):
+    def changed(input, *args, **kwargs):
+        return function(input, *args, inplace=True, **kwargs)
+
+    changed.__name__ = changed.__qualname__ = function.__name__ + "_"
+    changed.__doc__ = f"`{function.__name__}` written over its input."
+    return changed
+
+
+relu_, elu_, selu_, celu_, leaky_relu_, hardtanh_, rrelu_, threshold_ = map(
+    _in_place, (relu, elu, selu, celu, leaky_relu, hardtanh, rrelu, threshold))
+
+__all__ = sorted(name for name, value in globals().items() if not name.startswith("_") and callable(value))

@@ -1,0 +1,355 @@
+"""Recurrent networks (RNN, LSTM, GRU), whole sequences at once or one step at a time (the cells)."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from typing import Any, Callable, Union
+
+import minitorch_bn as torch
+
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+Tensor = torch.Tensor
+State = tuple  # (h,), or (h, c) for an LSTM
+Hidden = Union[Tensor, "tuple[Tensor, Tensor]"]
+
+# One step of each kind: (W_ih x + b_ih, state, function h -> W_hh h + b_hh) -> new state. Gates are stacked along the
+# last axis, in PyTorch's order: LSTM input, forget, cell, output; GRU reset, update, new.
+
+
+def _rnn_tanh(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
+    return ((x + recur(state[0])).tanh(),)
+
+
+def _rnn_relu(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
+    return ((x + recur(state[0])).relu(),)
+
+
+def _lstm(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
+    h, c = state
+    i, f, g, o = (x + recur(h)).chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def _gru(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
+    (h,) = state
+    x_r, x_z, x_n = x.chunk(3, -1)
+    h_r, h_z, h_n = recur(h).chunk(3, -1)
+    new = (x_n + (x_r + h_r).sigmoid() * h_n).tanh()
+    return (new + (x_z + h_z).sigmoid() * (h - new),)
+
+
+_STEPS = {"RNN_TANH": (_rnn_tanh, 1), "RNN_RELU": (_rnn_relu, 1), "LSTM": (_lstm, 4), "GRU": (_gru, 3)}  # step, gates
+
+
+def _uniform_parameters(module: Module) -> None:
+    """Every parameter uniform in +-1/sqrt(hidden_size), in order of registration."""
+    bound = 1.0 / math.sqrt(module.hidden_size) if module.hidden_size > 0 else 0
+    for parameter in module.parameters():
+        init.uniform_(parameter, -bound, bound)
+
+
+class RNNBase(Module):
+    """What RNN, LSTM and GRU share.
+
+    Shapes: input (L, N, input_size), or (N, L, input_size) with `batch_first`, or (L, input_size); output the same with
+    D * H last, D = 2 if bidirectional, H = proj_size or hidden_size; states (D * num_layers, N, H), N absent where the
+    input has none. `dropout` applies between the layers. Weights: `weight_ih_l{k}`, `weight_hh_l{k}`, `bias_ih_l{k}`,
+    `bias_hh_l{k}`, `weight_hr_l{k}` (projection), each also with `_reverse`.
+    """
+
+    def __init__(self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 device: Any = None, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element "
+                             "being zeroed")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn("dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+                          f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
+                          stacklevel=3)
+        for name, value in ("input_size", input_size), ("hidden_size", hidden_size):
+            if not isinstance(value, int):
+                raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+        if hidden_size <= 0:
+            raise ValueError("hidden_size must be greater than zero")
+        if num_layers <= 0:
+            raise ValueError("num_layers must be greater than zero")
+        if proj_size < 0:
+            raise ValueError("proj_size should be a positive integer or zero to disable projections")
+        if proj_size >= hidden_size:
+            raise ValueError("proj_size has to be smaller than hidden_size")
+        self.mode = mode
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+
+        gates = _STEPS[mode][1] * hidden_size
+        state_size = proj_size or hidden_size
+        directions = len(self._suffixes())
+        for layer in range(num_layers):
+            size = input_size if layer == 0 else directions * state_size
+            for suffix in self._suffixes():
+                shapes = {"weight_ih": (gates, size), "weight_hh": (gates, state_size), "bias_ih": (gates,),
+                          "bias_hh": (gates,), "weight_hr": (proj_size, hidden_size)}
+                for name in self._weight_names():
+                    self.register_parameter(f"{name}_l{layer}{suffix}",
+                                            Parameter(torch.empty(shapes[name], device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    def _suffixes(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    def _weight_names(self) -> list[str]:
+        return ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else []),
+                *(["weight_hr"] if self.proj_size else [])]
+
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The weights of every layer and direction."""
+        return [[getattr(self, f"{name}_l{layer}{suffix}") for name in self._weight_names()]
+                for layer in range(self.num_layers) for suffix in self._suffixes()]
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew: uniform in +-1/sqrt(hidden_size)."""
+        _uniform_parameters(self)
+
+    def flatten_parameters(self) -> None:
+        """Accepted so that scripts run: the weights need no common memory here."""
+
+    def _state_sizes(self) -> list[int]:
+        return [self.proj_size or self.hidden_size] + ([self.hidden_size] if self.mode == "LSTM" else [])
+
+    def forward(self, input: Tensor, hx: Hidden | None = None) -> tuple[Tensor, Hidden]:
+        if input.dim() not in (2, 3):
+            raise ValueError(f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+        batched = input.dim() == 3
+        states = self._checked_states(input, hx, batched)
+        if not batched:
+            input = input.unsqueeze(1)
+            states = [state.unsqueeze(1) for state in states]
+        elif self.batch_first:
+            input = input.transpose(0, 1)
+        output, states = self._run(input, states)
+        if not batched:
+            output, states = output.squeeze(1), [state.squeeze(1) for state in states]
+        elif self.batch_first:
+            output = output.transpose(0, 1)
+        return output, tuple(states) if self.mode == "LSTM" else states[0]
+
+    def _checked_states(self, input: Tensor, hx: Hidden | None, batched: bool) -> list[Tensor]:
+        """The initial states, zeros if not given: one tensor per kind of state."""
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, "
+                               f"got {input.size(-1)}")
+        weight_dtype = self.weight_ih_l0.dtype
+        if input.dtype != weight_dtype:
+            raise ValueError(f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight_dtype}). Convert "
+                             f"input: input.to({weight_dtype}), or convert model: model.to({input.dtype})")
+        batch = (input.size(0 if self.batch_first else 1),) if batched else ()
+        shapes = [(self.num_layers * len(self._suffixes()), *batch, size) for size in self._state_sizes()]
+        if hx is None:
+            return [input.new_zeros(shape) for shape in shapes]
+        is_lstm = self.mode == "LSTM"
+        states = list(hx) if is_lstm else [hx]
+        for i, (state, shape) in enumerate(zip(states, shapes)):
+            if state.dim() != len(shape):
+                name = "hx and cx" if is_lstm else "hx"
+                sort = "batched 3-D" if batched else "unbatched 2-D"
+                got = " and ".join(f"{s.dim()}-D" for s in states) if is_lstm else f"{state.dim()}-D"
+                raise RuntimeError(f"For {sort} input, {name} should also be {len(shape)}-D but got {got} "
+                                   f"tensor{'s' if is_lstm else ''}")
+            if tuple(state.shape) != shape:
+                raise RuntimeError(f"Expected hidden{f'[{i}]' if is_lstm else ''} size {shape}, got {list(state.shape)}")
+        return states
+
+    def _run(self, x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """All layers over x (L, N, input_size): the last layer's outputs and the final states."""
+        starts = list(zip(*(state.unbind(0) for state in states)))  # per layer and direction: (h,) or (h, c)
+        finals: list[State] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for suffix in self._suffixes():
+                output, final = self._scan(x, starts[len(finals)], f"_l{layer}{suffix}")
+                outputs.append(output)
+                finals.append(final)
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            if self.dropout and layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, [torch.stack(kind) for kind in zip(*finals)]
+
+    def _scan(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
+        """One layer in one direction; the inputs of all steps are multiplied by their weight in one product."""
+        step = _STEPS[self.mode][0]
+        weight = {name: getattr(self, name + suffix) for name in self._weight_names()}
+        w_hh, b_hh, w_hr = weight["weight_hh"], weight.get("bias_hh"), weight.get("weight_hr")
+
+        def recur(h: Tensor) -> Tensor:
+            return F.linear(h, w_hh, b_hh)
+
+        backward = suffix.endswith("_reverse")
+        gates = F.linear(x, weight["weight_ih"], weight.get("bias_ih")).unbind(0)
+        outputs = []
+        for gate in reversed(gates) if backward else gates:
+            state = step(gate, state, recur)
+            if w_hr is not None:
+                state = (F.linear(state[0], w_hr), *state[1:])
+            outputs.append(state[0])
+        return torch.stack(outputs[::-1] if backward else outputs), state
+
+    def extra_repr(self) -> str:
+        text = f"{self.input_size}, {self.hidden_size}"
+        if self.proj_size:
+            text += f", proj_size={self.proj_size}"
+        if self.num_layers != 1:
+            text += f", num_layers={self.num_layers}"
+        if not self.bias:
+            text += f", bias={self.bias}"
+        if self.batch_first:
+            text += f", batch_first={self.batch_first}"
+        if self.dropout:
+            text += f", dropout={self.dropout}"
+        if self.bidirectional:
+            text += f", bidirectional={self.bidirectional}"
+        return text
+
+
+class RNN(RNNBase):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it (Elman 1990)."""
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
+                 bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+                 device: Any = None, dtype: torch.dtype | None = None, **unsupported: Any) -> None:
+        _refuse_projection(unsupported)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
+                         dropout, bidirectional, 0, device, dtype)
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(RNNBase):
+    """c' = f * c + i * g, h' = o * tanh(c') with gates of x and h (Hochreiter & Schmidhuber 1997); states (h, c)."""
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 device: Any = None, dtype: torch.dtype | None = None) -> None:
+        super().__init__("LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+                         proj_size, device, dtype)
+
+
+class GRU(RNNBase):
+    """h' = (1 - z) * n + z * h with reset, update and new gates (Cho et al. 2014)."""
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+                 device: Any = None, dtype: torch.dtype | None = None, **unsupported: Any) -> None:
+        _refuse_projection(unsupported)
+        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+                         device, dtype)
+
+
+def _refuse_projection(options: dict) -> None:
+    if "proj_size" in options:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+    if options:
+        raise TypeError(f"RNNBase.__init__() got an unexpected keyword argument '{next(iter(options))}'")
+
+
+class RNNCellBase(Module):
+    """One step: input (N, input_size) or (input_size), state (N, hidden_size) or (hidden_size)."""
+
+    _mode: str
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None,
+                 dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        gates = _STEPS[self._mode][1] * hidden_size
+        shapes = {"weight_ih": (gates, input_size), "weight_hh": (gates, hidden_size), "bias_ih": (gates,),
+                  "bias_hh": (gates,)}
+        for name, shape in shapes.items():
+            wanted = bias or name.startswith("weight")
+            self.register_parameter(
+                name, Parameter(torch.empty(shape, device=device, dtype=dtype)) if wanted else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew: uniform in +-1/sqrt(hidden_size)."""
+        _uniform_parameters(self)
+
+    def _step(self, input: Tensor, states: list[Tensor | None]) -> State:
+        name = self._get_name()
+        for what, tensor in ("input", input), *((f"hidden{i}", state) for i, state in enumerate(states)):
+            if tensor is not None and tensor.dim() not in (1, 2):
+                raise ValueError(f"{name}: Expected {what.rstrip('01')} to be 1D or 2D, got {tensor.dim()}D instead")
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(f"input has inconsistent input_size: got {input.size(-1)} expected {self.input_size}")
+        for i, state in enumerate(states):
+            if state is None:
+                states[i] = input.new_zeros((*input.shape[:-1], self.hidden_size))
+            elif state.size(-1) != self.hidden_size:
+                raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {state.size(-1)}, "
+                                   f"expected {self.hidden_size}")
+            elif state.shape[:-1] != input.shape[:-1]:
+                raise RuntimeError(f"Input batch size {input.size(0)} doesn't match hidden{i} batch size "
+                                   f"{state.size(0)}")
+        gates = F.linear(input, self.weight_ih, self.bias_ih)
+        return _STEPS[self._mode][0](gates, tuple(states), lambda h: F.linear(h, self.weight_hh, self.bias_hh))
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+class RNNCell(RNNCellBase):
+    """One step of an RNN: (x, h) -> h'."""
+
+    _mode = "RNN_TANH"
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+                 device: Any = None, dtype: torch.dtype | None = None) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.nonlinearity = nonlinearity
+        if nonlinearity == "relu":
+            self._mode = "RNN_RELU"
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+        return self._step(input, [hx])[0]
+
+    def extra_repr(self) -> str:
+        kind = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
+        return super().extra_repr() + kind
+
+
+class LSTMCell(RNNCellBase):
+    """One step of an LSTM: (x, (h, c)) -> (h', c')."""
+
+    _mode = "LSTM"
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        return self._step(input, [None, None] if hx is None else list(hx))
+
+
+class GRUCell(RNNCellBase):
+    """One step of a GRU: (x, h) -> h'."""
+
+    _mode = "GRU"
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        return self._step(input, [hx])[0]

@@ -1,0 +1,59 @@
+"""Stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+import minitorch_bn as torch
+from minitorch_bn import ops
+
+from .optimizer import Closure, Optimizer, check_options, with_grads
+
+
+class SGD(Optimizer):
+    """p <- p - lr * b, with b <- momentum * b + (1 - dampening) * (g + weight_decay * p) (Sutskever et al. 2013).
+
+    The first b is the gradient itself; `nesterov` steps along g + momentum * b. `maximize` climbs. `foreach` and
+    `fused` are accepted and ignored: all parameters are always updated in one pass.
+    """
+
+    def __init__(self, params: Iterable, lr: float | torch.Tensor = 1e-3, momentum: float = 0, dampening: float = 0,
+                 weight_decay: float | torch.Tensor = 0, nesterov: bool = False, *, maximize: bool = False,
+                 foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None) -> None:
+        if isinstance(lr, torch.Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        check_options(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        super().__init__(params, {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
+            "fused": fused})
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        loss = self._evaluate(closure)
+        for group in self.param_groups:
+            params, grads = with_grads(group["params"])
+            if not group["momentum"]:
+                self._update(group, params, grads, None, first=False)
+                continue
+            old, new = ([], [], []), ([], [], [])  # parameters, gradients, buffers: with momentum from before, or not
+            for param, grad in zip(params, grads):
+                state = self.state[param]
+                buffer = state.get("momentum_buffer")
+                lists = new if buffer is None else old
+                if buffer is None:
+                    buffer = state["momentum_buffer"] = torch.empty_like(param)
+                for items, item in zip(lists, (param, grad, buffer)):
+                    items.append(item)
+            self._update(group, *old, first=False)
+            self._update(group, *new, first=True)
+        return loss
+
+    @staticmethod
+    def _update(group: dict, params: list, grads: list, buffers: list | None, first: bool) -> None:
+        if params:
+            ops.sgd_step(params, grads, buffers, lr=float(group["lr"]), momentum=float(group["momentum"]),
+                         dampening=float(group["dampening"]), weight_decay=float(group["weight_decay"]),
+                         nesterov=group["nesterov"], maximize=group["maximize"], first=first)

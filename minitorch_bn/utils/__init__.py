@@ -1,0 +1,1 @@
+"""Everything around training: data loading."""

@@ -1,0 +1,151 @@
+"""Build steps of minitorch_bn: the op table becomes C and Cython, each kernel family is compiled once per instruction-set
+level and dtype, and every .pyx becomes one extension module. All metadata is in pyproject.toml.
+
+    python setup.py build_ext --inplace                        everything that is out of date
+    python setup.py build_ext --inplace --only=kernels.norm    one module (and any kernel that is out of date)
+"""
+import contextlib
+import fcntl
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+os.chdir(ROOT)
+sys.path.insert(0, str(ROOT / "minitorch_bn"))
+import _codegen  # noqa: E402  (a file of this project, importable with nothing built)
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+# Worst first. A new level is one line here, its width and fused multiply-add in src_c/vec.h, and its test in src_c/cpu.c.
+LEVELS = (
+    {"generic": ["-march=x86-64"],
+     "v3": ["-march=x86-64-v3"],
+     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
+    if X86 else {"generic": []} | ({"neon": ["-march=armv8-a"]} if platform.machine() in ("aarch64", "arm64") else {})
+)
+REALS = ["f32", "f64"]
+DTYPES = {"REAL": REALS, "NATIVE": ["b8", "u8", "i8", "i16", "i32", "i64", *REALS], "ONCE": [None]}
+# No -ffast-math, and a fused multiply-add only where the source says so: the same bits at every level.
+KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC",
+                "-fvisibility=hidden", "-Wall", "-Wextra", f"-ffile-prefix-map={ROOT}=."]
+CYTHON_FLAGS = ["-std=gnu11", "-O2", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
+                "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
+DIRECTIVES = {"language_level": "3", "cdivision": True,
+              "initializedcheck": False, "embedsignature": False, "binding": True, "auto_pickle": False}
+
+
+def families() -> list[tuple[str, str | None]]:
+    """(family, dtype) of every kernel compilation, from the one list in src_c/families.def."""
+    rows = re.findall(r"^(REAL|NATIVE|ONCE)\((\w+)\)$", Path("src_c/families.def").read_text(), re.M)
+    return [(family, dtype) for kind, family in rows for dtype in DTYPES[kind]]
+
+
+def openmp_flags(compiler: list[str]) -> list[str]:
+    """-fopenmp if the compiler can build and link with it; else none, said aloud: everything then runs on one thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.c"
+        source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+        probe = [*compiler, "-fopenmp", str(source), "-o", str(source.with_suffix(""))]
+        if os.environ.get("MTB_OPENMP") != "0" and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+            return ["-fopenmp"]
+    print("minitorch_bn: no OpenMP with this compiler: building the serial version", file=sys.stderr)
+    return []
+
+
+def is_fresh(target: Path, depfile: Path, command: str) -> bool:
+    """Whether target was made by this very command and is newer than all that its compiler-written depfile names."""
+    stamp = target.with_suffix(".cmd")
+    if not (target.exists() and depfile.exists() and stamp.exists()) or stamp.read_text() != command:
+        return False
+    sources = re.sub(r"\\\n", " ", depfile.read_text()).split(":", 1)[1].split()
+    made = target.stat().st_mtime
+    return all(os.path.exists(s) and os.path.getmtime(s) <= made for s in sources)
+
+
+class BuildExt(build_ext):
+    """build_ext that first generates code and compiles the kernels of every level, then the extension modules."""
+
+    user_options = [*build_ext.user_options, ("only=", None, "comma-separated modules, without the package name")]
+
+    def initialize_options(self):
+        super().initialize_options()
+        self.only = None
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def run(self):
+        Path("build").mkdir(exist_ok=True)
+        with open("build/.lock", "w") as lock, contextlib.suppress(FileNotFoundError):
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two builds of one tree take turns
+            super().run()
+
+    def build_extensions(self):
+        cc = shlex.split(os.environ.get("CC", "")) or self.compiler.compiler_so[:1]
+        openmp = openmp_flags(cc)
+        extra = shlex.split(os.environ.get("MTB_CFLAGS", ""))
+        objects = self.compile_kernels(cc, extra)
+        config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
+        for ext in self.extensions:
+            ext.extra_compile_args = CYTHON_FLAGS + openmp + extra
+            ext.extra_link_args = openmp + extra + (["-Wl,-s"] if sys.platform == "linux" and not extra else [])
+            if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
+                ext.extra_objects, ext.extra_compile_args = objects, [*ext.extra_compile_args, config]
+                ext.depends = [*ext.depends, *objects]
+        super().build_extensions()
+
+    def compile_kernels(self, cc: list[str], extra: list[str]) -> list[str]:
+        jobs = [("cpu", None, None)] + [("level", level, None) for level in LEVELS]
+        jobs += [(family, level, dtype) for family, dtype in families() for level in LEVELS]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            return list(pool.map(lambda job: self.compile_kernel(cc, extra, *job), jobs))
+
+    def compile_kernel(self, cc, extra, family, level, dtype) -> str:
+        shared = family in ("cpu", "level")
+        source = f"src_c/{family}.c" if shared else f"src_c/kernels/{family}.c"
+        target = Path(self.build_temp) / "kernels" / "_".join(filter(None, (family, level, dtype, "o")))
+        target = target.with_name(target.name.removesuffix("_o") + ".o")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        flags = KERNEL_FLAGS + LEVELS.get(level, []) + extra
+        if family == "cpu":
+            flags = [*flags, "-DMTB_LEVELS=" + " ".join(f"LEVEL({name})" for name in LEVELS)]
+        else:
+            flags = [*flags, f"-DMTB_LEVEL={level}"]
+        if not shared:
+            flags = [*flags, f'-DMTB_API="api/{family}.h"']
+        if dtype:
+            flags = [*flags, f"-DMTB_DTYPE={dtype}", f"-DMTB_T_{dtype}=1"]
+        depfile = target.with_suffix(".d")
+        command = [*cc, *flags, "-MMD", "-MF", str(depfile), "-c", source, "-o", str(target)]
+        if not is_fresh(target, depfile, shlex.join(command)):
+            if self.verbose:
+                print("kernel", target.stem, flush=True)
+            subprocess.run(command, check=True)
+            target.with_suffix(".cmd").write_text(shlex.join(command))
+        return str(target)
+
+
+def extensions() -> list[Extension]:
+    """One extension module for each .pyx below the package."""
+    only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
+    headers = [str(p) for p in Path("src_c").rglob("*.h")]
+    names = {".".join(p.with_suffix("").parts): str(p) for p in sorted(Path("minitorch_bn").rglob("*.pyx"))}
+    return [Extension(name, [path], include_dirs=["src_c"], depends=headers)
+            for name, path in names.items() if not only or name.removeprefix("minitorch_bn.") in only]
+
+
+_codegen.main()
+setup(cmdclass={"build_ext": BuildExt},
+      ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, nthreads=0, quiet=True,
+                            build_dir="build/cython"))

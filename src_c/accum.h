@@ -1,0 +1,51 @@
+/* accum.h: vectors of double for the sums that a reduction keeps, whatever T is.
+ *
+ * Every sum of float32 is taken in double: no block sizes to choose, no overflow, and one rounding at the end. The loads
+ * convert (dload), so it costs an instruction more per vector, less than the memory that feeds it.
+ *   dvec         DL doubles: one register           ACC_LANES = 32   virtual lanes of such a sum, on every level
+ *   ND           ACC_LANES / DL registers make up the 32 virtual lanes
+ * Where a conversion for every load is too slow, eight or sixteen values are first added pairwise in T (three or four
+ * roundings), and their sums go to LANES = 16 lanes of double (wide_sum).
+ * Products of two float32 are exact in double, so writing a * b + c without a fused multiply-add loses nothing.
+ */
+#ifndef MTB_ACCUM_H
+#define MTB_ACCUM_H
+
+enum { DL = VBYTES / 8, ACC_LANES = 32, ND = ACC_LANES / DL };
+typedef double dvec __attribute__((vector_size(VBYTES)));
+typedef int64_t dmask __attribute__((vector_size(VBYTES)));
+typedef double dvec_unaligned __attribute__((vector_size(VBYTES), aligned(8), may_alias));
+typedef T dpart __attribute__((vector_size(DL * sizeof(T)), aligned(sizeof(T)), may_alias));
+
+static inline dvec dload(const T *p) { return __builtin_convertvector(*(const dpart *)p, dvec); }
+static inline dvec dset(double x) { return x - (dvec){}; }
+static inline dvec dabs(dvec v) { return (dvec)((dmask)v & INT64_MAX); }
+static inline dvec dzero_if_nan(dvec v) { return (dvec)((dmask)v & (v == v)); }
+
+/* The one tree that folds 32 lanes: lane i with lane i + 16, then + 8, + 4, + 2, + 1. */
+#define FOLD_LANES(name, OP)                                                    \
+    static inline double name(const dvec *acc) {                                \
+        double a[ACC_LANES];                                                    \
+        for (int i = 0; i < ND; i++) *(dvec_unaligned *)(a + i * DL) = acc[i];  \
+        for (int step = ACC_LANES / 2; step > 0; step /= 2)                     \
+            for (int i = 0; i < step; i++) a[i] = a[i] OP a[i + step];          \
+        return a[0];                                                            \
+    }
+FOLD_LANES(dlanes_sum, +)
+
+static inline vec pairwise8(const vec *v) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
+
+typedef struct { dvec v[LANES / DL]; } wide_sum; /* 16 lanes of double */
+static inline void wide_add(wide_sum *s, const vec *lanes) {
+    T t[LANES];
+    UNROLL for (int k = 0; k < NV; k++) vstore(t + k * VL, lanes[k]);
+    UNROLL for (int k = 0; k < LANES / DL; k++) s->v[k] += dload(t + k * DL);
+}
+static inline double wide_fold(const wide_sum *s) {
+    double a[LANES];
+    for (int k = 0; k < LANES / DL; k++) *(dvec_unaligned *)(a + k * DL) = s->v[k];
+    for (int step = LANES / 2; step > 0; step /= 2)
+        for (int i = 0; i < step; i++) a[i] += a[i + step];
+    return a[0];
+}
+#endif

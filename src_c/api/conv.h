@@ -1,0 +1,47 @@
+/* api/conv.h: the leaf kernels of convolution: padding an image block, unfolding it to rows of a matrix, and edges. */
+#ifndef MTB_API_CONV_H
+#define MTB_API_CONV_H
+#include <stdint.h>
+
+/* A convolution with up to three spatial axes; absent leading axes have size 1, kernel 1, stride 1. */
+typedef struct {
+    int64_t n, c_in, c_out, groups;
+    int64_t in[3], out[3], kernel[3], stride[3], pad_lo[3], dilation[3];
+} mtb_conv_geometry;
+
+/* How one spatial axis of a block of the source is laid out in the padded block. A filter tap reads every step-th source
+ * element; so the axis is sorted by phase, and each tap finds its elements next to each other:
+ * element i of phase s is source element begin + origin[s] + i * step, or 0 where that is not in [0, size). */
+typedef struct {
+    int64_t size, step, begin, length, phases;
+    const int64_t *origin;
+} mtb_conv_axis;
+
+typedef struct {
+    int64_t vl, lanes;
+
+    /* dst[rows->phases * rows->length][columns->phases * columns->length] from src[rows->size][columns->size], which
+     * lies in a tensor that ends at `end`; all 0 if src is NULL. May write up to vl elements past dst. */
+    void (*pad)(void *dst, const void *src, const void *end, const mtb_conv_axis *rows, const mtb_conv_axis *columns);
+
+    /* dst[r * width + to[i] + l] = src[at[r] + from[i] + l] for r < k, i < pieces, l < vl; to[] ascends, and what a piece
+     * writes past its own elements the next one overwrites. Reads and writes up to vl elements too far. */
+    void (*unfold)(void *dst, int64_t width, const void *src, const int64_t *at, int64_t k, const int64_t *from,
+                   const int64_t *to, int64_t pieces);
+
+    /* dst[to[i] + l] = sum over r < k of w[r] * src[at[r] + from[i] + l], then + *bias unless NULL; pieces as above,
+     * k <= MTB_KC. The order of a product's additions (gemm.h). */
+    void (*slide)(void *dst, const int64_t *from, const int64_t *to, int64_t pieces, const void *w, const void *src,
+                  const int64_t *at, int64_t k, const void *bias);
+
+    /* sums[r][lanes] += (or =, unless add) a[r * width + j] * b[j], element j into lane j % lanes; r < rows, j < n. */
+    void (*dots)(void *sums, const void *a, int64_t width, const void *b, int64_t rows, int64_t n, int add);
+    /* dst[r] = the sum of sums[r][lanes], over parts of them that lie part_size elements apart; r < rows. */
+    void (*fold)(void *dst, const void *sums, int64_t rows, int64_t parts, int64_t part_size);
+    /* dst[c * ldd + r] = sum of src[part * part_size + r * lds + c] over the parts, in order; r < rows, c < columns. */
+    void (*merge)(void *dst, int64_t ldd, const void *src, int64_t lds, int64_t rows, int64_t columns, int64_t parts,
+                  int64_t part_size);
+    /* dst[j * step] = src[j] for j < n. */
+    void (*place)(void *dst, int64_t step, const void *src, int64_t n);
+} mtb_conv;
+#endif

@@ -1,0 +1,67 @@
+/* api/norm.h: the kernels of the norm family: statistics, application and gradients of batch, group and layer norm.
+ *
+ * A channel is either `runs` contiguous runs of n values, `stride` apart (its data in NCHW), or a column of a panel (in
+ * NHWC and (N, C)). What a channel is normalized with is a column of a parameter array p of T, `step` apart:
+ *   p[0] + p[1]  the mean, split in two, so that (x - p[0]) - p[1] keeps its digits however large the mean is
+ *   p[2], p[3]   scale and shift: y = ((x - p[0]) - p[1]) * p[2] + p[3]
+ *   p[4], p[5]   of the gradient: dx = dy * p[2] - (((x - p[0]) - p[1]) * p[5] + p[4])
+ * Statistics are double.
+ */
+#ifndef MTB_API_NORM_H
+#define MTB_API_NORM_H
+#include <stdint.h>
+
+enum { MTB_NORM_HI, MTB_NORM_LO, MTB_NORM_SCALE, MTB_NORM_SHIFT, MTB_NORM_K0, MTB_NORM_K1, MTB_NORM_PARAMS };
+/* the ReLU that a gradient undoes: none; of the normalized value, computed again; of an output z that was kept */
+enum { MTB_MASK_NONE, MTB_MASK_AGAIN, MTB_MASK_OUTPUT };
+
+typedef struct {
+    /* s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2, of one channel; in double throughout if exact. x0: one value */
+    void (*moments_runs)(int64_t runs, int64_t n, const void *x, int64_t stride, const void *x0, int exact, double *s);
+    /* the same of each column: sums s[c] and s[step + c], x0[c] */
+    void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact, double *s,
+                         int64_t step);
+    /* mean[i], var[i] (sum of squared deviations / m) from the sums s[i], s[step + i] of m values; returns how many are
+     * unsure, and marks them: the caller then asks for the exact sums of those */
+    int64_t (*finish_moments)(int64_t n, const double *s, int64_t step, double m, const void *x0, double *mean,
+                              double *var, char *unsure);
+
+    /* p[0..3] of n runs or columns: entry i has statistics i / per, and weight and bias (or NULL: 1 and 0) i % period */
+    void (*affine)(int64_t n, const double *mean, const double *invstd, int64_t per, const void *weight,
+                   const void *bias, int64_t period, void *p, int64_t step);
+    /* p[4..5] of the same from the sums s[i] = sum dy, s[s_step + i] = sum dy * (x - mean), each statistic of m values;
+     * and dweight, dbias[i % period] (either may be NULL) */
+    void (*backward_affine)(int64_t n, const double *s, int64_t s_step, double m, const double *invstd, int64_t per,
+                            const void *weight, int64_t period, void *p, int64_t step, void *dweight, void *dbias);
+    /* dst[r * dst_step + j] = src[r * src_step + j / repeat % period]: parameters of channels for columns */
+    void (*spread)(int64_t rows, int64_t cols, const void *src, int64_t src_step, int64_t repeat, int64_t period,
+                   void *dst, int64_t dst_step);
+
+    /* y = x normalized (+ residual) (max 0 if relu); residual may be NULL, y may be x or residual. All share strides. */
+    void (*apply_runs)(int64_t runs, int64_t n, const void *x, const void *residual, int64_t stride, const void *p,
+                       int64_t step, int relu, void *y);
+    void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
+                       int64_t step, int relu, void *y);
+    /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked; columns: s[c], s[s_step + c] */
+    void (*backward_sums_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
+                               const void *p, int64_t step, int mask, double *s);
+    void (*backward_sums_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
+                               const void *p, int64_t step, int mask, double *s, int64_t s_step);
+    /* dx, and dresidual = masked dy if not NULL; frozen: the statistics are constants (p[4], p[5] unused) */
+    void (*backward_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
+                          const void *p, int64_t step, int mask, int frozen, void *dx, void *dresidual);
+    void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
+                          const void *p, int64_t step, int mask, int frozen, void *dx, void *dresidual);
+
+    /* Layer norm (rms: root mean square norm, no mean) of contiguous rows of n. Row r has the weight and bias of row
+     * r % period of weight and bias (period, n), or none (NULL). mean and invstd: one of each a row. */
+    void (*layer)(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, int64_t period,
+                  int64_t first_row, double eps, int rms, void *y, double *mean, double *invstd);
+    void (*layer_backward)(int64_t rows, int64_t n, const void *x, const void *dy, const void *weight, int64_t period,
+                           int64_t first_row, int rms, const double *mean, const double *invstd, void *dx);
+    /* dweight[c] += sum over rows of dy * xhat, dbias[c] += sum of dy, in double; rows are stride apart */
+    void (*layer_backward_weight)(int64_t rows, int64_t n, const void *x, const void *dy, int64_t stride,
+                                  const double *mean, const double *invstd, int64_t stats_step, double *dweight,
+                                  double *dbias);
+} mtb_norm;
+#endif

@@ -1,0 +1,39 @@
+/* api/reduce.h: the kernels of the reduce family: sums, extremes and running (cumulative) forms, for every dtype.
+ *
+ * Every kernel exists for two layouts: `rows` reduces contiguous runs, x[r * stride + 0..n) to entry r; `cols` reduces
+ * down the columns of a panel, x[0..rows) * stride + c to entry c, vectorised across c. Accumulators are double for
+ * float32 and float64, and int64 (modulo 2^64) for integers and bool. Strides count elements.
+ */
+#ifndef MTB_API_REDUCE_H
+#define MTB_API_REDUCE_H
+#include <stdint.h>
+
+/* of reals and integers: x, x * x, |x|, product; of reals only: x with NaN as 0 (for integers the same as x) */
+enum { MTB_SUM, MTB_SUM_SQUARE, MTB_SUM_ABS, MTB_PROD, MTB_SUM_NOT_NAN, MTB_NSUMS };
+enum { MTB_MAX, MTB_MIN, MTB_NEXTREMES };
+
+typedef struct {
+    /* acc[r] = sum of row r */
+    void (*sum_rows[MTB_NSUMS])(int64_t rows, int64_t n, const void *x, int64_t stride, void *acc);
+    /* acc[c] = sum of column c */
+    void (*sum_cols[MTB_NSUMS])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *acc);
+    /* out[i] = (T)(acc[i] / divisor), or its square root; integers copy acc to int64 */
+    void (*round)(int64_t n, const void *acc, double divisor, int root, void *out);
+
+    /* value[r], index[r] = first extreme of row r and where; a NaN is more extreme than any number. n >= 1; index may be
+     * NULL. */
+    void (*extreme_rows[MTB_NEXTREMES])(int64_t rows, int64_t n, const void *x, int64_t stride, void *value,
+                                        int64_t *index);
+    /* the same of each column; rows >= 1 */
+    void (*extreme_cols[MTB_NEXTREMES])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *value,
+                                        int64_t *index);
+
+    /* y[i] = x[0] + ... + x[i] along contiguous rows (both with stride n), or down the columns of a panel (both with
+     * that stride); product likewise. */
+    void (*cumulate_rows[2])(int64_t rows, int64_t n, const void *x, void *y);
+    void (*cumulate_cols[2])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *y);
+    /* value[i], index[i] = last extreme of x[0..i] and where */
+    void (*cumulate_extreme[MTB_NEXTREMES])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *value,
+                                            int64_t *index);
+} mtb_reduce;
+#endif

@@ -1,0 +1,15 @@
+/* api/sorting.h: the kernels of the sorting family: the order of a row, and its first k. Both are stable; NaN is larger
+ * than any number. A row has n elements, `step` apart; so have the results. */
+#ifndef MTB_API_SORTING_H
+#define MTB_API_SORTING_H
+#include <stdint.h>
+
+typedef struct {
+    int pair_size;   /* bytes of scratch for each element of a row, to be taken twice */
+    int64_t longest; /* the longest row */
+    /* y[i] = x[at[i]], sorted */
+    void (*sort)(void *y, int64_t *at, const void *x, int64_t n, int64_t step, int descending, void *scratch);
+    /* y[i] = x[at[i]], i < k: the k largest or smallest, sorted; among equals the first */
+    void (*top)(void *y, int64_t *at, const void *x, int64_t n, int64_t k, int64_t step, int largest, void *scratch);
+} mtb_sorting;
+#endif

@@ -1,0 +1,357 @@
+/* reduce.c: sums, products, extremes (with index) and running forms of contiguous rows and of columns, for every dtype.
+ *
+ * A row of reals is summed in 32 virtual lanes of double folded in one fixed tree, a column in the order of its rows,
+ * also in double: the bits depend on the length alone. Integers are summed modulo 2^64, where order does not matter.
+ */
+#include "../kernel.h"
+#if MTB_IS_REAL
+#include "../accum.h"
+typedef double acc_t;
+#define WIDE(x) ((double)(x))
+#else
+typedef uint64_t acc_t; /* unsigned, so that wrapping around is defined */
+#define WIDE(x) ((uint64_t)(int64_t)(x))
+#endif
+
+/* ---- sums ---------------------------------------------------------------------------------------------------------
+ * SUM(name, start, OP, ONE, MANY): acc OP= ONE(x) for a scalar (start is neutral), MANY(v) for a vector of doubles. */
+#define SAME(x) (x)
+#define SQUARE(x) ((x) * (x))
+
+#if MTB_IS_REAL
+#define ABS(x) __builtin_fabs(x)
+#define NOT_NAN(x) ((x) == (x) ? (x) : 0)
+FOLD_LANES(dlanes_prod, *)
+
+/* Reads x once. Rows shorter than the 32 lanes are summed one by one: several rows then overlap in the pipeline. */
+#define SUM_ROWS(name, start, OP, ONE, MANY, FOLD)                                                                    \
+    static double name##_row(int64_t n, const T *x) {                                                                 \
+        double s = start;                                                                                             \
+        if (n < ACC_LANES) {                                                                                          \
+            for (int64_t i = 0; i < n; i++) s = s OP ONE((double)x[i]);                                               \
+            return s;                                                                                                 \
+        }                                                                                                             \
+        dvec acc[ND];                                                                                                 \
+        UNROLL for (int k = 0; k < ND; k++) acc[k] = dset(start);                                                     \
+        int64_t i = 0;                                                                                                \
+        for (; i + ACC_LANES <= n; i += ACC_LANES) {                                                                  \
+            UNROLL for (int k = 0; k < ND; k++) {                                                                     \
+                dvec v = dload(x + i + k * DL);                                                                       \
+                acc[k] = acc[k] OP MANY(v);                                                                           \
+            }                                                                                                         \
+        }                                                                                                             \
+        if (i < n) {                                                                                                  \
+            T rest[ACC_LANES];                                                                                        \
+            for (int j = 0; j < ACC_LANES; j++) rest[j] = i + j < n ? x[i + j] : (T)(start);                          \
+            UNROLL for (int k = 0; k < ND; k++) {                                                                     \
+                dvec v = dload(rest + k * DL);                                                                        \
+                acc[k] = acc[k] OP MANY(v);                                                                           \
+            }                                                                                                         \
+        }                                                                                                             \
+        return FOLD(acc);                                                                                             \
+    }
+#else
+#define ABS(x) ((int64_t)(x) < 0 ? 0 - (x) : (x))
+#define NOT_NAN(x) (x)
+#define SUM_ROWS(name, start, OP, ONE, MANY, FOLD)                                                                    \
+    static uint64_t name##_row(int64_t n, const T *x) {                                                               \
+        uint64_t s = start;                                                                                           \
+        for (int64_t i = 0; i < n; i++) s = s OP ONE(WIDE(x[i]));                                                     \
+        return s;                                                                                                     \
+    }
+#endif
+
+enum { NARROW = 16, SIDE = 16 }; /* a panel of fewer than 16 columns is taken 16 rows at a time, side by side */
+
+/* Reads x once; four rows at a time, so that the accumulators (a few kB, in L1) are touched a quarter as often. */
+#define SUM_COLS(name, start, OP, ONE)                                                                                \
+    static void name##_down(int64_t rows, int64_t cols, const T *x, int64_t stride, acc_t *restrict acc) {            \
+        int64_t r = 0;                                                                                                \
+        for (int64_t j = 0; j < cols; j++) acc[j] = start;                                                            \
+        for (; r + 4 <= rows; r += 4, x += 4 * stride) {                                                              \
+            const T *restrict a = x, *restrict b = a + stride, *restrict c = b + stride, *restrict d = c + stride;    \
+            for (int64_t j = 0; j < cols; j++)                                                                        \
+                acc[j] = acc[j] OP ONE(WIDE(a[j])) OP ONE(WIDE(b[j])) OP ONE(WIDE(c[j])) OP ONE(WIDE(d[j]));          \
+        }                                                                                                             \
+        for (; r < rows; r++, x += stride)                                                                            \
+            for (int64_t j = 0; j < cols; j++) acc[j] = acc[j] OP ONE(WIDE(x[j]));                                    \
+    }                                                                                                                 \
+    static void name##_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *accv) {                 \
+        const T *x = xv;                                                                                              \
+        acc_t *acc = accv, side[NARROW * SIDE];                                                                       \
+        if (cols >= NARROW || stride != cols || rows < 4 * SIDE) {                                                    \
+            name##_down(rows, cols, x, stride, acc);                                                                  \
+            return;                                                                                                   \
+        }                                                                                                             \
+        name##_down(rows / SIDE, cols * SIDE, x, cols * SIDE, side);                                                  \
+        for (int64_t j = 0; j < cols; j++) {                                                                          \
+            acc[j] = side[j];                                                                                         \
+            for (int k = 1; k < SIDE; k++) acc[j] = acc[j] OP side[k * cols + j];                                     \
+        }                                                                                                             \
+        for (int64_t i = rows / SIDE * SIDE * cols, j = 0; i < rows * cols; i++, j = j + 1 == cols ? 0 : j + 1)       \
+            acc[j] = acc[j] OP ONE(WIDE(x[i]));                                                                       \
+    }
+
+#define SUM(name, start, OP, ONE, MANY, FOLD)                                                                         \
+    SUM_ROWS(name, start, OP, ONE, MANY, FOLD)                                                                        \
+    static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *accv) {                    \
+        const T *x = xv;                                                                                              \
+        acc_t *acc = accv;                                                                                            \
+        for (int64_t r = 0; r < rows; r++) acc[r] = name##_row(n, x + r * stride);                                    \
+    }                                                                                                                 \
+    SUM_COLS(name, start, OP, ONE)
+
+SUM(square, 0, +, SQUARE, SQUARE, dlanes_sum)
+SUM(abs, 0, +, ABS, dabs, dlanes_sum)
+SUM(not_nan, 0, +, NOT_NAN, dzero_if_nan, dlanes_sum)
+SUM(prod, 1, *, SAME, SAME, dlanes_prod)
+
+#if MTB_IS_REAL
+SUM_COLS(sum, 0, +, SAME)
+/* The plain sum is the one that must be as fast as memory: 16 (rows) or 8 (columns) values are added pairwise in T,
+ * which costs three or four roundings, before the sum of them is widened. */
+enum { SUM_BLOCK = 16 * LANES };
+static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t stride, void *accv) {
+    double *acc = accv;
+    int64_t blocks = n - n % SUM_BLOCK, whole = n - n % LANES;
+    for (int64_t r = 0; r < rows; r++) {
+        const T *x = (const T *)xv + r * stride;
+        double s = 0;
+        for (int64_t i = whole; i < n; i++) s += x[i];
+        if (blocks < whole) {
+            vec lanes[NV] = {};
+            for (int64_t i = blocks; i < whole; i += LANES)
+                UNROLL for (int k = 0; k < NV; k++) lanes[k] += vload(x + i + k * VL);
+            s += lanes_sum(lanes);
+        }
+        if (blocks > 0) {
+            wide_sum wide = {};
+            for (int64_t i = 0; i < blocks; i += SUM_BLOCK) {
+                vec lanes[NV];
+                UNROLL for (int k = 0; k < NV; k++) {
+                    const T *p = x + i + k * VL;
+                    vec pair[8];
+                    UNROLL for (int j = 0; j < 8; j++)
+                        pair[j] = vload(p + 2 * j * LANES) + vload(p + (2 * j + 1) * LANES);
+                    lanes[k] = pairwise8(pair);
+                }
+                wide_add(&wide, lanes);
+            }
+            s += wide_fold(&wide);
+        }
+        acc[r] = s;
+    }
+}
+
+static void sum_cols_fast(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *accv) {
+    double *restrict acc = accv;
+    const T *x = xv;
+    if (cols < NARROW || rows < 8) {
+        sum_cols(rows, cols, x, stride, acc);
+        return;
+    }
+    int64_t odd = rows % 8;
+    sum_down(odd, cols, x, stride, acc);
+    for (x += odd * stride; odd < rows; odd += 8, x += 8 * stride) {
+        const T *restrict a = x, *restrict b = a + stride, *restrict c = b + stride, *restrict d = c + stride;
+        const T *restrict e = d + stride, *restrict f = e + stride, *restrict g = f + stride, *restrict h = g + stride;
+        for (int64_t j = 0; j < cols; j++)
+            acc[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]));
+    }
+}
+#else
+SUM(sum, 0, +, SAME, SAME, dlanes_sum)
+#define sum_rows_fast sum_rows
+#define sum_cols_fast sum_cols
+#endif
+
+static void round_to_T(int64_t n, const void *accv, double divisor, int root, void *outv) {
+#if MTB_IS_REAL
+    const double *acc = accv;
+    T *out = outv;
+    for (int64_t i = 0; i < n; i++) {
+        double s = acc[i] / divisor;
+        out[i] = (T)(root ? __builtin_sqrt(s) : s);
+    }
+#else
+    (void)divisor, (void)root;
+    if (n > 0) __builtin_memcpy(outv, accv, (size_t)n * sizeof(int64_t));
+#endif
+}
+
+/* ---- extremes -----------------------------------------------------------------------------------------------------
+ * NaN is more extreme than any number, and of equals the first counts. */
+#if MTB_IS_REAL
+#define TAKES_OVER(OP, x, m) (((x)OP(m)) | ((x) != (x)))
+#define BEATS(OP, x, m) (((x)OP(m)) | (((x) != (x)) & ((m) == (m))))
+#define IS(x, m) ((m) == (m) ? (x) == (m) : (x) != (x))
+/* v where it takes over from m: AVX-512 compares into mask registers, which GCC's vector operators do not exploit. */
+#if defined(__AVX512F__) && MTB_T_f32
+#define TAKE(PREDICATE, OP, v, m)                                                                                     \
+    (vec)_mm512_mask_mov_ps((__m512)m,                                                                                \
+                            _mm512_cmp_ps_mask((__m512)v, (__m512)m, PREDICATE) |                                     \
+                                _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512)v)
+#elif defined(__AVX512F__)
+#define TAKE(PREDICATE, OP, v, m)                                                                                     \
+    (vec)_mm512_mask_mov_pd((__m512d)m,                                                                               \
+                            _mm512_cmp_pd_mask((__m512d)v, (__m512d)m, PREDICATE) |                                   \
+                                _mm512_cmp_pd_mask((__m512d)v, (__m512d)v, _CMP_UNORD_Q), (__m512d)v)
+#else
+#define TAKE(PREDICATE, OP, v, m) vselect((v OP m) | (v != v), v, m)
+#endif
+/* The extreme of n >= LANES_USED reals; the last load overlaps the one before (an extreme may see a value twice). */
+#define EXTREME_OF(name, OP, PREDICATE, LANES_USED)                                                                   \
+    static T name(int64_t n, const T *x) {                                                                            \
+        enum { NW = LANES_USED / VL };                                                                                \
+        vec m[NW];                                                                                                    \
+        UNROLL for (int k = 0; k < NW; k++) m[k] = vload(x + k * VL);                                                 \
+        for (int64_t i = LANES_USED; i < n; i += LANES_USED) {                                                        \
+            const T *p = x + (i + LANES_USED <= n ? i : n - LANES_USED);                                              \
+            UNROLL for (int k = 0; k < NW; k++) {                                                                     \
+                vec v = vload(p + k * VL);                                                                            \
+                m[k] = TAKE(PREDICATE, OP, v, m[k]);                                                                  \
+            }                                                                                                         \
+        }                                                                                                             \
+        T lane[LANES_USED];                                                                                           \
+        UNROLL for (int k = 0; k < NW; k++) vstore(lane + k * VL, m[k]);                                              \
+        for (int step = LANES_USED / 2; step > 0; step /= 2)                                                          \
+            for (int j = 0; j < step; j++) lane[j] = BEATS(OP, lane[j + step], lane[j]) ? lane[j + step] : lane[j];   \
+        return lane[0];                                                                                               \
+    }
+#define EXTREME_OF_FEW(name, OP, LANES_USED)                                                                          \
+    static T name(int64_t n, const T *x) {                                                                            \
+        T lane[LANES_USED];                                                                                           \
+        for (int j = 0; j < LANES_USED; j++) lane[j] = x[j];                                                          \
+        for (int64_t i = LANES_USED; i < n; i += LANES_USED) {                                                        \
+            const T *p = x + (i + LANES_USED <= n ? i : n - LANES_USED);                                              \
+            for (int j = 0; j < LANES_USED; j++) lane[j] = TAKES_OVER(OP, p[j], lane[j]) ? p[j] : lane[j];            \
+        }                                                                                                             \
+        for (int step = LANES_USED / 2; step > 0; step /= 2)                                                          \
+            for (int j = 0; j < step; j++) lane[j] = BEATS(OP, lane[j + step], lane[j]) ? lane[j + step] : lane[j];   \
+        return lane[0];                                                                                               \
+    }
+#define EXTREME_VALUE(name, OP, PREDICATE)                                                                            \
+    EXTREME_OF_FEW(name##_of_1, OP, 1)                                                                                \
+    EXTREME_OF_FEW(name##_of_4, OP, 4)                                                                                \
+    EXTREME_OF(name##_short, OP, PREDICATE, EXTREME_LANES)                                                            \
+    EXTREME_OF(name##_long, OP, PREDICATE, 4 * EXTREME_LANES)                                                         \
+    static T name##_value(int64_t n, const T *x) {                                                                    \
+        if (n >= 4 * EXTREME_LANES) return name##_long(n, x);                                                         \
+        if (n >= EXTREME_LANES) return name##_short(n, x);                                                            \
+        return n >= 4 ? name##_of_4(n, x) : name##_of_1(n, x);                                                        \
+    }
+#else
+#define TAKES_OVER(OP, x, m) ((x)OP(m))
+#define BEATS(OP, x, m) ((x)OP(m))
+#define IS(x, m) ((x) == (m))
+#define EXTREME_VALUE(name, OP, PREDICATE)                                                                            \
+    static T name##_value(int64_t n, const T *x) {                                                                    \
+        T best = x[0];                                                                                                \
+        for (int64_t i = 1; i < n; i++) best = x[i] OP best ? x[i] : best;                                            \
+        return best;                                                                                                  \
+    }
+#endif
+enum { EXTREME_LANES = 16 };
+
+/* Where m first stands in x (it is there): 64 elements at a time, then one by one; without a branch in a short row. */
+static int64_t find(int64_t n, const T *x, T m) {
+    int64_t i = 0;
+    if (n <= 64) {
+        for (int64_t j = n - 1; j >= 0; j--) i = IS(x[j], m) ? j : i;
+        return i;
+    }
+    for (; i + 64 <= n; i += 64) {
+        int hit = 0;
+        for (int j = 0; j < 64; j++) hit |= IS(x[i + j], m);
+        if (hit) break;
+    }
+    while (i < n - 1 && !IS(x[i], m)) i++;
+    return i;
+}
+
+/* rows: reads x once for the value, and again up to the place; cols: reads x once. */
+#define EXTREME(name, OP, PREDICATE)                                                                                  \
+    EXTREME_VALUE(name, OP, PREDICATE)                                                                                \
+    static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *valuev, int64_t *index) {  \
+        T *value = valuev;                                                                                            \
+        for (int64_t r = 0; r < rows; r++) {                                                                          \
+            const T *x = (const T *)xv + r * stride;                                                                  \
+            value[r] = name##_value(n, x);                                                                            \
+            if (index) index[r] = find(n, x, value[r]);                                                               \
+        }                                                                                                             \
+    }                                                                                                                 \
+    static void name##_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *valuev,                 \
+                            int64_t *restrict index) {                                                                \
+        T *restrict value = valuev;                                                                                   \
+        for (int64_t r = 0; r < rows; r++) {                                                                          \
+            const T *restrict x = (const T *)xv + r * stride;                                                         \
+            if (r == 0) {                                                                                             \
+                for (int64_t c = 0; c < cols; c++) value[c] = x[c];                                                   \
+                if (index) __builtin_memset(index, 0, (size_t)cols * sizeof *index);                                  \
+            } else if (index) {                                                                                       \
+                for (int64_t c = 0; c < cols; c++) {                                                                  \
+                    int better = BEATS(OP, x[c], value[c]);                                                           \
+                    value[c] = better ? x[c] : value[c];                                                              \
+                    index[c] = better ? r : index[c];                                                                 \
+                }                                                                                                     \
+            } else {                                                                                                  \
+                for (int64_t c = 0; c < cols; c++) value[c] = TAKES_OVER(OP, x[c], value[c]) ? x[c] : value[c];       \
+            }                                                                                                         \
+        }                                                                                                             \
+    }                                                                                                                 \
+    /* of equals the last counts here: what a running extreme means in PyTorch */                                     \
+    static void name##_cumulate(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *valuev,             \
+                                int64_t *restrict index) {                                                            \
+        const T *restrict x = xv;                                                                                     \
+        T *restrict value = valuev;                                                                                   \
+        for (int64_t r = 0; r < rows; r++) {                                                                          \
+            for (int64_t c = 0; c < cols; c++) {                                                                      \
+                int64_t here = r * stride + c, before = r > 0 ? here - stride : here;                                 \
+                int keep = r > 0 && BEATS(OP, value[before], x[here]);                                                \
+                value[here] = keep ? value[before] : x[here];                                                         \
+                index[here] = keep ? index[before] : r;                                                               \
+            }                                                                                                         \
+        }                                                                                                             \
+    }
+
+EXTREME(max, >, _CMP_GT_OQ)
+EXTREME(min, <, _CMP_LT_OQ)
+
+/* ---- running sums and products: one pass, one running value in double (int64 for integers) per row or column ---- */
+enum { PANEL = 64 };
+#define CUMULATE(name, start, OP)                                                                                     \
+    static void name##_along_rows(int64_t rows, int64_t n, const void *xv, void *yv) {                                \
+        const T *restrict x = xv;                                                                                     \
+        T *restrict y = yv;                                                                                           \
+        for (int64_t r = 0; r < rows; r++, x += n, y += n) {                                                          \
+            acc_t s = start;                                                                                          \
+            for (int64_t i = 0; i < n; i++) y[i] = (T)(s = s OP WIDE(x[i]));                                          \
+        }                                                                                                             \
+    }                                                                                                                 \
+    static void name##_down_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *yv) {              \
+        for (int64_t from = 0; from < cols; from += PANEL) {                                                          \
+            const T *restrict x = (const T *)xv + from;                                                               \
+            T *restrict y = (T *)yv + from;                                                                           \
+            int64_t width = cols - from < PANEL ? cols - from : PANEL;                                                \
+            acc_t s[PANEL];                                                                                           \
+            for (int64_t c = 0; c < width; c++) s[c] = start;                                                         \
+            for (int64_t r = 0; r < rows; r++, x += stride, y += stride)                                              \
+                for (int64_t c = 0; c < width; c++) y[c] = (T)(s[c] = s[c] OP WIDE(x[c]));                            \
+        }                                                                                                             \
+    }
+
+CUMULATE(cumsum, 0, +)
+CUMULATE(cumprod, 1, *)
+
+#define EACH(suffix) {sum##suffix##_fast, square##suffix, abs##suffix, prod##suffix, not_nan##suffix}
+extern const mtb_reduce TABLE(reduce);
+const mtb_reduce TABLE(reduce) = {
+    .sum_rows = EACH(_rows),
+    .sum_cols = EACH(_cols),
+    .round = round_to_T,
+    .extreme_rows = {max_rows, min_rows},
+    .extreme_cols = {max_cols, min_cols},
+    .cumulate_rows = {cumsum_along_rows, cumprod_along_rows},
+    .cumulate_cols = {cumsum_down_cols, cumprod_down_cols},
+    .cumulate_extreme = {max_cumulate, min_cumulate},
+};

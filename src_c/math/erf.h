@@ -1,0 +1,118 @@
+/* erf.h: erf, erfc, the normal distribution function, and the activations built on them.
+ * Below 3/4 (erf: 1), erf(x) = x + x ERF(x^2); from there on, erfc(x) = exp(-x^2) / x ERFC(1 / (x + 5/2) - 3/16). */
+#if REAL_IS_F32
+#define ERF_C                                                                                                   \
+    0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2d2p-4f, -0x1.b7fbb6p-6f, 0x1.5419fap-8f, -0x1.a485f8p-11f,          \
+    0x1.4ae4c6p-14f
+#define ERFC_0 0x1.117d16p-1f
+#define ERFC_0_LO -0x1.93b386p-26f
+#define ERFC_C                                                                                                  \
+    -0x1.0b273cp-1f, -0x1.e1984ep+1f, -0x1.f0c832p+3f, -0x1.481adp+5f, -0x1.d6d70ep+5f,                         \
+    0x1.5050c8p+3f, 0x1.8705a6p+7f, 0x1.c04bccp+6f, -0x1.308792p+9f
+#define ERFC_END 10.5f /* erfc(x) is 0 from here on */
+#define SQRT_HALF_HI 0x1.6a09e6p-1f
+#define SQRT_HALF_LO 0x1.9fcef4p-27f
+#define GELU_CUBIC_HI 0x1.6e4e26p-5f
+#define GELU_CUBIC_LO 0x1.a9003ep-30f
+#define SQRT_8_PI_HI 0x1.988454p+0f
+#define SQRT_8_PI_LO -0x1.857936p-25f
+#else
+#define ERF_C                                                                                                   \
+    0x1.06eba8214db68p-3, -0x1.812746b0379c2p-2, 0x1.ce2f21a041018p-4, -0x1.b82ce312062bcp-6,                   \
+    0x1.565bccfa9a825p-8, -0x1.c02db072f3fe0p-11, 0x1.f9a2bf73f0c68p-14, -0x1.f4ca94990cb86p-17,                \
+    0x1.b9827b1885f9bp-20, -0x1.5c16e30fb0d45p-23, 0x1.d784936618cc2p-27, -0x1.acdff90b8ebd8p-31
+#define ERFC_0 0x1.117d153939695p-1
+#define ERFC_0_LO -0x1.f8b398bfcd2bcp-56
+#define ERFC_C                                                                                                  \
+    -0x1.0b273cc048721p-1, -0x1.e1985a3cc5124p+1, -0x1.f0c82c107e38fp+3, -0x1.4818e7619a645p+5,                 \
+    -0x1.d6dbbed2ab726p+5, 0x1.498517eaa74d8p+3, 0x1.884dcb4e0b393p+7, 0x1.08564ea8b83e4p+7,                    \
+    -0x1.554100cc24f8cp+9, -0x1.5ec35bfceffd6p+9, 0x1.7e0eedf9194c4p+11, 0x1.321f04a845ffcp+11,                 \
+    -0x1.0042035e79a46p+14, -0x1.38262f7ca56e8p+10, 0x1.62d0d30b6a005p+16, -0x1.5db6951c824f7p+16,              \
+    -0x1.c0376085445c8p+18, 0x1.0f5f639f70448p+20, 0x1.148a84044c308p+21, -0x1.aaf4f4a2bbe9cp+22,               \
+    -0x1.9bced2c71a516p+23
+#define ERFC_END 28.0
+#define SQRT_HALF_HI 0x1.6a09e667f3bcdp-1
+#define SQRT_HALF_LO -0x1.bdd3413b26456p-55
+#define GELU_CUBIC_HI 0x1.6e4e26d4801f7p-5
+#define GELU_CUBIC_LO 0x1.441355475a31ap-59
+#define SQRT_8_PI_HI 0x1.9884533d43651p+0
+#define SQRT_8_PI_LO -0x1.cbc0d30ebfd15p-54
+#endif
+
+/* erf(z + z_lo) - z for 0 <= z < 1; e = exp(-z^2) */
+MATH real M(erf_rest)(real z, real z_lo, real e) {
+    real w = z * z;
+    return M(fma)(z, POLY(w, ERF_C), (real)1.1283791670955126 * e * z_lo);
+}
+/* erfc(z + z_lo) for z >= 3/4, with exp(-(z + z_lo)^2) = (e.hi + e.lo) 2^n given */
+MATH real M(erfc_far)(real z, real z_lo, M(pair) e, ureal n) {
+    M(pair) d = M(fast_sum)((real)2.5, z);
+    real t = (real)1 / d.hi, t_lo = t * (M(fma)(-t, d.hi, 1) - t * d.lo), s = (t - (real)0.1875) + t_lo;
+    real g = ERFC_0 + M(fma)(s, POLY(s, ERFC_C), ERFC_0_LO), inverse = (real)1 / z;
+    M(pair) p = M(two_prod)(e.hi, g);
+    real q = p.hi * inverse;
+    return M(scale)(M(fma)(M(fma)(-q, z, p.hi) + (M(fma)(e.lo, g, p.lo) - q * z_lo), inverse, q), n);
+}
+MATH real M(erf)(real x) {
+    ureal n;
+    real a = M(abs)(x), z = a > ERFC_END ? ERFC_END : a, near = z + M(erf_rest)(z, 0, 0);
+    M(pair) e = M(exp_parts)(-z * z, 0, &n);
+    return x != x ? x : M(copysign)(a < 1 ? near : (real)1 - M(erfc_far)(z, 0, e, n), x);
+}
+/* erfc(sign (z + z_lo)) for z >= 0, where (z + z_lo)^2 = sq + sq_lo; sign is 1 or -1 */
+MATH real M(erfc_pair)(real z, real z_lo, real sq, real sq_lo, real sign) {
+    ureal n;
+    M(pair) e = M(exp_parts)(-sq, -sq_lo, &n), one = M(fast_sum)(1, -sign * z);
+    real rest = M(erf_rest)(z, z_lo, M(scale)(e.hi, n)), far = M(erfc_far)(z, z_lo, e, n);
+    real near = one.hi + (one.lo - sign * rest);
+    return z < (real)0.75 ? near : ((real)1 - sign) + sign * far;
+}
+MATH real M(erfc)(real x) {
+    real a = M(abs)(x), z = a > ERFC_END ? ERFC_END : a;
+    M(pair) sq = M(two_prod)(z, z);
+    return x != x ? x : M(erfc_pair)(z, 0, sq.hi, sq.lo, M(copysign)(1, x));
+}
+/* the standard normal distribution function, erfc(-x / sqrt(2)) / 2 */
+MATH real M(ndtr)(real x) {
+    real a = M(abs)(x), end = ERFC_END * (real)1.4142135;
+    a = a > end ? end : a;
+    M(pair) z = M(two_prod)(a, SQRT_HALF_HI), sq = M(two_prod)(a, a);
+    z.lo = M(fma)(a, SQRT_HALF_LO, z.lo);
+    real y = (real)0.5 * M(erfc_pair)(z.hi, z.lo, (real)0.5 * sq.hi, (real)0.5 * sq.lo, M(copysign)(1, -x));
+    return x != x ? x : y;
+}
+MATH real M(gelu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(ndtr)(x); }
+/* x (1 + tanh(u)) / 2 = x sigmoid(2 u) with 2 u = sqrt(8 / pi) (x + 0.044715 x^3) in two pieces: the tail magnifies
+ * any error of u */
+MATH real M(gelu_tanh)(real x) {
+    real c = x < -64 ? -64 : x > 64 ? 64 : x;
+    M(pair) sq = M(two_prod)(c, c), cubic = M(two_prod)(GELU_CUBIC_HI, sq.hi), s = M(two_sum)(1, cubic.hi);
+    s.lo += M(fma)(GELU_CUBIC_HI, sq.lo, M(fma)(GELU_CUBIC_LO, sq.hi, cubic.lo));
+    M(pair) linear = M(two_prod)(c, SQRT_8_PI_HI), u = M(two_prod)(linear.hi, s.hi);
+    u.lo += M(fma)(linear.hi, s.lo, M(fma)(c, SQRT_8_PI_LO, linear.lo) * s.hi);
+    return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid_pair)(u.hi, u.lo);
+}
+MATH real M(silu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid)(x); }
+/* x tanh(log(1 + e^x)), where tanh(log(1 + e)) = (e^2 + 2 e) / (e^2 + 2 e + 2) */
+MATH real M(mish)(real x) {
+    real e = M(exp)(-M(abs)(x)), num = x < 0 ? e * (e + (real)2) : M(fma)((real)2, e, 1);
+    real den = num + (x < 0 ? (real)2 : (real)2 * e * e);
+    return x != x ? x : x == -REAL_INF ? 0 : x * (num / den);
+}
+
+#undef ERF_C
+#undef GELU_CUBIC_HI
+#undef GELU_CUBIC_LO
+#undef SQRT_8_PI_HI
+#undef SQRT_8_PI_LO
+#undef ERFC_C
+#undef ERFC_0
+#undef ERFC_0_LO
+#undef ERFC_END
+#undef SQRT_HALF_HI
+#undef SQRT_HALF_LO
+#undef LN2_HI
+#undef LN2_LO
+#undef EXP_HIGH
+#undef EXP_LOW
+#undef EXPM1_HIGH
