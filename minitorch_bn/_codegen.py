@@ -158,7 +158,8 @@ def functions_pyx() -> str:
              "from minitorch_bn._core cimport Tensor, elementwise, elementwise_inplace", "",
              "cdef extern from \"gen/opids.h\":", "    enum:", *(f"        MTB_OP_{row.name}" for row in TABLE), "",
              "METHODS = {}  # what becomes a method of Tensor: name -> function",
-             "FUNCTIONS = {}  # every public function of torch's top level", ""]
+             "FUNCTIONS = {}  # every public function of torch's top level",
+             "PRIMITIVES = {}  # what only minitorch_bn.ops has: activations, pieces of losses", ""]
     for row in TABLE:
         if row.kind == "where":
             continue
@@ -170,7 +171,7 @@ def function(row: Row) -> list[str]:
     args = {1: "input", 2: "input, other", 3: "input, other, third"}[row.arity]
     names = args.split(", ")
     padded = ", ".join(names + ["None"] * (3 - row.arity))
-    params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in row.params.items())
+    params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED))
     star = "" if row.arity == 1 or not params else "*, "
     signature = ", ".join(filter(None, [args, star + params, ("out=None" if star else "*, out=None")]))
     lines = [f"def {row.name}({signature}):", f'    """{row.doc}"""']
@@ -191,9 +192,9 @@ def function(row: Row) -> list[str]:
         forms.append(row.name + "_")
     for alias in row.aliases:
         lines += [f"{alias}{f[len(row.name):]} = {f}" for f in forms]
-    if row.public and row.home == "torch":
-        every = [*forms, *(alias + f[len(row.name):] for alias in row.aliases for f in forms)]
-        lines += [f'METHODS["{f}"] = FUNCTIONS["{f}"] = {f}' for f in every]
+    every = [*forms, *(alias + f[len(row.name):] for alias in row.aliases for f in forms)]
+    where = 'METHODS["{0}"] = FUNCTIONS["{0}"]' if row.public and row.home == "torch" else 'PRIMITIVES["{0}"]'
+    lines += [where.format(f) + f" = {f}" for f in every]
     return [*lines, ""]
 
 

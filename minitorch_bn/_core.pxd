@@ -20,6 +20,7 @@ cdef class Tensor:                 # a strided view of a Storage, and its place 
     cdef bint contiguous           # row-major without gaps
     cdef bint requires_grad_       # asked for by the user, on a leaf
     cdef bint inference            # made in inference mode
+    cdef bint silent               # made by .data: writes are not counted as changes of the version
     cdef i64[MAXDIM] shape
     cdef i64[MAXDIM] strides       # in elements
     cdef Storage storage

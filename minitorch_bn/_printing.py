@@ -137,11 +137,15 @@ def _body(nested: Any, ndim: int, indent: int, fmt: _Format) -> str:
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-def tensor_repr(t: Any, default_dtype: Any = "float32") -> str:
+def tensor_repr(t: Any, default_dtype: Any = None) -> str:
     """The text of `repr(t)`, PyTorch's: the numbers, then size, dtype and gradient notes that say something new.
 
-    `default_dtype` is the current default floating dtype, the one that is not worth a mention.
+    `default_dtype` is the floating dtype that is not worth a mention; None: that of `set_default_dtype`.
     """
+    if default_dtype is None:
+        from minitorch_bn._core import get_default_dtype
+
+        default_dtype = get_default_dtype()
     grad_fn, requires_grad = t.grad_fn, t.requires_grad
     t = t.detach()
     dtype = str(t.dtype).rpartition(".")[2]

@@ -18,7 +18,11 @@ static inline T m_add(T a, T b) { return (T)((mtb_wide)a + (mtb_wide)b); }
 static inline T m_sub(T a, T b) { return (T)((mtb_wide)a - (mtb_wide)b); }
 static inline T m_mul(T a, T b) { return (T)((mtb_wide)a * (mtb_wide)b); }
 static inline T m_neg(T x) { return (T)((mtb_wide)0 - (mtb_wide)x); }
-static inline int m_signbit(T x) { return INT_SIGNED && (int64_t)x < 0; }
+#if MTB_T_b8 || MTB_T_u8
+static inline int m_signbit(T x) { return (void)x, 0; }
+#else
+static inline int m_signbit(T x) { return x < 0; }
+#endif
 static inline T m_abs(T x) { return m_signbit(x) ? m_neg(x) : x; }
 static inline T m_sign(T x) { return m_signbit(x) ? (T)-1 : (T)(x != 0); }
 static inline T m_maximum(T a, T b) { return a > b ? a : b; }

@@ -250,6 +250,50 @@ def test_layer_matches_pytorch(expression, inputs):
         np.testing.assert_allclose(ours["end"][name], value, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+FUNCTIONS = [
+    ("F.normalize(x, p=3.0, dim=-1)", real(2, 3, 4)),
+    ("F.cosine_similarity(x, x.flip(0), dim=-1)", real(2, 3, 4)),
+    ("F.pdist(x, 1.5)", real(4, 3)),
+    ("F.kl_div(x, x.softmax(-1), reduction='batchmean')", real(2, 3)),
+    ("F.interpolate(x, scale_factor=0.6, mode='nearest')", real(1, 2, 7)),
+    ("F.interpolate(x, 5, mode='nearest-exact')", real(1, 2, 7)),
+    ("F.interpolate(x, (3, 2), mode='area')", real(1, 2, 7, 5)),
+    ("F.interpolate(x, (3, 9), mode='bilinear', antialias=True)", real(1, 2, 7, 5)),
+    ("F.interpolate(x, scale_factor=(0.4, 0.7), mode='bicubic', antialias=True)", real(1, 2, 9, 8)),
+    ("F.interpolate(x, (4, 11), mode='bicubic')", real(1, 2, 7, 5)),
+    ("F.interpolate(x, 1, mode='linear', align_corners=True)", real(1, 2, 7)),
+    ("F.pad(x, (1, 2, 0, 1))", real(2, 3, 4)),
+    ("F.pad(x, (1, 2), mode='circular')", real(2, 3, 4)),
+    ("F.unfold(x, 3, padding=1)", real(2, 4, 4)),
+    ("F.local_response_norm(x, 4, 0.1, 0.5, 2.0)", real(2, 6, 3)),
+    ("F.scaled_dot_product_attention(x, x, x, is_causal=True)", real(2, 3, 5, 4)),
+    ("F.relu_(x * 1)", real(3, 4)),
+    ("F.leaky_relu_(x * 1, 0.3)", real(3, 4)),
+    ("F.threshold_(x * 1, 0.3, -1.0)", real(3, 4)),
+    ("F.glu(x, 0)", real(4, 3)),
+    ("F.one_hot((x > 0).long(), 3) * 1.0", real(3)),
+    ("F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2, output_size=(5, 5))", real(2, 3, 5, 5)),
+    ("F.instance_norm(x)", real(2, 3, 4)),
+]
+
+
+@pytest.mark.parametrize("expression, spec", FUNCTIONS, ids=[expression for expression, _ in FUNCTIONS])
+def test_function_matches_pytorch(expression, spec):
+    torch = pytest.importorskip("torch")
+    value = _array(spec, np.random.default_rng(0))
+    results = []
+    for lib in (mt, torch):
+        x = lib.from_numpy(value.copy()).requires_grad_()
+        y = eval(expression, {"F": lib.nn.functional, "x": x})
+        if y.requires_grad:
+            (y * lib.arange(y.numel()).reshape(y.shape)).sum().backward()
+        results.append((y.detach().numpy(), None if x.grad is None else x.grad.numpy()))
+    for a, b in zip(*results):
+        assert (a is None) == (b is None)
+        if a is not None:
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
 ERRORS = [
     "nn.Linear(3, 4)(torch.zeros(2, 5))",
     "nn.BatchNorm2d(3)(torch.zeros(2, 3))",

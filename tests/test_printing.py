@@ -223,6 +223,15 @@ def test_threshold_edgeitems_linewidth():
     assert repr(torch.tensor([0.5])) == "tensor([0.50])"
 
 
+def test_default_dtype():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert repr(torch.tensor([0.5])) == "tensor([0.5000])"
+        assert repr(torch.tensor([0.5], dtype=torch.float32)) == "tensor([0.5000], dtype=torch.float32)"
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_bad_options_change_nothing():
     with pytest.raises(ValueError, match="unknown profile 'huge'"):
         torch.set_printoptions(profile="huge")

@@ -231,6 +231,8 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
     if tracked and is_float(result):
         n = recorded(op, tensors[0], tensors[1], tensors[2], k, scalar, scalar_at)
         n.aux = geometry_of(tensors, result, ndim, shape)
+        if inplace and n.s0 is y:  # its value is about to change: keep a copy
+            save(n, 0, copied(raw_clone(y), y, "CloneBackward0"))
     set_operand(&o[0], y, want if result == code else MTB_b8, ndim)
     kernel_run(f, info.arity + 1, o, ndim, shape, k)
     if out is not None:

@@ -34,7 +34,10 @@ cdef class Run:
         return h
 
     cdef inline slot* find(self, PyObject* node) noexcept:
-        cdef size_t h = self.place(node)
+        cdef size_t h
+        if self.count == 0:
+            return NULL
+        h = self.place(node)
         return &self.slots[self.table[h] - 1] if self.table[h] else NULL
 
     cdef int grow(self) except -1:
@@ -450,7 +453,7 @@ cdef tuple start(tensors, grads, bint is_grads_batched=False):
     cdef list edges = [], numbers = [], values = []
     tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
     grads = (grads,) if grads is None or isinstance(grads, Tensor) else tuple(grads)
-    if grads == (None,):
+    if len(grads) == 1 and grads[0] is None:
         grads = (None,) * len(tensors)
     if len(grads) != len(tensors):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")

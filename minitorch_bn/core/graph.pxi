@@ -143,7 +143,7 @@ cdef Node new_node(vjp_t vjp, object name, Tensor a, Tensor b, Tensor c):
         set_edge(n, 2, c)
     if anomaly:
         import traceback
-        n.trace = "".join(traceback.format_stack()[:-1])
+        n.trace = "".join(traceback.format_stack())
     return n
 
 
@@ -213,11 +213,13 @@ cdef int save_output(Node n, int slot, Tensor y) except -1:
 
 
 cdef int check_version(Node n, Tensor x, unsigned int version) except -1:
+    cdef Node source
     if x.storage.version != version:
+        source = x.node if x.node is not None else n
         raise RuntimeError(
             f"one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[torch.{'FloatTensor' if x.dtype == MTB_f32 else 'DoubleTensor' if x.dtype == MTB_f64 else 'Tensor'} "
-            f"{list(shape_tuple(x))}], which is a saved tensor of {n.name_}, is at version {x.storage.version}; expected version "
+            f"{list(shape_tuple(x))}], which is output {x.out_nr} of {source.name_}, is at version {x.storage.version}; expected version "
             f"{version} instead. Hint: " + ("the backtrace further above shows the operation that failed to compute its gradient."
             if anomaly else "enable anomaly detection to find the operation that failed to compute its gradient, with "
             "torch.autograd.set_detect_anomaly(True)."))
@@ -284,7 +286,7 @@ def attach(outputs, tuple inputs, backward, str name="Backward", tuple saved=(),
         set_edge(n, i, inputs[i])
     if anomaly:
         import traceback
-        n.trace = "".join(traceback.format_stack()[:-1])
+        n.trace = "".join(traceback.format_stack())
     if saved:
         n.saved_more = tuple([(t, (<Tensor> t).storage.version) for t in saved if t is not None])
     n.nout = len(outputs) if isinstance(outputs, tuple) else 1

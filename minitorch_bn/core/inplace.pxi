@@ -5,7 +5,8 @@
 # as_strided of its base, it is made anew when someone asks (node_of).
 
 cdef inline int bump(Tensor x) except -1:
-    x.storage.version += 1
+    if not x.silent:
+        x.storage.version += 1
     return 0
 
 

@@ -126,7 +126,7 @@ cdef Tensor view_of(Tensor x, int ndim, const i64* shape, const i64* strides, ch
         t.numel *= shape[d]
     t.storage = x.storage
     t.data = data
-    t.inference = x.inference
+    t.inference, t.silent = x.inference, x.silent
     refresh_contiguous(t)
     return t
 
@@ -136,7 +136,7 @@ cdef Tensor alias_of(Tensor x):
     t.dtype, t.ndim, t.numel, t.contiguous = x.dtype, x.ndim, x.numel, x.contiguous
     memcpy(t.shape, x.shape, sizeof(t.shape))
     memcpy(t.strides, x.strides, sizeof(t.strides))
-    t.storage, t.data, t.inference = x.storage, x.data, x.inference
+    t.storage, t.data, t.inference, t.silent = x.storage, x.data, x.inference, x.silent
     return t
 
 

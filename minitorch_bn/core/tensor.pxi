@@ -157,8 +157,10 @@ cdef class Tensor:
 
     @property
     def data(self):
-        """The same values without history: writing to it is not recorded."""
-        return alias_of(self)
+        """The same values without history or version: writing to it is neither recorded nor noticed."""
+        cdef Tensor t = alias_of(self)
+        t.silent = True
+        return t
 
     @data.setter
     def data(self, Tensor value not None):
@@ -416,6 +418,7 @@ cdef class Tensor:
 
     def __releasebuffer__(self, Py_buffer* buffer):
         PyMem_Free(buffer.shape)
+        Py_DECREF(<object> buffer.internal)
 
 
 cdef inline bint is_operand(object x):

@@ -20,8 +20,11 @@ cdef int sum_axes(int dtype, int op, int ndim, const i64* shape, const char* red
 # axes are neighbours. No reduced axis is empty.
 cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, void* value,
                       i64* index) except -1
-# y[.., i, ..] = sum (op MTB_SUM) or product (MTB_PROD) of x[.., 0..i, ..] along the middle axis of (outer, n, inner)
-cdef int cumulate(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1
+# y[.., i, ..] = sum (op MTB_SUM) or product (MTB_PROD) of x[.., 0..i, ..] along the middle axis of (outer, n, inner);
+# from the end, of x[.., i.., ..], if reverse
+cdef int cumulate(int dtype, int op, bint reverse, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1
 # value, index = last extreme of x[.., 0..i, ..] and where
 cdef int cumulate_extreme(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* value,
                           i64* index) except -1
+# out[i] = acc[i] / divisor, or its square root, in the dtype float32 or float64
+cdef void round_doubles(int dtype, i64 n, const double* acc, double divisor, bint root, void* out) noexcept

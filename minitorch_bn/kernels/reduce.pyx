@@ -240,6 +240,7 @@ cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char*
 cdef struct Scan:
     const mtb_reduce* kernels
     int op
+    bint reverse
     i64 size, outer, n, inner, panels
     const char* x
     char* y
@@ -252,12 +253,15 @@ cdef enum:
 cdef void cumulate_task(void* plan, i64 i) noexcept nogil:
     cdef Scan* s = <Scan*> plan
     cdef i64 col = i % s.panels * SCAN_WIDE, cols = min(<i64> SCAN_WIDE, s.inner - col)
-    cdef i64 at = i // s.panels * s.n * s.inner + col
+    cdef i64 at = (i // s.panels * s.n * s.inner + col) * s.size, stride = s.inner
     cdef int op = s.op == MTB_PROD
-    if s.inner == 1:
-        s.kernels.cumulate_rows[op](1, s.n, s.x + at * s.size, s.y + at * s.size)
+    if s.reverse:
+        at += (s.n - 1) * s.inner * s.size
+        stride = -stride
+    if s.inner == 1 and not s.reverse:
+        s.kernels.cumulate_rows[op](1, s.n, s.x + at, s.y + at)
     else:
-        s.kernels.cumulate_cols[op](s.n, cols, s.x + at * s.size, s.inner, s.y + at * s.size)
+        s.kernels.cumulate_cols[op](s.n, cols, s.x + at, stride, s.y + at)
 
 
 cdef void cumulate_extreme_task(void* plan, i64 i) noexcept nogil:
@@ -267,9 +271,9 @@ cdef void cumulate_extreme_task(void* plan, i64 i) noexcept nogil:
     s.kernels.cumulate_extreme[s.op](s.n, cols, s.x + at * s.size, s.inner, s.y + at * s.size, s.index + at)
 
 
-cdef int cumulate(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1:
-    cdef Scan s = Scan(table(dtype), op, ITEMSIZE[dtype], outer, n, inner, ceil_div(inner, SCAN_WIDE), <const char*> x,
-                       <char*> y, NULL)
+cdef int cumulate(int dtype, int op, bint reverse, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1:
+    cdef Scan s = Scan(table(dtype), op, reverse, ITEMSIZE[dtype], outer, n, inner, ceil_div(inner, SCAN_WIDE),
+                       <const char*> x, <char*> y, NULL)
     if outer * n * inner > 0:
         run_tasks(cumulate_task, &s, outer * s.panels, outer * n * inner)
     return 0
@@ -277,8 +281,12 @@ cdef int cumulate(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x,
 
 cdef int cumulate_extreme(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* value,
                           i64* index) except -1:
-    cdef Scan s = Scan(table(dtype), op, ITEMSIZE[dtype], outer, n, inner, ceil_div(inner, SCAN_WIDE), <const char*> x,
-                       <char*> value, index)
+    cdef Scan s = Scan(table(dtype), op, False, ITEMSIZE[dtype], outer, n, inner, ceil_div(inner, SCAN_WIDE),
+                       <const char*> x, <char*> value, index)
     if outer * n * inner > 0:
         run_tasks(cumulate_extreme_task, &s, outer * s.panels, outer * n * inner)
     return 0
+
+
+cdef void round_doubles(int dtype, i64 n, const double* acc, double divisor, bint root, void* out) noexcept:
+    table(dtype).round(n, acc, divisor, root, out)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from itertools import chain, groupby
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -30,6 +31,9 @@ class _ModuleSequence(Module):
 
     def _key(self, index: Any) -> str:
         return list(self._modules)[_position(index, len(self))]
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -79,12 +83,13 @@ class Sequential(_ModuleSequence):
     Built from modules, or from an OrderedDict of names to modules. `net[i]`, `net[a:b]`, `net1 + net2` work.
     """
 
-    def __init__(self, *args: Module | OrderedDict[str, Module]) -> None:
+    def __init__(self, *args: Any) -> None:
         super().__init__()
-        named = args[0].items() if len(args) == 1 and isinstance(args[0], OrderedDict) else \
-            ((str(i), module) for i, module in enumerate(args))
-        for name, module in named:
-            self.add_module(name, module)
+        if len(args) == 1 and isinstance(args[0], OrderedDict):
+            for name, module in args[0].items():
+                self.add_module(name, module)
+        else:
+            self.extend(args)
 
     def __getitem__(self, index: int | slice) -> Module:
         if isinstance(index, slice):
@@ -100,10 +105,12 @@ class Sequential(_ModuleSequence):
             self._rebuild(self._modules.values())
 
     def __add__(self, other: Sequential) -> Sequential:
-        return self._checked(other, "add") and type(self)(*self, *other)
+        self._check(other)
+        return type(self)(*self, *other)
 
     def __iadd__(self, other: Sequential) -> Sequential:
-        return self._checked(other, "add") and self.extend(other)
+        self._check(other)
+        return self.extend(other)
 
     def __mul__(self, times: int) -> Sequential:
         return type(self)(*self._repeated(times))
@@ -113,10 +120,10 @@ class Sequential(_ModuleSequence):
     def __imul__(self, times: int) -> Sequential:
         return self.extend(self._repeated(times)[len(self):])
 
-    def _checked(self, other: Any, verb: str) -> bool:
+    @staticmethod
+    def _check(other: Any) -> None:
         if not isinstance(other, Sequential):
-            raise ValueError(f"{verb} operator supports only objects of Sequential class, but {type(other)} is given.")
-        return True
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
 
     def _repeated(self, times: int) -> list[Module]:
         if not isinstance(times, int):
@@ -164,7 +171,19 @@ class ModuleList(_ModuleSequence):
 
 
 class _Items:
-    """The dict methods of ModuleDict and ParameterDict, over `keys()` and item access."""
+    """The dict methods of ModuleDict and ParameterDict, over `keys()` and item access, which those define."""
+
+    def keys(self) -> KeysView[str]:
+        raise NotImplementedError
+
+    def __getitem__(self, key: str) -> Any:
+        raise NotImplementedError
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise NotImplementedError
+
+    def __delitem__(self, key: str) -> None:
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.keys())
@@ -193,7 +212,7 @@ class _Items:
         del self[key]
         return value
 
-    def update(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+    def update(self, entries: Any) -> None:
         """Add the entries of a mapping, or of an iterable of (key, value) pairs."""
         if not isinstance(entries, Iterable):
             raise TypeError(f"{type(self).__name__}.update should be called with an iterable of key/value pairs, "
@@ -219,7 +238,7 @@ class ModuleDict(_Items, Module):
     def __delitem__(self, key: str) -> None:
         del self._modules[key]
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> KeysView[str]:
         return self._modules.keys()
 
 
@@ -299,7 +318,7 @@ class ParameterDict(_Items, Module):
         del self._keys[key]
         delattr(self, key)
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> KeysView[str]:
         return self._keys.keys()
 
     def setdefault(self, key: str, default: Any = None) -> Any:

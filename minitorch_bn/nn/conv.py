@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Union
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -13,7 +13,7 @@ from ._sizes import ntuple, reversed_twice, same_padding
 from .module import Module
 from .parameter import Parameter
 
-Size = Union[int, "tuple[int, ...]"]
+Size = int | tuple[int, ...]
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -34,13 +34,14 @@ class _ConvNd(Module):
         if out_channels % groups:
             raise ValueError("out_channels must be divisible by groups")
         if padding_mode not in _PADDING_MODES:
-            raise ValueError(f"padding_mode must be one of {set(_PADDING_MODES)}, but got padding_mode='{padding_mode}'")
+            raise ValueError(f"padding_mode must be one of {set(_PADDING_MODES)}, but got "
+                             f"padding_mode='{padding_mode}'")
         n = self._ndim
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = ntuple(kernel_size, n)
         self.stride = ntuple(stride, n)
-        self.padding = padding if isinstance(padding, str) else ntuple(padding, n)
+        self.padding: Any = padding if isinstance(padding, str) else ntuple(padding, n)
         self.dilation = ntuple(dilation, n)
         self.output_padding = ntuple(output_padding, n)
         self.groups = groups
@@ -98,11 +99,15 @@ class _Conv(_ConvNd):
                          padding_mode, device, dtype)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        padding = self.padding
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """The convolution with any weight: for subclasses that change theirs first."""
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             input = F.pad(input, self._pad_amounts(), mode=self.padding_mode)
             padding = 0
-        return self._function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def _pad_amounts(self) -> list[int]:
         if self.padding == "same":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -23,6 +24,12 @@ class Hooked:
     """Something with hooks: a module, or (as `everywhere`) all modules at once. They run in order of registration."""
 
     _hooked = False  # whether a hook was ever registered: one attribute to test in every call
+    _forward_pre_hooks: OrderedDict[int, Callable]
+    _forward_hooks: OrderedDict[int, Callable]
+    _backward_pre_hooks: OrderedDict[int, Callable]
+    _backward_hooks: OrderedDict[int, Callable]
+    _hooks_with_kwargs: set[int]
+    _hooks_always_called: set[int]
 
     def _reset_hooks(self) -> None:
         self.__dict__.update(
@@ -108,7 +115,8 @@ def _changed_arguments(hook: Callable, with_kwargs: bool, module: Any, args: tup
     if changed is None:
         return args, kwargs
     if not (isinstance(changed, tuple) and len(changed) == 2):
-        raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {changed}.")
+        raise RuntimeError("forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
+                           f"{changed}.")
     return changed
 
 
@@ -140,10 +148,10 @@ def _tap(values: tuple, on_grads: Callable) -> tuple[tuple, list[int]]:
     places = [i for i, v in enumerate(values) if isinstance(v, torch.Tensor) and v.requires_grad]
     if not places or not torch.is_grad_enabled():
         return values, []
-    values = list(values)
+    tapped = list(values)
     for i, tensor in zip(places, _Tap.apply(on_grads, *[values[i] for i in places])):
-        values[i] = tensor
-    return tuple(values), places
+        tapped[i] = tensor
+    return tuple(tapped), places
 
 
 def _spread(grads: tuple, places: list[int], length: int) -> tuple:

@@ -105,7 +105,7 @@ def dirac_(tensor: torch.Tensor, groups: int = 1) -> torch.Tensor:
     tensor.zero_()
     for group in range(groups):
         for channel in range(min(per_group, in_channels)):
-            tensor[(group * per_group + channel, channel, *center)] = 1
+            tensor[group * per_group + channel, channel][center] = 1
     return tensor
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import minitorch_bn as torch
 
@@ -191,15 +191,14 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class _MarginLoss(_Loss):
-    """A loss with one option `margin`, which starts at `_margin`."""
+    """A loss with one option, `margin`."""
 
-    _margin = 0.0
     _function: Callable[..., Tensor]
 
-    def __init__(self, margin: float | None = None, size_average: bool | None = None, reduce: bool | None = None,
+    def __init__(self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None,
                  reduction: str = "mean") -> None:
         super().__init__(size_average, reduce, reduction)
-        self.margin = self._margin if margin is None else margin
+        self.margin = margin
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self._function(*inputs, margin=self.margin, reduction=self.reduction)
@@ -208,8 +207,11 @@ class _MarginLoss(_Loss):
 class HingeEmbeddingLoss(_MarginLoss):
     """(input, target): x where y = 1, max(0, margin - x) where y = -1"""
 
-    _margin = 1.0
     _function = staticmethod(F.hinge_embedding_loss)
+
+    def __init__(self, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
+                 reduction: str = "mean") -> None:
+        super().__init__(margin, size_average, reduce, reduction)
 
 
 class MarginRankingLoss(_MarginLoss):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Callable, Iterator, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import minitorch_bn as torch
 
@@ -313,7 +314,8 @@ class Module(Hooked, Stateful):
             elif arg is not None:
                 device = torch.device(arg)
         if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                            f"dtype={dtype}")
 
         def convert(tensor: torch.Tensor) -> torch.Tensor:
             options = {"dtype": dtype if tensor.is_floating_point() else None, "device": device,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numbers
-from typing import Any, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import minitorch_bn as torch
 
 from . import functional as F
 from . import init
+from ._sizes import ntuple
 from .module import Module
 from .parameter import Parameter
 
@@ -158,12 +159,10 @@ class InstanceNorm3d(_InstanceNorm):
 class _ShapedNorm(Module):
     """What layer and RMS norm share: they normalize over the last axes, of sizes `normalized_shape`."""
 
-    def __init__(self, normalized_shape: Union[int, Sequence[int]], eps: float | None, elementwise_affine: bool,
-                 bias: bool, device: Any, dtype: torch.dtype | None) -> None:
+    def __init__(self, normalized_shape: int | Sequence[int], eps: Any, elementwise_affine: bool,
+                 bias: bool | None, device: Any, dtype: torch.dtype | None) -> None:
         super().__init__()
-        if isinstance(normalized_shape, numbers.Integral):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = tuple(normalized_shape)
+        self.normalized_shape = ntuple(normalized_shape, 1)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         for name, wanted in ("weight", elementwise_affine), ("bias", elementwise_affine and bias):
@@ -187,7 +186,7 @@ class _ShapedNorm(Module):
 class LayerNorm(_ShapedNorm):
     """Mean 0 and variance 1 over the last axes, then weight and bias of their shape (Ba et al. 2016)."""
 
-    def __init__(self, normalized_shape: Union[int, Sequence[int]], eps: float = 1e-5, elementwise_affine: bool = True,
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
                  bias: bool = True, device: Any = None, dtype: torch.dtype | None = None) -> None:
         super().__init__(normalized_shape, eps, elementwise_affine, bias, device, dtype)
 
@@ -201,7 +200,7 @@ class LayerNorm(_ShapedNorm):
 class RMSNorm(_ShapedNorm):
     """x / sqrt(mean(x**2) + eps) over the last axes, then weight (Zhang & Sennrich 2019)."""
 
-    def __init__(self, normalized_shape: Union[int, Sequence[int]], eps: float | None = None,
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float | None = None,
                  elementwise_affine: bool = True, device: Any = None, dtype: torch.dtype | None = None) -> None:
         super().__init__(normalized_shape, eps, elementwise_affine, None, device, dtype)
 

@@ -33,14 +33,14 @@ class Buffer(torch.Tensor):
 
     persistent: bool
 
-    def __new__(cls, data: torch.Tensor | None = None, persistent: bool = True) -> Buffer:
+    def __new__(cls, data: torch.Tensor | None = None, *, persistent: bool = True) -> Buffer:
         data = torch.empty(0) if data is None else data
         return torch.Tensor._make_subclass(cls, data, data.requires_grad)
 
-    def __init__(self, data: torch.Tensor | None = None, persistent: bool = True) -> None:
+    def __init__(self, data: torch.Tensor | None = None, *, persistent: bool = True) -> None:
         self.persistent = persistent
 
     def __deepcopy__(self, memo: dict) -> Buffer:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.data.clone(), self.persistent)
+            memo[id(self)] = type(self)(self.data.clone(), persistent=self.persistent)
         return memo[id(self)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 import minitorch_bn as torch
 
@@ -10,8 +10,8 @@ from . import functional as F
 from ._sizes import ntuple
 from .module import Module
 
-Size = Union[int, Sequence[int]]
-OpenSize = Union[int, None, Sequence["int | None"]]
+Size = int | Sequence[int]
+OpenSize = int | None | Sequence[int | None]
 
 
 class _MaxPool(Module):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from typing import Any, Callable, Union
+from collections.abc import Callable
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -16,7 +17,7 @@ from .parameter import Parameter
 
 Tensor = torch.Tensor
 State = tuple  # (h,), or (h, c) for an LSTM
-Hidden = Union[Tensor, "tuple[Tensor, Tensor]"]
+Hidden = Tensor | tuple[Tensor, Tensor]
 
 # One step of each kind: (W_ih x + b_ih, state, function h -> W_hh h + b_hh) -> new state. Gates are stacked along the
 # last axis, in PyTorch's order: LSTM input, forget, cell, output; GRU reset, update, new.
@@ -147,7 +148,7 @@ class RNNBase(Module):
             output, states = output.squeeze(1), [state.squeeze(1) for state in states]
         elif self.batch_first:
             output = output.transpose(0, 1)
-        return output, tuple(states) if self.mode == "LSTM" else states[0]
+        return output, (states[0], states[1]) if self.mode == "LSTM" else states[0]
 
     def _checked_states(self, input: Tensor, hx: Hidden | None, batched: bool) -> list[Tensor]:
         """The initial states, zeros if not given: one tensor per kind of state."""
@@ -163,7 +164,7 @@ class RNNBase(Module):
         if hx is None:
             return [input.new_zeros(shape) for shape in shapes]
         is_lstm = self.mode == "LSTM"
-        states = list(hx) if is_lstm else [hx]
+        states: list[Any] = list(hx) if is_lstm else [hx]
         for i, (state, shape) in enumerate(zip(states, shapes)):
             if state.dim() != len(shape):
                 name = "hx and cx" if is_lstm else "hx"
@@ -172,7 +173,8 @@ class RNNBase(Module):
                 raise RuntimeError(f"For {sort} input, {name} should also be {len(shape)}-D but got {got} "
                                    f"tensor{'s' if is_lstm else ''}")
             if tuple(state.shape) != shape:
-                raise RuntimeError(f"Expected hidden{f'[{i}]' if is_lstm else ''} size {shape}, got {list(state.shape)}")
+                which = f"hidden[{i}]" if is_lstm else "hidden"
+                raise RuntimeError(f"Expected {which} size {shape}, got {list(state.shape)}")
         return states
 
     def _run(self, x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:

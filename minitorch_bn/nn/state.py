@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict, namedtuple
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -31,6 +32,14 @@ class Stateful:
     """The half of Module that turns its parameters, persistent buffers and extra state into a dict and back."""
 
     _version: int = 1
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _non_persistent_buffers_set: set[str]
+    _modules: dict[str, Any]
+    _state_dict_hooks: OrderedDict[int, Callable]
+    _state_dict_pre_hooks: OrderedDict[int, Callable]
+    _load_state_dict_pre_hooks: OrderedDict[int, Callable]
+    _load_state_dict_post_hooks: OrderedDict[int, Callable]
 
     def _reset_state_hooks(self) -> None:
         self.__dict__.update(
@@ -71,7 +80,7 @@ class Stateful:
         """
         if destination is None:
             destination = OrderedDict()
-            destination._metadata = OrderedDict()
+            destination._metadata = OrderedDict()  # type: ignore[attr-defined]
         local_metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = local_metadata
@@ -154,16 +163,14 @@ class Stateful:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        metadata = getattr(state_dict, "_metadata", None)
+        metadata = getattr(state_dict, "_metadata", None) or {}
         state_dict = OrderedDict(state_dict)
-        if metadata is not None:
-            state_dict._metadata = metadata
         missing_keys: list[str] = []
         unexpected_keys: list[str] = []
         error_msgs: list[str] = []
 
         def load(module: Stateful, local_state: dict, prefix: str) -> None:
-            local_metadata = dict((metadata or {}).get(prefix[:-1], {}))
+            local_metadata = dict(metadata.get(prefix[:-1], {}))
             if assign:
                 local_metadata["assign_to_params_buffers"] = True
             module._load_from_state_dict(
@@ -202,7 +209,7 @@ class Stateful:
     _register_state_dict_hook = register_state_dict_post_hook
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Run `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` before loading."""
+        """Run `hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors)` before loading."""
         return add_hook(self._load_state_dict_pre_hooks, _Bound(hook, self))
 
     def _register_load_state_dict_pre_hook(self, hook: Callable, with_module: bool = False) -> RemovableHandle:

@@ -6,7 +6,8 @@ The `is_causal` arguments are PyTorch's hints that a mask is the causal one; the
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable, Union
+from collections.abc import Callable
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -20,7 +21,7 @@ from .module import Module
 from .norm import LayerNorm
 
 Tensor = torch.Tensor
-Activation = Union[str, Callable[[Tensor], Tensor]]
+Activation = str | Callable[[Tensor], Tensor]
 
 
 def _activation(activation: Activation) -> Callable[[Tensor], Tensor]:

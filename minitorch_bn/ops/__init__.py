@@ -3,8 +3,8 @@ import importlib
 
 from minitorch_bn import _core
 
-MODULES = ("elementwise", "arithmetic", "reduce", "linalg", "conv", "norm", "softmax", "pool", "random", "indexing",
-           "sorting", "shaping", "optim", "attention")
+MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg", "contractions", "conv", "norm", "softmax", "pool", "random", "indexing",
+           "advanced", "sorting", "shaping", "optim", "attention")
 FUNCTIONS: dict = {}
 
 
@@ -19,8 +19,8 @@ def _gather() -> None:
         for method, function in getattr(module, "METHODS", {}).items():
             _core.install(method, function)
         FUNCTIONS.update(getattr(module, "FUNCTIONS", {}))
-        for public in getattr(module, "__all__", [*getattr(module, "FUNCTIONS", {}), *getattr(module, "PRIMITIVES", {})]):
-            globals()[public] = getattr(module, public)
+        globals().update(getattr(module, "FUNCTIONS", {}))
+        globals().update(getattr(module, "PRIMITIVES", {}))
 
 
 _gather()

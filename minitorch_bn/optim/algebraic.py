@@ -1,9 +1,10 @@
-"""Optimizers written in tensor algebra, one parameter after the other: RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam."""
+"""Optimizers in tensor algebra, one parameter after the other: RMSprop, Adagrad, Adadelta, Adamax, NAdam, RAdam."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import minitorch_bn as torch
 

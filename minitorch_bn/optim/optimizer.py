@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 from collections import OrderedDict, defaultdict
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -68,10 +69,12 @@ class Optimizer:
         defaults: the options of the groups that do not set them.
     """
 
+    _opt_called = False  # whether a step was made: schedulers warn if not
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = _with_hooks(cls.__dict__["step"])
+            setattr(cls, "step", _with_hooks(cls.__dict__["step"]))  # noqa: B010
 
     def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
         if isinstance(params, torch.Tensor):

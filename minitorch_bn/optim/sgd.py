@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import minitorch_bn as torch
 from minitorch_bn import ops
@@ -38,7 +39,8 @@ class SGD(Optimizer):
             if not group["momentum"]:
                 self._update(group, params, grads, None, first=False)
                 continue
-            old, new = ([], [], []), ([], [], [])  # parameters, gradients, buffers: with momentum from before, or not
+            old: tuple[list, ...] = ([], [], [])  # parameters, gradients, buffers: with momentum from before,
+            new: tuple[list, ...] = ([], [], [])  # and without
             for param, grad in zip(params, grads):
                 state = self.state[param]
                 buffer = state.get("momentum_buffer")
@@ -47,8 +49,8 @@ class SGD(Optimizer):
                     buffer = state["momentum_buffer"] = torch.empty_like(param)
                 for items, item in zip(lists, (param, grad, buffer)):
                     items.append(item)
-            self._update(group, *old, first=False)
-            self._update(group, *new, first=True)
+            self._update(group, old[0], old[1], old[2], first=False)
+            self._update(group, new[0], new[1], new[2], first=True)
         return loss
 
     @staticmethod

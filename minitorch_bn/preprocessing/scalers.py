@@ -6,7 +6,8 @@ same kind. The statistics (`mean_`, `scale_`, ...) are NumPy float64 arrays unde
 
 from __future__ import annotations
 
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import minitorch_bn as torch
 
@@ -27,6 +28,7 @@ class _Scaler:
     """What both scalers share: checking the input, and giving back the kind of array that came in."""
 
     n_features_in_: int
+    n_samples_seen_: Any
 
     def fit(self: Self, X: Any, y: Any = None) -> Self:
         """Take the statistics of X (samples, features), forgetting those from before. `y` is ignored."""
@@ -36,6 +38,10 @@ class _Scaler:
 
     def partial_fit(self: Self, X: Any, y: Any = None) -> Self:
         """Take more samples into the statistics."""
+        raise NotImplementedError
+
+    def transform(self, X: Any) -> Any:
+        """X, scaled."""
         raise NotImplementedError
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
@@ -61,8 +67,8 @@ class _Scaler:
             raise ValueError(f"Input X contains infinity or a value too large for {array.dtype!r}.")
         known = getattr(self, "n_features_in_", None)
         if known is not None and known != array.shape[1]:
-            raise ValueError(f"X has {array.shape[1]} features, but {type(self).__name__} is expecting {known} features "
-                             "as input.")
+            raise ValueError(f"X has {array.shape[1]} features, but {type(self).__name__} is expecting {known} "
+                             "features as input.")
         return array
 
     def _start(self, X: Any) -> tuple[Any, bool]:
@@ -101,6 +107,11 @@ class StandardScaler(_Scaler):
     Batches are merged by the rule of Youngs & Cramer (1971), so `partial_fit` in parts gives the statistics of the
     whole. A feature whose variance is rounding noise counts as constant, and is only centered.
     """
+
+    mean_: Any
+    var_: Any
+    scale_: Any
+    _counts: Any
 
     def __init__(self, *, copy: bool = True, with_mean: bool = True, with_std: bool = True) -> None:
         self.copy = copy
@@ -173,6 +184,9 @@ class MinMaxScaler(_Scaler):
     `clip` cuts what new data has outside of it. A constant feature becomes the lower end.
     """
 
+    data_min_: Any
+    data_max_: Any
+
     def __init__(self, feature_range: tuple[float, float] = (0, 1), *, copy: bool = True, clip: bool = False) -> None:
         self.feature_range = feature_range
         self.copy = copy
@@ -183,7 +197,8 @@ class MinMaxScaler(_Scaler):
         np = _numpy()
         low, high = self.feature_range
         if low >= high:
-            raise ValueError(f"Minimum of desired feature range must be smaller than maximum. Got {self.feature_range}.")
+            raise ValueError("Minimum of desired feature range must be smaller than maximum. Got "
+                             f"{self.feature_range}.")
         array, first = self._start(X)
         least, greatest = np.fmin.reduce(array, axis=0), np.fmax.reduce(array, axis=0)
         if first:

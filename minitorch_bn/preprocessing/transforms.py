@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import minitorch_bn as torch
 
@@ -59,7 +60,7 @@ class ToTensor:
 
 
 class Scale255:
-    """Byte values 0 .. 255, of a tensor of any dtype, as floats 0 .. 1 of the default dtype (or of the float input's)."""
+    """Byte values 0 .. 255, of a tensor of any dtype, as floats 0 .. 1 of the default dtype (or the float input's)."""
 
     def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
         return (tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())) / 255

@@ -16,21 +16,18 @@ static inline vec even(vec x, vec y) {
 #endif
 }
 
-/* One phase of one padded row: `length` elements, every step-th of src from x0, 0 outside of [0, size).  One pass.
+/* One phase of one padded row: elements lo to hi are every step-th of src, the others 0.  One pass.
  * Whole vectors are stored, left to right: what one writes too far the next one, or the next phase or row, overwrites. */
-INLINE void pad_row(T *dst, int64_t length, const T *src, const T *end, int64_t x0, int64_t size, int64_t step) {
-    int64_t lo = 0, hi = length, i;  /* elements lo to hi are inside */
-    while (lo < length && x0 + lo * step < 0) lo++;
-    while (hi > lo && x0 + (hi - 1) * step >= size) hi--;
+INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src, const T *end, int64_t step) {
+    int64_t i;
     for (i = 0; i < lo; i += VL) vstore(dst + i, (vec){});
-    const T *at = src + x0 + lo * step;
     i = lo;
     if (step == 1)
-        for (; i < hi; i += VL, at += VL)
-            vstore(dst + i, end - at >= VL ? vload(at) : vload_part(at, (int)(end - at), 0));
+        for (; i < hi; i += VL, src += VL)
+            vstore(dst + i, end - src >= VL ? vload(src) : vload_part(src, (int)(end - src), 0));
     if (step == 2)
-        for (; i < hi && end - at >= 2 * VL; i += VL, at += 2 * VL) vstore(dst + i, even(vload(at), vload(at + VL)));
-    for (; i < hi; i++, at += step) dst[i] = *at;
+        for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL) vstore(dst + i, even(vload(src), vload(src + VL)));
+    for (; i < hi; i++, src += step) dst[i] = *src;
     for (i = hi; i < length; i += VL) vstore(dst + i, (vec){});
 }
 
@@ -38,15 +35,21 @@ INLINE void pad_row(T *dst, int64_t length, const T *src, const T *end, int64_t 
 static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_axis *rows, const mtb_conv_axis *columns) {
     T *dst = dst_;
     const T *src = src_;
+    const int64_t length = columns->length, step = columns->step;
+    int64_t x0 = 0, lo = 0, hi = 0;
     for (int64_t s = 0; s < rows->phases; s++)
         for (int64_t i = 0; i < rows->length; i++) {
             const int64_t y = rows->begin + rows->origin[s] + i * rows->step;
-            for (int64_t t = 0; t < columns->phases; t++, dst += columns->length)
-                if (src && y >= 0 && y < rows->size)
-                    pad_row(dst, columns->length, src + y * columns->size, end, columns->begin + columns->origin[t],
-                            columns->size, columns->step);
-                else
-                    for (int64_t x = 0; x < columns->length; x += VL) vstore(dst + x, (vec){});
+            const int inside = src && y >= 0 && y < rows->size;
+            for (int64_t t = 0; t < columns->phases; t++, dst += length) {
+                if (columns->phases > 1 || s + i == 0) {  /* elements lo to hi of the phase are inside the row */
+                    x0 = columns->begin + columns->origin[t];
+                    for (lo = 0; lo < length && x0 + lo * step < 0;) lo++;
+                    for (hi = length; hi > lo && x0 + (hi - 1) * step >= columns->size;) hi--;
+                }
+                if (inside && lo < hi) pad_row(dst, length, lo, hi, src + y * columns->size + x0 + lo * step, end, step);
+                else for (int64_t x = 0; x < length; x += VL) vstore(dst + x, (vec){});
+            }
         }
 }
 

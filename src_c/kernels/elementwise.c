@@ -4,14 +4,7 @@
  * in mathfun.h for float and double and in intfun.h for the integers. */
 #include "../kernel.h"
 #if !MTB_IS_REAL
-#if __has_include("../intfun.h")
 #include "../intfun.h"
-#else
-#define m_mul(a,b) ((a)*(b))
-#define m_add(a,b) ((a)+(b))
-#define m_maximum(a,b) ((a)>(b)?(a):(b))
-#define m_abs(a) ((a)>0?(a):-(a))
-#endif
 #endif
 #include "../gen/ops.h"
 

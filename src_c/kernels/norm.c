@@ -1,8 +1,8 @@
 /* norm.c: statistics, application and gradients of batch, group, instance, layer and RMS norm (parameters: api/norm.h).
  *
  * Sums run over x - x0, x0 a value of the channel itself, so that a large mean costs no digits; eight values are added
- * pairwise in T before they are widened to double. The order of additions depends on lengths only. Loops that map values
- * are plain C: every level gives the same bits, as nothing is contracted and nothing is reassociated.
+ * pairwise in T before they are widened to double. The order of additions depends on lengths only. Loops that map
+ * values are plain C: every level gives the same bits, as nothing is contracted and nothing is reassociated.
  */
 #include "../kernel.h"
 #include "../accum.h"

@@ -199,46 +199,24 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
 #else
 #define TAKE(PREDICATE, OP, v, m) vselect((v OP m) | (v != v), v, m)
 #endif
-/* The extreme of n >= LANES_USED reals; the last load overlaps the one before (an extreme may see a value twice). */
-#define EXTREME_OF(name, OP, PREDICATE, LANES_USED)                                                                   \
-    static T name(int64_t n, const T *x) {                                                                            \
-        enum { NW = LANES_USED / VL };                                                                                \
+/* The extreme of n >= 64 reals, in 64 lanes; the last load overlaps the one before: a value may be seen twice. */
+#define EXTREME_VALUE(name, OP, PREDICATE)                                                                            \
+    static T name##_value(int64_t n, const T *x) {                                                                    \
+        enum { NW = EXTREME_LANES / VL };                                                                             \
         vec m[NW];                                                                                                    \
         UNROLL for (int k = 0; k < NW; k++) m[k] = vload(x + k * VL);                                                 \
-        for (int64_t i = LANES_USED; i < n; i += LANES_USED) {                                                        \
-            const T *p = x + (i + LANES_USED <= n ? i : n - LANES_USED);                                              \
+        for (int64_t i = EXTREME_LANES; i < n; i += EXTREME_LANES) {                                                  \
+            const T *p = x + (i + EXTREME_LANES <= n ? i : n - EXTREME_LANES);                                        \
             UNROLL for (int k = 0; k < NW; k++) {                                                                     \
                 vec v = vload(p + k * VL);                                                                            \
                 m[k] = TAKE(PREDICATE, OP, v, m[k]);                                                                  \
             }                                                                                                         \
         }                                                                                                             \
-        T lane[LANES_USED];                                                                                           \
+        T lane[EXTREME_LANES];                                                                                        \
         UNROLL for (int k = 0; k < NW; k++) vstore(lane + k * VL, m[k]);                                              \
-        for (int step = LANES_USED / 2; step > 0; step /= 2)                                                          \
+        for (int step = EXTREME_LANES / 2; step > 0; step /= 2)                                                       \
             for (int j = 0; j < step; j++) lane[j] = BEATS(OP, lane[j + step], lane[j]) ? lane[j + step] : lane[j];   \
         return lane[0];                                                                                               \
-    }
-#define EXTREME_OF_FEW(name, OP, LANES_USED)                                                                          \
-    static T name(int64_t n, const T *x) {                                                                            \
-        T lane[LANES_USED];                                                                                           \
-        for (int j = 0; j < LANES_USED; j++) lane[j] = x[j];                                                          \
-        for (int64_t i = LANES_USED; i < n; i += LANES_USED) {                                                        \
-            const T *p = x + (i + LANES_USED <= n ? i : n - LANES_USED);                                              \
-            for (int j = 0; j < LANES_USED; j++) lane[j] = TAKES_OVER(OP, p[j], lane[j]) ? p[j] : lane[j];            \
-        }                                                                                                             \
-        for (int step = LANES_USED / 2; step > 0; step /= 2)                                                          \
-            for (int j = 0; j < step; j++) lane[j] = BEATS(OP, lane[j + step], lane[j]) ? lane[j + step] : lane[j];   \
-        return lane[0];                                                                                               \
-    }
-#define EXTREME_VALUE(name, OP, PREDICATE)                                                                            \
-    EXTREME_OF_FEW(name##_of_1, OP, 1)                                                                                \
-    EXTREME_OF_FEW(name##_of_4, OP, 4)                                                                                \
-    EXTREME_OF(name##_short, OP, PREDICATE, EXTREME_LANES)                                                            \
-    EXTREME_OF(name##_long, OP, PREDICATE, 4 * EXTREME_LANES)                                                         \
-    static T name##_value(int64_t n, const T *x) {                                                                    \
-        if (n >= 4 * EXTREME_LANES) return name##_long(n, x);                                                         \
-        if (n >= EXTREME_LANES) return name##_short(n, x);                                                            \
-        return n >= 4 ? name##_of_4(n, x) : name##_of_1(n, x);                                                        \
     }
 #else
 #define TAKES_OVER(OP, x, m) ((x)OP(m))
@@ -251,15 +229,11 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
         return best;                                                                                                  \
     }
 #endif
-enum { EXTREME_LANES = 16 };
+enum { EXTREME_LANES = 64 };
 
-/* Where m first stands in x (it is there): 64 elements at a time, then one by one; without a branch in a short row. */
+/* Where m first stands in x (it is there): 64 elements at a time, then one by one. */
 static int64_t find(int64_t n, const T *x, T m) {
     int64_t i = 0;
-    if (n <= 64) {
-        for (int64_t j = n - 1; j >= 0; j--) i = IS(x[j], m) ? j : i;
-        return i;
-    }
     for (; i + 64 <= n; i += 64) {
         int hit = 0;
         for (int j = 0; j < 64; j++) hit |= IS(x[i + j], m);
@@ -269,17 +243,9 @@ static int64_t find(int64_t n, const T *x, T m) {
     return i;
 }
 
-/* rows: reads x once for the value, and again up to the place; cols: reads x once. */
+/* cols: reads x once; rows: reads x once for the value, and again up to the place. Short rows become columns first. */
 #define EXTREME(name, OP, PREDICATE)                                                                                  \
     EXTREME_VALUE(name, OP, PREDICATE)                                                                                \
-    static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *valuev, int64_t *index) {  \
-        T *value = valuev;                                                                                            \
-        for (int64_t r = 0; r < rows; r++) {                                                                          \
-            const T *x = (const T *)xv + r * stride;                                                                  \
-            value[r] = name##_value(n, x);                                                                            \
-            if (index) index[r] = find(n, x, value[r]);                                                               \
-        }                                                                                                             \
-    }                                                                                                                 \
     static void name##_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *valuev,                 \
                             int64_t *restrict index) {                                                                \
         T *restrict value = valuev;                                                                                   \
@@ -296,6 +262,26 @@ static int64_t find(int64_t n, const T *x, T m) {
                 }                                                                                                     \
             } else {                                                                                                  \
                 for (int64_t c = 0; c < cols; c++) value[c] = TAKES_OVER(OP, x[c], value[c]) ? x[c] : value[c];       \
+            }                                                                                                         \
+        }                                                                                                             \
+    }                                                                                                                 \
+    static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *valuev, int64_t *index) {  \
+        T *value = valuev;                                                                                            \
+        int64_t r = 0;                                                                                                \
+        for (; n < EXTREME_LANES && r + 64 <= rows; r += 64) {                                                        \
+            const T *x = (const T *)xv + r * stride;                                                                  \
+            T turned[EXTREME_LANES * 64];                                                                             \
+            for (int j = 0; j < 64; j++)                                                                              \
+                for (int64_t i = 0; i < n; i++) turned[i * 64 + j] = x[j * stride + i];                               \
+            name##_cols(n, 64, turned, 64, value + r, index ? index + r : NULL);                                      \
+        }                                                                                                             \
+        for (; r < rows; r++) {                                                                                       \
+            const T *x = (const T *)xv + r * stride;                                                                  \
+            if (n >= EXTREME_LANES) {                                                                                 \
+                value[r] = name##_value(n, x);                                                                        \
+                if (index) index[r] = find(n, x, value[r]);                                                           \
+            } else {                                                                                                  \
+                name##_cols(n, 1, x, 1, value + r, index ? index + r : NULL);                                         \
             }                                                                                                         \
         }                                                                                                             \
     }                                                                                                                 \

@@ -110,8 +110,14 @@ MATH real M(logit)(real x) {
     real near = M(log1p)(((real)2 * x - (real)1) / ((real)1 - x));
     return x < (real)0.25 ? M(log)(x / ((real)1 - x)) : near;
 }
-MATH real M(xlogy)(real x, real y) { return x == 0 && y == y ? (real)0 : x * M(log)(y); }
-MATH real M(xlog1py)(real x, real y) { return x == 0 && y == y ? (real)0 : x * M(log1p)(y); }
+MATH real M(xlogy)(real x, real y) {
+    real t = x == 0 ? 0 : x * M(log)(y);
+    return x != x ? x : y != y ? y : t;
+}
+MATH real M(xlog1py)(real x, real y) {
+    real t = x == 0 ? 0 : x * M(log1p)(y);
+    return x != x ? x : y != y ? y : t;
+}
 
 /* log(e^a + e^b) */
 MATH real M(logaddexp)(real a, real b) {

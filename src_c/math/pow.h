@@ -1,22 +1,30 @@
 /* pow.h: pow and hypot, for either T computed in double; they still vectorise. */
 
-/* |x|^y = exp(y log|x|) with the logarithm in two pieces; then the special cases of C */
+/* |x|^y = exp(y log|x|) with the logarithm in two pieces; then the special cases of C. What depends on y alone is made
+ * into bit masks, not conditions: else a loop with one y for all x would not vectorise. */
 MATH double M(pow_real)(double x, double y) {
-    double a = M(abs)(x);
+    double a = M(abs)(x), inf = __builtin_inf(), half = 0.5 * y;
+    uint64_t sign = (uint64_t)1 << 63, inf_bits = M(to_bits)(inf), nan_bits = M(to_bits)(__builtin_nan(""));
+    uint64_t integer = M(round)(y) == y, even = (M(round)(half) == half) | (M(abs)(y) >= 0x1p53);
+    uint64_t if_minus = (integer & (even ^ 1)) << 63, if_fraction = nan_bits * (integer ^ 1);
+    uint64_t if_nan = nan_bits * (uint64_t)(y != y), unless_zero = (uint64_t)(y == 0) - 1;
+    double at_zero = M(from_bits)(inf_bits * (M(to_bits)(y) >> 63));
+    double at_inf = M(from_bits)(inf_bits - M(to_bits)(at_zero));
+
     M(pair) l = M(log_pair)(a), p = M(two_prod)(l.hi, y);
     p.lo = M(fma)(l.lo, y, p.lo);
     p.lo = M(abs)(p.hi) < 1e4 ? p.lo : 0;  /* beyond, exp is 0 or infinite, and lo may be NaN */
-    double r = M(exp_pair)(p.hi, p.lo, 0), y_abs = M(abs)(y), inf = __builtin_inf();
-    int integer = M(round)(y) == y, odd = integer & (y_abs < 0x1p53) & (M(round)(0.5 * y) != 0.5 * y);
-    r = a == 0 ? (y < 0 ? inf : 0.0) : r;
-    r = a == inf ? (y < 0 ? 0.0 : inf) : r;
-    r = y_abs == inf ? ((a > 1) == (y > 0) ? inf : 0.0) : r;
-    r = (y_abs == inf) & (a == 1) ? 1.0 : r;
-    int negative = M(signbit)(x);
-    r = negative & odd ? -r : r;
-    r = (x < 0) & !integer & (a < inf) & (y_abs < inf) ? __builtin_nan("") : r;
-    r = x != x ? x : y != y ? y : r;
-    return (y == 0) | (x == 1) ? 1.0 : r;
+    double r = M(exp_pair)(p.hi, p.lo, 0);
+    r = a == 0 ? at_zero : r;
+    r = a == inf ? at_inf : r;
+    r = a == 1 ? 1 : r;
+    double of_negative = M(from_bits)(M(to_bits)(r) | if_fraction);
+    r = (x < 0) & (a < inf) ? of_negative : r;
+    r = M(from_bits)((M(to_bits)(r) ^ (if_minus & M(to_bits)(x) & sign)) | if_nan);
+    r = r == r ? r : __builtin_nan("");
+    r = x != x ? x : r;
+    r = x == 1 ? 1 : r;
+    return M(from_bits)((M(to_bits)(r) & unless_zero) | (M(to_bits)(1) & ~unless_zero));
 }
 MATH T m_pow(T x, T y) { return (T)M(pow_real)((double)x, (double)y); }
 

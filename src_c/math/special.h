@@ -8,8 +8,8 @@ static inline double special_lgamma_unit(double x) {
         0x1.eeb95b094c191p-2, -0x1.2aed059bd6085p-3, 0x1.01af62a29299cp-4, -0x1.007aa83cefa2cp-5, 0x1.1334235283d06p-6,
         -0x1.34dbda1285f70p-7, 0x1.64f066488f48ep-8, -0x1.a503537a2f400p-9, 0x1.f814bc3a89683p-10,
         -0x1.313e52862e774p-10, 0x1.750a4b8751f88p-11, -0x1.cb50441780711p-12, 0x1.1c8174c22078ap-12,
-        -0x1.618416b669297p-13, 0x1.b99b8c7074edap-14, -0x1.1cfbf89b42e76p-14, 0x1.6adf3a97352e0p-15, -0x1.683a603a76c1dp-16,
-        0x1.abec0407a12ddp-17, -0x1.3713cee17be1ap-16, 0x1.a2f8d86538ff2p-17);
+        -0x1.618416b669297p-13, 0x1.b99b8c7074edap-14, -0x1.1cfbf89b42e76p-14, 0x1.6adf3a97352e0p-15,
+        -0x1.683a603a76c1dp-16, 0x1.abec0407a12ddp-17, -0x1.3713cee17be1ap-16, 0x1.a2f8d86538ff2p-17);
 }
 /* log|Gamma(x)|: the polynomial with the recurrence below 8, Stirling's series above, the reflection below 0 */
 static inline double special_lgamma(double x) {

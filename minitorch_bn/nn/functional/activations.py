@@ -149,7 +149,8 @@ def glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:
     if input.dim() == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     if input.size(dim) % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.dim()} is size {input.size(dim)}")
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.dim()} is size "
+                           f"{input.size(dim)}")
     value, gate = input.chunk(2, dim)
     return value * torch.sigmoid(gate)
 

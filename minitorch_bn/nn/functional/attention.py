@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import minitorch_bn as torch
 from minitorch_bn import ops
@@ -20,13 +21,16 @@ def canonical_mask(mask: Tensor | None, name: str, dtype: torch.dtype) -> Tensor
     return torch.zeros(mask.shape, dtype=dtype).masked_fill_(mask, float("-inf"))
 
 
-def _project_inputs(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
-    """Query, key and value times their third of the stacked weight (3E, E), in as few products as possible."""
-    if query is key and key is value:
-        return list(ops.linear(query, weight, bias).chunk(3, -1))
-    weights = weight.chunk(3)
+def _project_inputs(inputs: tuple[Tensor, Tensor, Tensor], stacked: Any, separate: tuple | None,
+                    bias: Tensor | None) -> list[Tensor]:
+    """Query, key and value times their weights: three of them, or thirds of a stacked one (3E, E), which is used in one
+    product where the three inputs are the same."""
+    query, key, value = inputs
+    if separate is None and query is key and key is value:
+        return list(ops.linear(query, stacked, bias).chunk(3, -1))
+    weights = separate or stacked.chunk(3)
     biases = (None, None, None) if bias is None else bias.chunk(3)
-    return [ops.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases)]
+    return [ops.linear(x, w, b) for x, w, b in zip(inputs, weights, biases)]
 
 
 def _check_shapes(query: Tensor, key: Tensor, value: Tensor) -> None:
@@ -73,12 +77,8 @@ def multi_head_attention_forward(
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
 
-    if use_separate_proj_weight:
-        biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
-        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
-        q, k, v = (ops.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
-    else:
-        q, k, v = _project_inputs(query, key, value, in_proj_weight, in_proj_bias)
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    q, k, v = _project_inputs((query, key, value), in_proj_weight, separate, in_proj_bias)
     if bias_k is not None and bias_v is not None:
         k = torch.cat([k, bias_k.expand(1, batch, embed_dim)])
         v = torch.cat([v, bias_v.expand(1, batch, embed_dim)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import minitorch_bn as torch
-from minitorch_bn import ops
 
 _ALPHA = 1.7580993408473766  # minus the value that SELU tends to at -infinity
 
@@ -16,10 +15,9 @@ def _check_probability(p: float) -> None:
 
 
 def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
-    """Zero each element with probability p and scale the others by 1 / (1 - p), in training (Srivastava et al. 2014)."""
+    """In training, zero each element with probability p, scale the others by 1 / (1 - p) (Srivastava et al. 2014)."""
     _check_probability(p)
-    result = ops.dropout(input, p, training)
-    return input.copy_(result) if inplace and training else result
+    return torch.dropout_(input, p, training) if inplace else torch.dropout(input, p, training)
 
 
 def _keep(input: torch.Tensor, p: float, channels: bool) -> torch.Tensor:

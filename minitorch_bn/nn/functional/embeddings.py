@@ -30,7 +30,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
               norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
     """weight[input]: indices (*), weight (V, D) -> (*, D). Row `padding_idx` gets no gradient.
 
-    `max_norm` first shortens, in the weight itself, the rows that are longer. `sparse` is accepted; gradients are dense.
+    `max_norm` first shortens, in the weight itself, the rows that are longer. `sparse` is ignored: gradients are dense.
     """
     padding_idx = _positive_index(padding_idx, weight.size(0))
     if max_norm is not None:

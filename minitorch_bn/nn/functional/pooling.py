@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 import minitorch_bn as torch
 from minitorch_bn import ops
@@ -11,8 +11,8 @@ from minitorch_bn import ops
 from .._sizes import ntuple
 
 Tensor = torch.Tensor
-Size = Union[int, Sequence[int]]
-Pooled = Union[Tensor, "tuple[Tensor, Tensor]"]
+Size = int | Sequence[int]
+Pooled = Tensor | tuple[Tensor, Tensor]
 
 avg_pool1d, avg_pool2d, avg_pool3d = ops.avg_pool1d, ops.avg_pool2d, ops.avg_pool3d
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 import minitorch_bn as torch
 from minitorch_bn.ops import pad
 
 from .._sizes import ntuple, reversed_twice
-
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 Tensor = torch.Tensor
-Size = Union[int, Sequence[int]]
+Size = int | Sequence[int]
 
 
 # -- pixel shuffle ---------------------------------------------------------------------------------------------------
@@ -50,7 +49,8 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """(N, groups * c, ...) -> the channels of the groups in turn (Zhang et al. 2018)."""
     batch, channels, *sizes = input.shape
     if channels % groups:
-        raise RuntimeError(f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups.")
+        raise RuntimeError(f"Number of channels must be divisible by groups. Got {channels} channels and {groups} "
+                           "groups.")
     return input.reshape(batch, groups, channels // groups, *sizes).transpose(1, 2).reshape(input.shape)
 
 
@@ -142,7 +142,8 @@ def _resize_taps(mode: str, size: int, out_size: int, scale: float, align_corner
         center = center.clamp(min=0)
     width = max(scale, 1.0) if antialias else 1.0
     first = (center - reach * width).floor() + 1
-    taps = first + torch.arange(math.ceil(2 * reach * width) + (1 if antialias else 0), dtype=torch.float64).unsqueeze(1)
+    count = math.ceil(2 * reach * width) + (1 if antialias else 0)
+    taps = first + torch.arange(count, dtype=torch.float64).unsqueeze(1)
     weights = kernel((taps - center) / width)
     if antialias:
         weights = weights * ((taps >= 0) & (taps < size))

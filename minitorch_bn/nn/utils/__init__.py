@@ -2,7 +2,11 @@
 
 from . import rnn
 from .clip import (
-    clip_grad_norm, clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm,
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
 )
 from .vector import parameters_to_vector, vector_to_parameters
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import Iterable, Union
+from collections.abc import Iterable
 
 import minitorch_bn as torch
 
-Tensors = Union[torch.Tensor, Iterable[torch.Tensor]]
+Tensors = torch.Tensor | Iterable[torch.Tensor]
 
 
 def _listed(tensors: Tensors) -> list[torch.Tensor]:

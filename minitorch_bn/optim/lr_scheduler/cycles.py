@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Union
 
 from ..optimizer import Optimizer
 from .base import Formula, LRScheduler, check_optimizer, per_group
@@ -27,13 +26,13 @@ class CosineAnnealingWarmRestarts(Formula):
         self.T_i = T_0  # length of the current cycle
         self.T_mult = T_mult
         self.eta_min = eta_min
-        self.T_cur = last_epoch  # epochs since the last restart
+        self.T_cur: float = last_epoch  # epochs since the last restart
         super().__init__(optimizer, last_epoch)
 
     def _next(self, lr: float, base_lr: float) -> float:
         return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
 
-    def step(self, epoch: float | None = None) -> None:
+    def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
         """Set the rate of the next epoch, or of this one, which may be a fraction."""
         if epoch is None and self.last_epoch < 0:
             epoch = 0
@@ -81,10 +80,10 @@ class OneCycleLR(LRScheduler):
     Call `step()` after every batch; `total_steps` (or epochs * steps_per_epoch) is how many there will be.
     """
 
-    def __init__(self, optimizer: Optimizer, max_lr: Union[float, list[float]], total_steps: int | None = None,
+    def __init__(self, optimizer: Optimizer, max_lr: float | list[float], total_steps: int | None = None,
                  epochs: int | None = None, steps_per_epoch: int | None = None, pct_start: float = 0.3,
                  anneal_strategy: str = "cos", cycle_momentum: bool = True,
-                 base_momentum: Union[float, list[float]] = 0.85, max_momentum: Union[float, list[float]] = 0.95,
+                 base_momentum: float | list[float] = 0.85, max_momentum: float | list[float] = 0.95,
                  div_factor: float = 25.0, final_div_factor: float = 1e4, three_phase: bool = False,
                  last_epoch: int = -1) -> None:
         check_optimizer(optimizer)

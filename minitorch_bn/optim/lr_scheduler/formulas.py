@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from typing import Any, Callable, Iterable, Union
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..optimizer import Optimizer
 from .base import ClosedFormula, LRScheduler, group_values, saved_callable
@@ -150,7 +151,7 @@ class CosineAnnealingLR(ClosedFormula):
 class LambdaLR(LRScheduler):
     """The first rate times a function of the epoch, or one function per group."""
 
-    def __init__(self, optimizer: Optimizer, lr_lambda: Union[EpochFunction, list[EpochFunction]],
+    def __init__(self, optimizer: Optimizer, lr_lambda: EpochFunction | list[EpochFunction],
                  last_epoch: int = -1) -> None:
         if isinstance(lr_lambda, (list, tuple)):
             if len(lr_lambda) != len(optimizer.param_groups):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from typing import Any, Callable, Generic, Iterable, Iterator, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
 
 import minitorch_bn as torch
 
@@ -160,13 +161,13 @@ class _Stream:
         """One batch (or one item), or _END."""
         if self.items is None:
             self.items = iter(self.dataset)
-        items = []
+        items: list = []
         while not self.ended and len(items) < (len(indices) if batched else 1):
             try:
                 items.append(next(self.items))
             except StopIteration:
                 self.ended = True
-        if not items or batched and drop_last and len(items) < len(indices):
+        if not items or (batched and drop_last and len(items) < len(indices)):
             return _END
         return collate(items if batched else items[0])
 
@@ -183,15 +184,14 @@ class _Iterator:
         # Drawn even without workers: shuffling must not depend on their number.
         base_seed = int(torch.empty((), dtype=torch.int64).random_(generator=loader.generator).item())
         count = loader.num_workers
+        self._streams: list[_Stream] | None = None
         if isinstance(loader.dataset, IterableDataset):
             self._streams = [_Stream(loader.dataset) for _ in range(max(count, 1))]
-        else:
-            self._streams = None
         self._turn = 0
         self._pending: deque = deque()
-        self._workers = loader._start_workers(base_seed) if count else None
+        self._workers: Any = loader._start_workers(base_seed) if count else None
         if self._workers is not None:
-            for _ in range(count * max(loader.prefetch_factor, 1)):
+            for _ in range(count * max(loader.prefetch_factor or 1, 1)):
                 self._submit()
 
     def __iter__(self) -> _Iterator:

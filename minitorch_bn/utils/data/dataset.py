@@ -6,7 +6,8 @@ import itertools
 import math
 import warnings
 from bisect import bisect_right
-from typing import Any, Generic, Iterable, Iterator, Sequence, TypeVar, Union
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import minitorch_bn as torch
 
@@ -19,17 +20,20 @@ class Dataset(Generic[T]):
     A `__getitems__(indices)` that returns the list of several items, if there is one, is used to fetch a batch at once.
     """
 
+    if TYPE_CHECKING:  # those that have a length define it; the others must not seem to have one
+        def __len__(self) -> int: ...
+
     def __getitem__(self, index: Any) -> T:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
 
-    def __add__(self, other: Dataset) -> ConcatDataset:
+    def __add__(self, other: Dataset) -> Dataset:
         return ConcatDataset([self, other])
 
 
 class IterableDataset(Dataset[T], Iterable[T]):
     """Items in turn: define `__iter__`. With several workers each iterates over all: see `get_worker_info`."""
 
-    def __add__(self, other: Dataset) -> ChainDataset:
+    def __add__(self, other: Dataset) -> Dataset:
         return ChainDataset([self, other])
 
 
@@ -149,7 +153,7 @@ def gathered_rows(dataset: Any, indices: list[int]) -> list[torch.Tensor] | None
     return [tensor.index_select(0, rows) for tensor in dataset.tensors]
 
 
-def random_split(dataset: Dataset[T], lengths: Sequence[Union[int, float]],
+def random_split(dataset: Dataset[T], lengths: Sequence[int | float],
                  generator: torch.Generator | None = None) -> list[Subset[T]]:
     """Disjoint random subsets of these lengths, or of these fractions of the whole (which sum to 1)."""
     total = len(dataset)

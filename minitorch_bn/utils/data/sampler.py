@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Generic, Iterable, Iterator, Sequence, Sized, TypeVar
+from collections.abc import Iterator, Sequence, Sized
+from typing import Any, Generic, TypeVar
 
 import minitorch_bn as torch
 
@@ -117,7 +118,7 @@ class WeightedRandomSampler(Sampler[int]):
 class BatchSampler(Sampler["list[int]"]):
     """Lists of `batch_size` indices of another sampler; the last may be shorter unless `drop_last`."""
 
-    def __init__(self, sampler: Sampler[int] | Iterable[int], batch_size: int, drop_last: bool) -> None:
+    def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
             raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
         if not isinstance(drop_last, bool):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 _local = threading.local()
 
@@ -33,23 +34,15 @@ def get_worker_info() -> WorkerInfo | None:
 
 
 def _run(tasks: queue.SimpleQueue, info: WorkerInfo, init: Callable[[int], None] | None) -> None:
-    """The life of a worker: tasks (function, arguments, future) until a None."""
+    """The life of a worker: tasks (function, arguments, future) until a None; `init` runs with the first."""
     _local.info = info
-    error: BaseException | None = None
-    if init is not None:
-        try:
-            init(info.id)
-        except BaseException as exception:  # reported through every task
-            error = exception
-    while True:
-        task = tasks.get()
-        if task is None:
-            return
+    while (task := tasks.get()) is not None:
         function, arguments, future = task
         if future.set_running_or_notify_cancel():
             try:
-                if error is not None:
-                    raise error
+                if init is not None:
+                    init(info.id)
+                    init = None
                 future.set_result(function(*arguments))
             except BaseException as exception:
                 future.set_exception(exception)
@@ -65,7 +58,7 @@ class Workers:
     """Worker threads; they end when this object is closed or no longer used."""
 
     def __init__(self, count: int, dataset: Any, base_seed: int, init: Callable[[int], None] | None) -> None:
-        self._queues = [queue.SimpleQueue() for _ in range(count)]
+        self._queues: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(count)]
         self.close = weakref.finalize(self, _stop, self._queues)
         for i, tasks in enumerate(self._queues):
             info = WorkerInfo(i, count, base_seed + i, dataset)

@@ -1,0 +1,22 @@
+"""Names of the graph's parts: nodes, and where a gradient goes."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minitorch_bn._core import AccumulateGrad, Node, Tensor
+
+__all__ = ["AccumulateGrad", "GradientEdge", "Node", "get_gradient_edge"]
+
+
+class GradientEdge(NamedTuple):
+    """A node and which of its outputs."""
+
+    node: Node
+    output_nr: int
+
+
+def get_gradient_edge(tensor: Tensor) -> GradientEdge:
+    """Where the gradient of `tensor` goes."""
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(tensor.grad_fn or AccumulateGrad(tensor), tensor.output_nr)

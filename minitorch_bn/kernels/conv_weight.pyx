@@ -1,0 +1,179 @@
+"""The weight gradient of a convolution: dw[m, (channel, tap)] = sum over positions of dy[m, position] * x at that tap.
+
+The source is unfolded block by block, as forward (window.pyx), to rows of a matrix, taps by positions, that meets dy in the
+register tiles; with very few output channels a group, in vector lanes instead. A block of at most MTB_KC positions is one
+chain of additions; the blocks of a chunk are added in order, then the chunks: blocks and chunks are cut by the shapes alone.
+"""
+from cython.parallel cimport prange, threadid
+from libc.string cimport memcpy, memset
+
+from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
+from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
+from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps, mtb_conv,
+                                          pad_block, parts, run, spot, up, window)
+
+cdef enum:
+    RANGE_BYTES = 256 << 10  # of padded source and of sums that a task works on
+    CHUNKS = 8               # weight gradient: partial sums over the batch, at most; constants of the algorithm
+    CHUNK_BLOCKS = 16        # blocks in one of them, at least
+    CHUNK_ELEMENTS = 1 << 22 # all partial sums together, at most
+    FEW_OUTPUTS = 2          # weight gradient: with so few output channels a group, sum in lanes, not in tiles
+
+cdef struct correlation:
+    window at
+    const char* dy
+    char* sums               # partial sums, by chunk: (chunks, groups, k, columns); in lanes: (chunks, groups, m, k, lanes)
+    i64 m, k, columns, chunks, chunk_blocks, all_blocks, range_channels, ranges, chunk_size, group_size
+    i64 group_block, group_blocks
+    i64* source_at           # of each row of the unfolded matrix, its offset in the padded block of its range of channels
+    bint in_lanes
+    i64 panel_at, dy_at, runs_at, pieces_at, scratch
+
+
+cdef void gather_dy(const correlation* q, const spot* s, i64 group, char* dst) noexcept nogil:
+    """dy of a block: to panels (position, nr channels); in lanes, to rows (channel, MTB_KC positions)."""
+    cdef i64 size = q.at.size, volume = q.at.grid[0] * q.at.grid[1] * q.at.grid[2], n, i, columns
+    cdef i64 line = s.positions // s.count[0], nr = min(q.at.gemm.nr, q.columns)
+    cdef const char* src
+    for n in range(s.count[0]):
+        src = q.dy + ((s.start[0] + n) * q.at.groups + group) * q.m * volume * size
+        src += ((s.start[1] * q.at.grid[1] + s.start[2]) * q.at.grid[2] + s.start[3]) * size
+        if q.in_lanes:
+            for i in range(q.m):
+                memcpy(dst + (i * MTB_KC + n * line) * size, src + i * volume * size, line * size)
+            continue
+        i = 0
+        while i < q.m:
+            columns = min(nr, q.m - i)
+            q.at.gemm.pack(dst + (i * MTB_KC + n * line * nr) * size, nr, src + i * volume * size, volume, columns, 1, line)
+            i += columns
+
+
+cdef void correlation_task(const correlation* q, i64 index, char* scratch) noexcept nogil:
+    """The part of one chunk of blocks in some groups, in one range of their input channels."""
+    cdef const mtb_gemm* gemm = q.at.gemm
+    cdef const mtb_conv* conv = q.at.conv
+    cdef spot s
+    cdef i64 size = q.at.size, c0, channels, rows, chunk, block, first, r, step, i, pieces, nr = min(gemm.nr, q.columns)
+    cdef i64 group, group0
+    cdef run* runs = <run*> (scratch + q.runs_at)
+    cdef i64* source = <i64*> (scratch + q.pieces_at)
+    cdef i64* to = source + MTB_KC
+    cdef char* unfolded = scratch + q.panel_at
+    cdef char* dy = scratch + q.dy_at
+    cdef char* sums
+    c0 = index % q.ranges * q.range_channels
+    group0 = index // q.ranges % q.group_blocks * q.group_block
+    chunk = index // q.ranges // q.group_blocks
+    channels = min(q.range_channels, q.at.channels - c0)
+    rows = channels * q.at.taps
+    first = chunk * q.chunk_blocks
+    for block in range(first, min(first + q.chunk_blocks, q.all_blocks)):
+        find_block(&q.at, block, &s)
+        find_runs(&q.at, &s, runs)
+        pieces = cut_pieces(&q.at, runs, 0, s.positions, source, to)
+        for group in range(group0, min(q.at.groups, group0 + q.group_block)):
+            sums = q.sums + (chunk * q.chunk_size + group * q.group_size) * size
+            pad_block(&q.at, &s, group * q.at.channels + c0, channels, scratch)
+            gather_dy(q, &s, group, dy)
+            r = 0
+            while r < rows:
+                step = min(gemm.mr, rows - r)
+                conv.unfold(unfolded, MTB_KC, scratch, q.source_at + r, step, source, to, pieces)
+                i = 0
+                while i < q.m:
+                    if q.in_lanes:
+                        conv.dots(sums + (i * q.k + c0 * q.at.taps + r) * conv.lanes * size, unfolded, MTB_KC,
+                                  dy + i * MTB_KC * size, step, s.positions, block > first)
+                        i += 1
+                    else:
+                        gemm.strip(step, min(nr, q.columns - i), s.positions, unfolded, MTB_KC, 1, dy + i * MTB_KC * size,
+                                   nr, sums + ((c0 * q.at.taps + r) * q.columns + i) * size, q.columns, block > first,
+                                   NULL, NULL)
+                        i += nr
+                r += step
+
+
+cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, const void* dy, void* dw) except -1:
+    cdef correlation q
+    cdef i64 d, t, i, at = 0, table = 0, positions
+    cdef i64 counts[3]
+    cdef i64* offsets[3]
+    cdef i64* index[3]
+    cdef i64* tables
+    cdef char* memory
+    cdef int threads
+    q.at.gemm, q.at.conv, q.at.size = <const mtb_gemm*> K.gemm[real], <const mtb_conv*> K.conv[real], 8 if real else 4
+    q.at.images, q.at.groups, q.at.channels, q.m = g.n, g.groups, g.c_in // g.groups, g.c_out // g.groups
+    q.at.taps, q.at.volume, positions = 1, 1, g.n
+    for d in range(3):
+        q.at.extent[d], q.at.grid[d], q.at.step[d], counts[d] = g.in_[d], g.out[d], g.stride[d], g.kernel[d]
+        q.at.volume *= g.in_[d]
+        q.at.taps *= g.kernel[d]
+        positions *= g.out[d]
+        table += 4 * g.kernel[d]
+    q.k = q.at.channels * q.at.taps
+    if g.c_out * q.k == 0:
+        return 0
+    if positions == 0:
+        memset(dw, 0, g.c_out * q.k * q.at.size)
+        return 0
+    table += 2 * q.at.taps + q.k
+    tables = <i64*> take(table * sizeof(i64))
+    try:
+        for d in range(3):
+            q.at.origin[d], offsets[d], index[d] = tables + at, tables + at + 2 * counts[d], tables + at + 3 * counts[d]
+            at += 4 * counts[d]
+            for t in range(counts[d]):
+                offsets[d][t], index[d][t] = t * g.dilation[d] - g.pad_lo[d], 0
+        q.at.tap_at, q.at.kernel_at, q.source_at = tables + at, tables + at + q.at.taps, tables + at + 2 * q.at.taps
+        cut_blocks(&q.at, MTB_KC)                    # decides the order of additions: by the shapes alone
+        lay_taps(&q.at, counts, offsets, index)
+        for i in range(q.k):
+            q.source_at[i] = i // q.at.taps * q.at.c_pitch + q.at.tap_at[i % q.at.taps]
+        q.in_lanes = q.m <= FEW_OUTPUTS
+        q.columns = q.at.conv.lanes * q.m if q.in_lanes else up(q.m, 16)    # whole vectors, of any level
+        q.group_size = q.k * q.columns
+        q.chunk_size = g.groups * q.group_size
+        q.all_blocks = q.at.blocks[0] * q.at.blocks[1] * q.at.blocks[2] * q.at.blocks[3]
+        q.chunks = max(<i64> 1, min(min(<i64> CHUNKS, q.all_blocks // CHUNK_BLOCKS), CHUNK_ELEMENTS // q.chunk_size))
+        q.chunk_blocks = parts(q.all_blocks, q.chunks)
+        q.chunks = parts(q.all_blocks, q.chunk_blocks)
+        # From here on free choices: the range of input channels of a task.
+        threads = team(<i64> min(<double> positions * g.c_out * q.k / 16, <double> (1 << 60)))
+        q.range_channels = max(<i64> 1, min(q.at.channels, RANGE_BYTES // (q.at.size * max(q.at.block[0] * q.at.c_pitch,
+                                                                                     q.at.taps * q.columns))))
+        while threads > 1 and q.range_channels > 1 and (q.chunks * g.groups * parts(q.at.channels, q.range_channels)
+                                                        < 2 * threads):
+            q.range_channels = parts(q.range_channels, 2)
+        q.ranges = parts(q.at.channels, q.range_channels)
+        q.group_block = max(<i64> 1, min(<i64> 8, g.groups * q.chunks // (4 * threads)))
+        q.group_blocks = parts(g.groups, q.group_block)
+        q.at.n_pitch = q.range_channels * q.at.c_pitch
+        q.at.x, q.at.end = <const char*> x, <const char*> x + g.n * g.c_in * q.at.volume * q.at.size
+        q.dy = <const char*> dy
+        q.panel_at = up((q.at.block[0] * q.at.n_pitch + q.at.conv.vl) * q.at.size, 64)
+        q.dy_at = q.panel_at + up((MTB_KC * q.at.gemm.mr + q.at.conv.vl) * q.at.size, 64)
+        q.runs_at = q.dy_at + up((MTB_KC * up(q.m, q.at.gemm.nr) + q.at.gemm.vl) * q.at.size, 64)
+        q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
+        q.scratch = q.pieces_at + 2 * MTB_KC * sizeof(i64)
+        memory = <char*> take(q.chunks * q.chunk_size * q.at.size + 64 + threads * q.scratch)
+        q.sums = memory + up(threads * q.scratch, 64)
+        if threads > 1:
+            for i in prange(q.chunks * q.group_blocks * q.ranges, num_threads=threads, schedule="dynamic", nogil=True):
+                correlation_task(&q, i, memory + threadid() * q.scratch)
+        else:
+            with nogil:
+                for i in range(q.chunks * q.group_blocks * q.ranges):
+                    correlation_task(&q, i, memory)
+        for i in range(g.groups):
+            if q.in_lanes:
+                q.at.conv.fold(<char*> dw + i * q.m * q.k * q.at.size, q.sums + i * q.group_size * q.at.size, q.m * q.k,
+                               q.chunks, q.chunk_size)
+            else:
+                q.at.conv.merge(<char*> dw + i * q.m * q.k * q.at.size, q.k, q.sums + i * q.group_size * q.at.size,
+                                q.columns, q.k, q.m, q.chunks, q.chunk_size)
+        give(memory, q.chunks * q.chunk_size * q.at.size + 64 + threads * q.scratch)
+    finally:
+        give(tables, table * sizeof(i64))
+    return 0

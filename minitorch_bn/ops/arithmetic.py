@@ -1,0 +1,201 @@
+"""The element-wise functions of PyTorch that are more than one row of the op table: optional factors, rounding, bounds."""
+from __future__ import annotations
+
+from typing import Any
+
+from minitorch_bn import _core
+from minitorch_bn._core import Tensor, as_tensor_, result_type, where
+from minitorch_bn.ops import elementwise as ew
+
+Number = int | float | bool
+
+
+def _scaled(other: Any, alpha: Number) -> Any:
+    return other if alpha == 1 else other * alpha
+
+
+def _as_operand(x: Any) -> Any:
+    return x if isinstance(x, Tensor | int | float) else as_tensor_(x)
+
+
+def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+    """input + alpha * other."""
+    return ew.add(input, _scaled(other, alpha), out=out)
+
+
+def add_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """In-place version of :func:`add`."""
+    return ew.add_(input, _scaled(other, alpha))
+
+
+def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+    """input - alpha * other."""
+    return ew.sub(input, _scaled(other, alpha), out=out)
+
+
+def sub_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """In-place version of :func:`sub`."""
+    return ew.sub_(input, _scaled(other, alpha))
+
+
+def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """other - alpha * input."""
+    return ew.sub(other, _scaled(input, alpha))
+
+
+def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+    """input / other; rounded towards zero with rounding_mode="trunc", down with "floor"."""
+    if rounding_mode is None:
+        return ew.div(input, other, out=out)
+    if rounding_mode == "floor":
+        return ew.floor_divide(input, other, out=out)
+    if rounding_mode == "trunc":
+        return ew._div_trunc(input, other, out=out)
+    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+
+
+def div_(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
+    """In-place version of :func:`div`."""
+    if rounding_mode is None:
+        return ew.div_(input, other)
+    return input.copy_(div(input, other, rounding_mode=rounding_mode))
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """input limited to [min, max]; a bound may be a number, a tensor, or None."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        if max is None:
+            y = ew._clamp_min_tensor(input, min)
+        elif min is None:
+            y = ew._clamp_max_tensor(input, max)
+        else:
+            y = ew._clamp_tensor(input, min, max)
+    else:
+        if not input.is_floating_point() and (isinstance(min, float) or isinstance(max, float)):
+            input = input.to(result_type(input, 0.5))
+        if max is None:
+            y = ew.clamp_min(input, min)
+        elif min is None:
+            y = ew.clamp_max(input, max)
+        else:
+            y = ew._clamp(input, min, max)
+    return y if out is None else out.copy_(y)
+
+
+def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """In-place version of :func:`clamp`."""
+    return _overwrite(input, clamp(input, min, max))
+
+
+def _overwrite(target: Tensor, value: Tensor) -> Tensor:
+    """target = value in place, with value's history."""
+    return target.copy_(value)
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """input, at least `min`."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """input, at most `max`."""
+    return clamp(input, max=max)
+
+
+def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """input to the power `exponent`."""
+    if isinstance(exponent, int | float) and isinstance(input, Tensor) and out is None:
+        if exponent == 2:
+            return ew.square(input)
+        if exponent == 0.5:
+            return ew.sqrt(input)
+        if exponent == 1 and not isinstance(exponent, float):
+            return input.clone()
+        if isinstance(exponent, int) and exponent < 0 and not input.is_floating_point():
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if exponent != 0 and (input.is_floating_point() or isinstance(exponent, int)) and not isinstance(exponent, bool):
+            return ew._pow_scalar(input, exponent)
+    return ew.pow(input, exponent, out=out)
+
+
+def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
+    """input ** exponent in float64."""
+    double = _core.DTYPES["float64"]
+    return ew.pow(*[v.to(double) if isinstance(v, Tensor) else as_tensor_(float(v), dtype=double) for v in (input, exponent)])
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """input * 2 ** other."""
+    return input * ew.exp2(other if other.is_floating_point() else other.to(_core.get_default_dtype()))
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x * Phi(x) (Hendrycks & Gimpel 2016); approximate="tanh" takes the paper's second formula."""
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return ew._gelu_tanh(input) if approximate == "tanh" else ew.gelu(input)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)); with eps, x is first limited to [eps, 1 - eps]."""
+    return ew.logit(input if eps is None else clamp(input, eps, 1 - eps))
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """|input - other| <= atol + rtol * |other|, element by element."""
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"{input.dtype} and {other.dtype}: isclose() expects tensors of the same dtype")
+    close = input == other
+    if input.is_floating_point():
+        finite = ew.isfinite(input) & ew.isfinite(other)
+        close = close | finite & (ew.abs(input - other) <= atol + rtol * ew.abs(other))
+        if equal_nan:
+            close = close | ew.isnan(input) & ew.isnan(other)
+    elif rtol or atol:
+        close = close | (ew.abs(input - other) <= atol + ew.abs(other) * rtol)
+    return close
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements are close (:func:`isclose`)."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape and elements."""
+    return input.shape == other.shape and bool((input == other).all())
+
+
+def where_method(self: Tensor, condition: Tensor, other: Tensor | Number) -> Tensor:
+    """This tensor where condition is true, else other."""
+    return where(condition, self, other)
+
+
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of the digamma function."""
+    return ew.digamma(input) if n == 0 else ew._polygamma(input, order=n)
+
+
+def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """input with NaN and the infinities replaced: by default 0 and the greatest and least numbers of the dtype."""
+    if not input.is_floating_point():
+        return input.clone()
+    limits = _core.finfo(input.dtype)
+    return ew._nan_to_num(input, nan=0.0 if nan is None else nan, posinf=limits.max if posinf is None else posinf,
+                          neginf=limits.min if neginf is None else neginf)
+
+
+_BOTH = {f.__name__: f for f in (add, sub, div, clamp, clamp_min, clamp_max, pow, float_power, ldexp, logit, isclose, allclose,
+                                 equal, nan_to_num)}
+_BOTH |= {"subtract": sub, "divide": div, "true_divide": ew.div, "clip": clamp, "rsub": rsub}
+METHODS = _BOTH | {
+    "add_": add_, "sub_": sub_, "subtract_": sub_, "div_": div_, "divide_": div_, "clamp_": clamp_, "clip_": clamp_,
+    "clamp_min_": lambda self, min: clamp_(self, min=min), "clamp_max_": lambda self, max: clamp_(self, max=max),
+    "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)), "where": where_method, "polygamma": lambda self, n: polygamma(n, self),
+}
+FUNCTIONS = _BOTH | {"where": where, "polygamma": polygamma}
+PRIMITIVES = {"gelu": gelu}
+_core.algebra.update({name: getattr(ew, name) for name in dir(ew) if not name.startswith("__")} | {"where": where, "pow": pow,
+                                                                                             "polygamma": polygamma})

@@ -1,0 +1,261 @@
+"""Convolutions of tensors in one, two and three dimensions, forward and transposed.
+
+A convolution of x with w to y has three primitives: y from (x, w), dx from (dy, w), dw from (x, dy). Each is linear in both
+of its arguments, and the gradients of each are the other two: so derivatives of every order come from `vjp_convolve`.
+A transposed convolution is the second one.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, index_arg, new_node, new_tensor, raw_cast, raw_contiguous,
+                                 save, saved, set_history, shape_tuple, sum_to, tracks2, tracks3, wants)
+from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward
+from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
+from minitorch_bn.kernels.runtime cimport MTB_bf16, MTB_f16, MTB_f32, MTB_f64, i64
+from minitorch_bn.kernels.window cimport conv_geometry
+
+cdef enum:
+    FORWARD = 0                  # (x, w) -> y
+    DATA = 1                     # (dy, w) -> dx
+    WEIGHT = 2                   # (x, dy) -> dw
+
+cdef i64 LARGEST = 2 ** 31        # of sizes and padding: their products stay within 64 bits
+
+
+# -- the primitives -----------------------------------------------------------------------------------------------------
+
+cdef object vjp_convolve(Node node, object g_):
+    cdef Tensor g = g_, a = None, b = None, ga = None, gb = None, gc = None
+    cdef const conv_geometry* q = <const conv_geometry*> PyBytes_AS_STRING(node.aux)
+    cdef int kind = <int> node.k[0], n = <int> node.k[1]
+    cdef i64[1] channels
+    if wants(node, 0):
+        b = saved(node, 1)
+        if kind == FORWARD:
+            ga = convolve(DATA, g, b, None, q, n)
+        elif kind == DATA:
+            ga = convolve(FORWARD, g, b, None, q, n)
+        else:
+            ga = convolve(DATA, b, g, None, q, n)
+    if wants(node, 1):
+        a = saved(node, 0)
+        if kind == FORWARD:
+            gb = convolve(WEIGHT, a, g, None, q, n)
+        elif kind == DATA:
+            gb = convolve(WEIGHT, g, a, None, q, n)
+        else:
+            gb = convolve(FORWARD, a, g, None, q, n)
+    if node.nin == 3 and wants(node, 2):
+        gc = g.sum((0, *range(2, g.ndim)))
+    return ga, gb, gc
+
+
+cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geometry* q, int n):
+    """One of the three, with n spatial dims; bias for the channels of the result (not of dw), or None."""
+    cdef i64[MAXDIM] shape
+    cdef int d, dtype = a.dtype, want = MTB_f64 if a.dtype == MTB_f64 else MTB_f32
+    cdef Tensor x = raw_contiguous(raw_cast(a, want)), w = raw_contiguous(raw_cast(b, want)), c = None, y
+    cdef const void* plus = NULL
+    cdef i64* sizes
+    cdef Node node
+    if bias is not None:
+        c = raw_contiguous(raw_cast(bias, want))
+        plus = c.data
+    shape[0], shape[1] = q.n, q.c_out if kind == FORWARD else q.c_in
+    if kind == WEIGHT:
+        shape[0], shape[1] = q.c_out, q.c_in // q.groups
+    sizes = <i64*> q.kernel
+    if kind == FORWARD:
+        sizes = <i64*> q.out
+    elif kind == DATA:
+        sizes = <i64*> q.in_
+    for d in range(n):
+        shape[2 + d] = sizes[3 - n + d]
+    y = new_tensor(want, n + 2, shape)
+    if kind == FORWARD:
+        conv_forward(want - MTB_f32, q, x.data, w.data, plus, y.data)
+    elif kind == DATA:
+        conv_backward_data(want - MTB_f32, q, x.data, w.data, plus, y.data)
+    else:
+        conv_backward_weight(want - MTB_f32, q, x.data, w.data, y.data)
+    y = raw_cast(y, dtype)
+    if tracks2(a, b) or bias is not None and tracks3(a, b, bias):
+        node = new_node(vjp_convolve, "ConvolutionBackward0", a, b, bias)
+        if wants(node, 1):
+            save(node, 0, a)
+        if wants(node, 0):
+            save(node, 1, b)
+        node.aux = PyBytes_FromStringAndSize(<const char*> q, sizeof(conv_geometry))
+        node.k[0], node.k[1] = kind, n
+        set_history(y, node)
+    return y
+
+
+# -- arguments ----------------------------------------------------------------------------------------------------------
+
+cdef int read_sizes(object value, int n, str what, i64* sizes, i64 least) except -1:
+    """One int for all n dims, or n of them, to the last n of three."""
+    cdef int d
+    cdef object item
+    if isinstance(value, (tuple, list)):
+        if len(value) == 1:
+            value = tuple(value) * n
+        if len(value) != n:
+            raise RuntimeError(f"expected {what} to be a single integer value or a list of {n} values to match the convolution "
+                               f"dimensions, but got {what}={list(value)}")
+    else:
+        value = (value,) * n
+    for d in range(n):
+        sizes[3 - n + d] = index_arg(value[d], what)
+        if sizes[3 - n + d] < least:
+            raise RuntimeError(f"{'negative' if least == 0 else 'non-positive'} {what} is not supported, but got "
+                               f"{what}={list(value)}")
+        if sizes[3 - n + d] > LARGEST:
+            raise RuntimeError(f"{what} is too large: {what}={list(value)}")
+    return 0
+
+
+cdef object brief(Tensor x):
+    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(
+        str(dtype_object(x.dtype)).rpartition(".")[2], str(dtype_object(x.dtype)))
+
+
+cdef int check_types(Tensor x, Tensor w, Tensor bias) except -1:
+    if x.dtype != w.dtype:
+        raise RuntimeError(f"Input type ({brief(x)}) and weight type ({brief(w)}) should be the same; convert one of them with "
+                           f".to(dtype)")
+    if bias is not None and bias.dtype != x.dtype:
+        raise RuntimeError(f"Input type ({brief(x)}) and bias type ({brief(bias)}) should be the same")
+    if x.dtype < MTB_f16:
+        raise NotImplementedError(f"\"convolution\" not implemented for '{brief(x)}'; convert to a floating point dtype first")
+    return 0
+
+
+cdef object per_channel(const i64* sizes, int n):
+    return "(" + " x ".join([str(sizes[3 - n + d]) for d in range(n)]) + ")"
+
+
+cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, object dilation, object groups,
+                object output_padding, int n):
+    """All six functions; output_padding is None for a convolution, and the argument of a transposed one."""
+    cdef conv_geometry q
+    cdef bint transposed = output_padding is not None, alone = x.ndim == n + 1
+    cdef i64[3] extra
+    cdef i64[3] padded
+    cdef i64 channels, total
+    cdef int d, e
+    cdef str name = f"conv{'_transpose' if transposed else ''}{n}d"
+    for d in range(3):
+        q.in_[d] = q.out[d] = q.kernel[d] = q.stride[d] = q.dilation[d] = 1
+        q.pad_lo[d] = extra[d] = 0
+    q.groups = index_arg(groups, "groups")
+    if w.ndim != n + 2:
+        raise RuntimeError(f"{name} expects a weight with {n + 2} dimensions, but got weight of size {list(shape_tuple(w))}")
+    if x.ndim != n + 2 and not alone:
+        raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size: "
+                           f"{list(shape_tuple(x))}")
+    if alone:
+        x = x.unsqueeze(0)
+    check_types(x, w, bias)
+    read_sizes(stride, n, "stride", q.stride, 1)
+    read_sizes(dilation, n, "dilation", q.dilation, 1)
+    if transposed:
+        read_sizes(output_padding, n, "output_padding", extra, 0)
+    if q.groups < 1:
+        raise RuntimeError("non-positive groups is not supported")
+    if w.shape[0] < q.groups:
+        raise RuntimeError(f"Given groups={q.groups}, expected weight to be at least {q.groups} at dimension 0, but got weight of "
+                           f"size {list(shape_tuple(w))} instead")
+    if w.shape[0] % q.groups:
+        raise RuntimeError(f"Given groups={q.groups}, expected weight to be divisible by {q.groups} at dimension 0, but got weight "
+                           f"of size [{list(shape_tuple(w))}] instead")
+    channels = w.shape[0] if transposed else w.shape[1] * q.groups
+    if x.shape[1] != channels:
+        raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={q.groups}'}, weight of size "
+                           f"{list(shape_tuple(w))}, expected input{list(shape_tuple(x))} to have {channels} channels, but got "
+                           f"{x.shape[1]} channels instead")
+    q.n, q.c_out, q.c_in = x.shape[0], w.shape[0], w.shape[1] * q.groups
+    channels = q.c_in if transposed else q.c_out
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != channels):
+        raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {list(shape_tuple(w))}, expected bias to "
+                           f"be 1-dimensional with {channels} elements, but got bias of size {list(shape_tuple(bias))} instead")
+    for d in range(n):
+        e = 3 - n + d
+        q.kernel[e] = w.shape[2 + d]
+        if q.kernel[e] == 0:
+            raise RuntimeError(f"{name}: kernel sizes must be positive, but got weight of size {list(shape_tuple(w))}")
+        if max(x.shape[2 + d], q.kernel[e]) > LARGEST or q.kernel[e] * q.dilation[e] > LARGEST:
+            raise RuntimeError(f"{name}: sizes up to 2**31 are supported, but got input of size {list(shape_tuple(x))} and weight "
+                               f"of size {list(shape_tuple(w))}")
+    if isinstance(padding, str):
+        if transposed or padding not in ("same", "valid"):
+            raise RuntimeError(f"Invalid padding string: '{padding}'")
+        for e in range(3):
+            if padding == "same":
+                if q.stride[e] != 1:
+                    raise RuntimeError("padding='same' is not supported for strided convolutions")
+                q.pad_lo[e] = q.dilation[e] * (q.kernel[e] - 1) // 2
+    else:
+        read_sizes(padding, n, "padding", q.pad_lo, 0)
+    for d in range(n):
+        e = 3 - n + d
+        total = q.dilation[e] * (q.kernel[e] - 1)            # what the window covers, less one
+        if transposed:
+            if extra[e] >= max(q.stride[e], q.dilation[e]):
+                raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got "
+                                   f"output_padding={extra[e]}, stride={q.stride[e]}, dilation={q.dilation[e]}")
+            q.out[e] = x.shape[2 + d]
+            q.in_[e] = (q.out[e] - 1) * q.stride[e] - 2 * q.pad_lo[e] + total + extra[e] + 1
+        else:
+            q.in_[e] = x.shape[2 + d]
+            padded[e] = q.in_[e] + (total if isinstance(padding, str) and padding == "same" else 2 * q.pad_lo[e])
+            q.out[e] = (padded[e] - total - 1) // q.stride[e] + 1 if padded[e] > total else 0
+    for e in range(3 - n, 3):
+        if transposed and q.in_[e] <= 0:
+            raise RuntimeError(f"Given input size per channel: {per_channel(q.out, n)}. Calculated output size per channel: "
+                               f"{per_channel(q.in_, n)}. Output size is too small")
+        if not transposed and (q.out[e] <= 0 or q.in_[e] == 0):
+            for d in range(3):
+                extra[d] = q.dilation[d] * (q.kernel[d] - 1) + 1
+            raise RuntimeError(f"Calculated padded input size per channel: {per_channel(padded, n)}. Kernel size: "
+                               f"{per_channel(extra, n)}. Kernel size can't be greater than actual input size")
+    x = convolve(DATA if transposed else FORWARD, x, w, bias, &q, n)
+    return x.squeeze(0) if alone else x
+
+
+# -- the functions ------------------------------------------------------------------------------------------------------
+
+def conv1d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Cross-correlation of input (N, C, L) or (C, L) with weight (out, C / groups, k), plus bias (out).
+    padding may be "same" (stride 1) or "valid". Each item of a batch gets the same bits as alone."""
+    return run(input, weight, bias, stride, padding, dilation, groups, None, 1)
+
+
+def conv2d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """:func:`conv1d` in two dimensions: input (N, C, H, W) or (C, H, W), weight (out, C / groups, kh, kw)."""
+    return run(input, weight, bias, stride, padding, dilation, groups, None, 2)
+
+
+def conv3d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """:func:`conv1d` in three dimensions: input (N, C, D, H, W) or (C, D, H, W), weight (out, C / groups, kd, kh, kw)."""
+    return run(input, weight, bias, stride, padding, dilation, groups, None, 3)
+
+
+def conv_transpose1d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, output_padding=0,
+                     groups=1, dilation=1):
+    """The transpose of :func:`conv1d` as a linear map: input (N, C, L) or (C, L), weight (C, out / groups, k), bias (out)."""
+    return run(input, weight, bias, stride, padding, dilation, groups, output_padding, 1)
+
+
+def conv_transpose2d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, output_padding=0,
+                     groups=1, dilation=1):
+    """:func:`conv_transpose1d` in two dimensions."""
+    return run(input, weight, bias, stride, padding, dilation, groups, output_padding, 2)
+
+
+def conv_transpose3d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, output_padding=0,
+                     groups=1, dilation=1):
+    """:func:`conv_transpose1d` in three dimensions."""
+    return run(input, weight, bias, stride, padding, dilation, groups, output_padding, 3)
+
+
+FUNCTIONS = {"conv1d": conv1d, "conv2d": conv2d, "conv3d": conv3d, "conv_transpose1d": conv_transpose1d,
+             "conv_transpose2d": conv_transpose2d, "conv_transpose3d": conv_transpose3d}

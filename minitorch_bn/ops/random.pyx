@@ -1,0 +1,480 @@
+"""Random numbers: generators, random tensors, in-place filling by distribution, dropout and sampling.
+
+A generator is a seed and the number of draws made so far. Element i of a draw is a function of (seed, draw, i) alone, so
+that the numbers do not depend on threads, memory layout or instruction set.
+"""
+import os
+from math import log1p as _log1p
+
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, default_dtype, dtype_code, dtype_object,
+                                 grad_enabled, index_arg, inplace_history, is_float, new_node, new_tensor, raw_cast,
+                                 raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks)
+from minitorch_bn.kernels cimport random as kernels
+from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
+
+from minitorch_bn._core import empty
+
+cdef uint64_t DEFAULT_SEED = 67280421310721
+
+
+# -- generators -----------------------------------------------------------------------------------------------------------
+
+cdef class Generator:
+    """A source of random numbers: ``Generator().manual_seed(0)``; pass it as ``generator=``."""
+    cdef kernels.mtb_draw state
+    cdef object __weakref__
+
+    def __init__(self, device="cpu"):
+        if str(device).partition(":")[0] != "cpu":
+            raise RuntimeError(f"device '{device}' is not there: minitorch_bn computes on the CPU only")
+        self.state.seed, self.state.offset = DEFAULT_SEED, 0
+
+    @property
+    def device(self):
+        """Always ``device("cpu")``."""
+        return empty(0).device
+
+    def manual_seed(self, seed):
+        """Start again from this seed, an integer in [-2**63, 2**64); returns the generator."""
+        value = seed if type(seed) is int else int(seed)
+        if not -1 << 63 <= value < 1 << 64:
+            raise RuntimeError(f"Overflow when unpacking long: manual_seed expects a seed in [-2**63, 2**64), got {seed}")
+        self.state.seed, self.state.offset = value % (1 << 64), 0
+        return self
+
+    def seed(self):
+        """Start again from a seed that the operating system gives; returns it."""
+        self.manual_seed(int.from_bytes(os.urandom(7), "little"))
+        return self.initial_seed()
+
+    def initial_seed(self):
+        """The seed that the generator started from."""
+        return self.state.seed
+
+    def get_state(self):
+        """The seed and the number of draws so far, as a tensor of 16 bytes."""
+        cdef i64 size = sizeof(kernels.mtb_draw)
+        cdef Tensor t = new_tensor(MTB_u8, 1, &size)
+        memcpy(t.data, &self.state, sizeof(kernels.mtb_draw))
+        return t
+
+    def set_state(self, Tensor new_state not None):
+        """Go back to a state that get_state gave."""
+        cdef Tensor t = raw_contiguous(new_state)
+        if t.dtype != MTB_u8 or t.numel != sizeof(kernels.mtb_draw):
+            raise TypeError(f"set_state expects the {sizeof(kernels.mtb_draw)} bytes of get_state, got "
+                            f"{dtype_object(t.dtype)} of shape {list(shape_tuple(t))}")
+        memcpy(&self.state, t.data, sizeof(kernels.mtb_draw))
+        return self
+
+    def clone_state(self):
+        """A new generator in the same state."""
+        cdef Generator g = Generator()
+        g.state = self.state
+        return g
+
+    graphsafe_get_state = clone_state
+
+    def __reduce__(self):
+        return _generator_from, (self.state.seed, self.state.offset)
+
+
+def _generator_from(seed, offset):
+    cdef Generator g = Generator()
+    g.state.seed, g.state.offset = seed, offset
+    return g
+
+
+default_generator = Generator()
+
+
+cdef kernels.mtb_draw next_draw(object generator) except *:
+    """The state for one draw; the generator moves on to the next."""
+    cdef Generator g = default_generator if generator is None else generator
+    cdef kernels.mtb_draw d = g.state
+    g.state.offset += 1
+    return d
+
+
+def manual_seed(seed):
+    """Start the default generator from this seed."""
+    return (<Generator> default_generator).manual_seed(seed)
+
+
+def seed():
+    """Start the default generator from a seed that the operating system gives; returns it."""
+    return default_generator.seed()
+
+
+def initial_seed():
+    """The seed that the default generator started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """The default generator's state, as a tensor of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state):
+    """Put the default generator back into a state that get_rng_state gave."""
+    default_generator.set_state(new_state)
+
+
+# -- filling --------------------------------------------------------------------------------------------------------------
+
+cdef enum:
+    UNIFORM = 0
+    NORMAL = 1
+
+
+cdef Tensor draw_real(Tensor like, int kind, double a, double b, object generator):
+    """Fresh numbers of like's shape, in `like` itself where it is contiguous float32 or float64."""
+    cdef int dtype = MTB_f64 if like.dtype == MTB_f64 else MTB_f32
+    cdef Tensor x = like if like.contiguous and like.dtype == dtype else new_tensor(dtype, like.ndim, like.shape)
+    if kind == UNIFORM:
+        kernels.uniform(dtype - MTB_f32, x.data, x.numel, next_draw(generator), a, b)
+    else:
+        kernels.normal(dtype - MTB_f32, x.data, x.numel, next_draw(generator), a, b)
+    return x
+
+
+cdef object forget(Node node, object g):
+    """What was overwritten gets no gradient."""
+    return None
+
+
+cdef Tensor overwrite(Tensor x, Tensor values, object name):
+    """After check_inplace: x = values, unless they are in x already."""
+    cdef Node node = None
+    if is_float(x.dtype) and tracks(x):
+        node = new_node(forget, name, x, None, None)
+    if values is not x:
+        copy_into(x, values)
+    bump(x)
+    inplace_history(x, node)
+    return x
+
+
+cdef int check_float(Tensor x, str op) except -1:
+    if not is_float(x.dtype):
+        raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: use a floating dtype")
+    return check_inplace(x)
+
+
+def uniform_(Tensor self not None, double from_=0, double to=1, *, generator=None, **kwargs):
+    """Fill with numbers from [from, to)."""
+    from_ = kwargs.pop("from", from_)
+    if kwargs:
+        raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    if not from_ <= to:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
+    check_float(self, "uniform_")
+    return overwrite(self, draw_real(self, UNIFORM, from_, to, generator), "UniformBackward0")
+
+
+def normal_(Tensor self not None, double mean=0, double std=1, *, generator=None):
+    """Fill with numbers from N(mean, std**2)."""
+    if not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    check_float(self, "normal_")
+    return overwrite(self, draw_real(self, NORMAL, mean, std, generator), "NormalBackward0")
+
+
+cdef Tensor unit_exponential(Tensor like, object generator):
+    """-log(1 - u), of like's shape, in float32 or float64."""
+    cdef Tensor u = draw_real(new_tensor(MTB_f64 if like.dtype == MTB_f64 else MTB_f32, like.ndim, like.shape), UNIFORM, 0, 1,
+                              generator)
+    return (-u).log1p().neg()
+
+
+def exponential_(Tensor self not None, double lambd=1, *, generator=None):
+    """Fill with numbers of density lambd * exp(-lambd * x)."""
+    if not lambd > 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    check_float(self, "exponential_")
+    return overwrite(self, unit_exponential(self, generator) / lambd, "ExponentialBackward0")
+
+
+def log_normal_(Tensor self not None, double mean=1, double std=2, *, generator=None):
+    """Fill with exp(z), z from N(mean, std**2)."""
+    if not std > 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+    check_float(self, "log_normal_")
+    z = draw_real(new_tensor(MTB_f64 if self.dtype == MTB_f64 else MTB_f32, self.ndim, self.shape), NORMAL, mean, std, generator)
+    return overwrite(self, z.exp(), "LogNormalBackward0")
+
+
+def cauchy_(Tensor self not None, double median=0, double sigma=1, *, generator=None):
+    """Fill with median + sigma * tan(pi * (u - 1/2))."""
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+    check_float(self, "cauchy_")
+    u = draw_real(new_tensor(MTB_f64, self.ndim, self.shape), UNIFORM, -0.5, 0.5, generator)
+    return overwrite(self, (u * 3.141592653589793).tan() * sigma + median, "CauchyBackward0")
+
+
+def geometric_(Tensor self not None, double p, *, generator=None):
+    """Fill with the number of coin tosses up to the first success, of probability p."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    check_inplace(self)
+    trials = (unit_exponential(self, generator) / -_log1p(-p)).ceil().clamp(min=1)
+    return overwrite(self, trials, "GeometricBackward0")
+
+
+cdef Tensor draw_integers(int ndim, const i64* shape, object low, object high, object generator):
+    cdef Tensor x = new_tensor(MTB_i64, ndim, shape)
+    if not -1 << 63 <= low < high <= 1 << 64 or high - low > 1 << 64:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', both within 64 bits, but got from={low} >= to={high}")
+    kernels.integers(<i64*> x.data, x.numel, next_draw(generator), low, (high - low) % (1 << 64))
+    return x
+
+
+cdef object integer_limit(int dtype):
+    """One more than the largest integer that `dtype` holds with all smaller ones."""
+    return (2, 1 << 8, 1 << 7, 1 << 15, 1 << 31, 1 << 63, (1 << 11) + 1, (1 << 8) + 1, (1 << 24) + 1, (1 << 53) + 1)[dtype]
+
+
+def random_(Tensor self not None, *args, generator=None, **kwargs):
+    """random_(), random_(to), random_(from, to): fill with integers of [from, to); without `to`, all that the dtype holds."""
+    low, high = kwargs.pop("from", 0), kwargs.pop("to", None)
+    if kwargs or len(args) > 2:
+        raise TypeError(f"random_() takes from and to, got {args} {kwargs}")
+    if len(args) == 1:
+        high = args[0]
+    elif args:
+        low, high = args
+    limit = integer_limit(self.dtype)
+    check_inplace(self)
+    if high is None:
+        high = limit
+    if not (0 if self.dtype in (MTB_b8, MTB_u8) else -limit) <= low <= limit or high > limit:
+        raise RuntimeError(f"random_: from={low}, to={high} is out of bounds for {dtype_object(self.dtype)}")
+    return overwrite(self, draw_integers(self.ndim, self.shape, low, high, generator), "RandomBackward0")
+
+
+cdef Tensor tosses(int ndim, const i64* shape, double p, object generator):
+    cdef Tensor mask = new_tensor(MTB_b8, ndim, shape)
+    kernels.bernoulli(<uint8_t*> mask.data, mask.numel, next_draw(generator), p)
+    return mask
+
+
+cdef int check_probability(double p, str op) except -1:
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"{op} expects p to be in [0, 1], but got p={p}")
+    return 0
+
+
+def bernoulli_(Tensor self not None, p=0.5, *, generator=None):
+    """Fill with 1 at probability p (a number, or a tensor that broadcasts), else 0."""
+    check_inplace(self)
+    if isinstance(p, Tensor):
+        return overwrite(self, bernoulli(p.expand(self.shape), generator=generator), "BernoulliBackward0")
+    check_probability(p, "bernoulli_")
+    return overwrite(self, tosses(self.ndim, self.shape, p, generator), "BernoulliBackward0")
+
+
+def bernoulli(Tensor input not None, p=None, *, generator=None, out=None):
+    """1 at the probability that the input's element gives (or at probability p), else 0, in the input's dtype."""
+    cdef Tensor x, u
+    if p is not None:
+        check_probability(p, "bernoulli")
+        return into(out, raw_cast(tosses(input.ndim, input.shape, p, generator), input.dtype))
+    if not is_float(input.dtype):
+        raise RuntimeError(f"\"bernoulli\" not implemented for {dtype_object(input.dtype)}: use a floating dtype")
+    x = raw_cast(input.detach(), MTB_f64 if input.dtype == MTB_f64 else MTB_f32)
+    if x.numel and not bool(((x >= 0) & (x <= 1)).all()):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: every probability of bernoulli must be in [0, 1]")
+    u = draw_real(new_tensor(x.dtype, x.ndim, x.shape), UNIFORM, 0, 1, generator)
+    return into(out, (u < x).to(dtype_object(input.dtype)))
+
+
+# -- new tensors ----------------------------------------------------------------------------------------------------------
+
+cdef object into(object out, Tensor values):
+    """`values`, or `out` after they are copied there."""
+    if out is None:
+        return values
+    if (<Tensor> out).numel == 0 or shape_tuple(out) != shape_tuple(values):
+        out.resize_(shape_tuple(values))
+    return out.copy_(values)
+
+
+cdef Tensor blank(tuple size, object size_kw, object out, object dtype, object device):
+    if size_kw is not None:
+        size = (size_kw,)
+    if out is None:
+        return empty(*size, dtype=dtype, device=device)
+    return empty(*size, out=out, dtype=dtype, device=device)
+
+
+def rand(*sizes, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+         pin_memory=False):
+    """Numbers from [0, 1)."""
+    return uniform_(blank(sizes, size, out, dtype, device), generator=generator).requires_grad_(requires_grad)
+
+
+def randn(*sizes, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+          pin_memory=False):
+    """Numbers from the standard normal distribution."""
+    return normal_(blank(sizes, size, out, dtype, device), generator=generator).requires_grad_(requires_grad)
+
+
+def rand_like(Tensor input not None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
+              memory_format=None):
+    """Numbers from [0, 1), of the input's shape and dtype."""
+    return rand(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
+                requires_grad=requires_grad)
+
+
+def randn_like(Tensor input not None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
+               memory_format=None):
+    """Numbers from the standard normal distribution, of the input's shape and dtype."""
+    return randn(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
+                 requires_grad=requires_grad)
+
+
+def randint(low, high=None, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
+            requires_grad=False, pin_memory=False):
+    """randint(high, size) or randint(low, high, size): integers of [low, high), int64 unless a dtype is given."""
+    cdef i64[8] shape
+    cdef int ndim, code = dtype_code(dtype, MTB_i64)
+    cdef Tensor x
+    if size is None and isinstance(high, (tuple, list)):
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint() needs a size: randint(high, size) or randint(low, high, size)")
+    blank((0,), None, None, None, device)
+    low, high = index_arg(low, "low"), index_arg(high, "high")
+    if high > integer_limit(code) or low < -integer_limit(code):
+        raise RuntimeError(f"randint: [{low}, {high}) is out of bounds for {dtype_object(code)}")
+    ndim = shape_from((size,) if isinstance(size, int) else size, shape)
+    x = draw_integers(ndim, shape, low, high, generator)
+    return into(out, raw_cast(x, code)).requires_grad_(requires_grad)
+
+
+def randint_like(Tensor input not None, low, high=None, *, dtype=None, layout=None, device=None, requires_grad=False,
+                 memory_format=None):
+    """randint_like(input, high) or (input, low, high): integers of [low, high), of the input's shape and dtype."""
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, shape_tuple(input), dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
+                   requires_grad=requires_grad)
+
+
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """A random permutation of 0 .. n-1 (Fisher and Yates), int64 unless a dtype is given."""
+    cdef i64 count = index_arg(n, "n")
+    cdef Tensor x
+    if count < 0:
+        raise RuntimeError(f"n must be non-negative, got {count}")
+    x = new_tensor(MTB_i64, 1, &count)
+    kernels.permutation(<i64*> x.data, count, next_draw(generator))
+    return into(out, raw_cast(x, dtype_code(dtype, MTB_i64))).requires_grad_(requires_grad)
+
+
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
+           requires_grad=False, pin_memory=False):
+    """Numbers from N(mean, std**2): normal(mean, std) with tensors of means or deviations, or normal(m, s, size)."""
+    cdef Tensor z
+    if size is not None:
+        z = normal_(blank((), size, None, dtype, device), mean, std, generator=generator)
+        return into(out, z).requires_grad_(requires_grad)
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        raise TypeError("normal() needs a size where neither mean nor std is a tensor")
+    if isinstance(std, Tensor) and std.numel() and bool((std < 0).any()) or not isinstance(std, Tensor) and std < 0:
+        raise RuntimeError("normal expects all elements of std >= 0.0")
+    like = mean + 0 * std if isinstance(mean, Tensor) else std
+    if not is_float((<Tensor> like).dtype):
+        like = like.to(dtype_object(default_dtype()))
+    z = randn_like(like.detach(), generator=generator)
+    return into(out, z * (std.detach() if isinstance(std, Tensor) else std)
+                + (mean.detach() if isinstance(mean, Tensor) else mean))
+
+
+def multinomial(Tensor input not None, num_samples, replacement=False, *, generator=None, out=None):
+    """Indices drawn with the probabilities proportional to the rows of `input`, (C,) or (N, C) -> (num_samples,) or (N, ...)."""
+    cdef i64 count = index_arg(num_samples, "num_samples")
+    if input.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if not is_float(input.dtype):
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {dtype_object(input.dtype)}")
+    if count <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and count > input.shape[input.ndim - 1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    p = input.detach().to(dtype_object(MTB_f64))
+    if not bool(((p >= 0) & (p < float("inf"))).all()):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    total = p.sum(-1, True)
+    if not bool((total > 0).all()):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if replacement:
+        edges = p.cumsum(-1)
+        u = rand(*p.shape[:-1], count, dtype=p.dtype, generator=generator) * edges[..., -1:]
+        chosen = _searchsorted(edges.contiguous(), u.contiguous(), right=True)
+        last = (p > 0).to(dtype_object(MTB_i64)).cumsum(-1).argmax(-1, True)  # rounding must not reach past it
+        return into(out, chosen.minimum(last))
+    race = p / unit_exponential(p, generator).clamp(min=1e-300)  # the first finishers of exponential clocks
+    if bool(((p > 0).sum(-1) < count).any()):
+        raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)")
+    return into(out, race.topk(count, -1)[1])
+
+
+def _searchsorted(edges, u, right):
+    from minitorch_bn.ops.sorting import searchsorted
+    return searchsorted(edges, u, right=right)
+
+
+# -- dropout --------------------------------------------------------------------------------------------------------------
+
+cdef object dropout_vjp(Node node, object g):
+    cdef Tensor mask = saved(node, 0), dy = <Tensor> g, dx
+    if grad_enabled():
+        return dy * (raw_cast(mask, dy.dtype) * node.k[0])
+    dy = raw_contiguous(dy)
+    dx = new_tensor(dy.dtype, dy.ndim, dy.shape)
+    kernels.masked_scale(dy.dtype - MTB_f32, dx.data, <uint8_t*> mask.data, dy.data, dy.numel, node.k[0])
+    return dx
+
+
+def dropout(Tensor input not None, double p=0.5, bint train=True):
+    """Zero each element with probability p and scale the others by 1 / (1 - p) (Srivastava et al. 2014)."""
+    cdef Tensor source, x, y, mask
+    cdef Node node
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not train or p == 0 or input.numel == 0:
+        return input
+    if not is_float(input.dtype):
+        raise RuntimeError(f"result type Float can't be cast to the desired output type: dropout of {dtype_object(input.dtype)}")
+    source = input if input.dtype >= MTB_f32 else cast(input, MTB_f32)
+    x = raw_contiguous(source)
+    y, mask = new_tensor(x.dtype, x.ndim, x.shape), new_tensor(MTB_b8, x.ndim, x.shape)
+    kernels.dropout(x.dtype - MTB_f32, y.data, <uint8_t*> mask.data, x.data, x.numel, next_draw(None), 1 - p)
+    if tracks(source):
+        node = new_node(dropout_vjp, "NativeDropoutBackward0", source, None, None)
+        save(node, 0, mask)
+        node.k[0] = 1 / (1 - p) if p < 1 else 0.0
+        set_history(y, node)
+    return cast(y, input.dtype)
+
+
+def dropout_(Tensor self not None, double p=0.5, bint train=True):
+    """dropout, in place."""
+    y = dropout(self, p, train)
+    return self if y is self else self.copy_(y)
+
+
+METHODS = {f.__name__: f for f in (uniform_, normal_, exponential_, log_normal_, cauchy_, geometric_, random_, bernoulli_,
+                                   bernoulli, multinomial)}
+FUNCTIONS = {f.__name__: f for f in (manual_seed, seed, initial_seed, get_rng_state, set_rng_state, rand, randn, randint,
+                                     randperm, rand_like, randn_like, randint_like, normal, bernoulli, multinomial, dropout,
+                                     dropout_)}
+FUNCTIONS |= {"Generator": Generator, "default_generator": default_generator}

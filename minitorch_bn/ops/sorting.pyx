@@ -1,0 +1,293 @@
+"""Sorting and order statistics: sort, topk, median, unique, searchsorted and their kin. Stable; NaN is the largest.
+
+Values are fetched by gather at the indices found, so gradients of any order come from there.
+"""
+from collections import namedtuple
+
+from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_cast, raw_contiguous, shape_tuple, tracks,
+                                 wrap_dim)
+from minitorch_bn.kernels cimport indexing as search_kernels
+from minitorch_bn.kernels cimport sorting as kernels
+from minitorch_bn.kernels.runtime cimport MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
+from minitorch_bn.ops.indexing cimport new_of, split
+
+from minitorch_bn._core import arange, result_type, where
+from minitorch_bn.ops.advanced import nonzero
+from minitorch_bn.ops.indexing import gather, index_select, scatter_add
+
+sort_result = namedtuple("sort", "values indices")
+topk_result = namedtuple("topk", "values indices")
+kthvalue_result = namedtuple("kthvalue", "values indices")
+median_result = namedtuple("median", "values indices")
+nanmedian_result = namedtuple("nanmedian", "values indices")
+mode_result = namedtuple("mode", "values indices")
+
+
+cdef Tensor comparable(Tensor x):
+    """Contiguous, in a dtype that has a kernel."""
+    return raw_contiguous(raw_cast(x, MTB_f32 if x.dtype == MTB_f16 or x.dtype == MTB_bf16 else x.dtype))
+
+
+cdef tuple ordered(Tensor input, object dim, i64 k, bint descending):
+    """(values, indices) of a sort along dim, or of its first k >= 0."""
+    cdef int d = wrap_dim(dim, input.ndim)
+    cdef Tensor x = comparable(input.reshape(1) if input.ndim == 0 else input), y, at
+    cdef i64 outer, n, inner
+    cdef tuple shape = shape_tuple(x)
+    split(x, d, &outer, &n, &inner)
+    if k >= 0:
+        shape = shape[:d] + (k,) + shape[d + 1:]
+    y, at = new_of(shape, x.dtype, False), new_of(shape, MTB_i64, False)
+    if k < 0:
+        kernels.sort(x.dtype, y.data, <i64*> at.data, x.data, outer, n, inner, descending)
+    else:
+        kernels.top(x.dtype, y.data, <i64*> at.data, x.data, outer, n, inner, k, descending)
+    if input.ndim == 0:
+        y, at = y.reshape(shape[1:] if k == 0 else ()), at.reshape(shape[1:] if k == 0 else ())
+    return (gather(input, d, at) if is_float(input.dtype) and tracks(input) else raw_cast(y, input.dtype)), at
+
+
+cdef object given(object out, tuple result):
+    """The result, or `out`, a pair of tensors, after it was copied there."""
+    if out is None:
+        return result
+    for target, source in zip(out, result):
+        target.resize_(source.shape).copy_(source)
+    return result.__class__(*out)
+
+
+def sort(Tensor input not None, dim=-1, descending=False, stable=False, *, out=None):
+    """(values, indices) sorted along dim. Always stable: equal elements keep their order."""
+    return given(out, sort_result(*ordered(input, dim, -1, bool(descending))))
+
+
+def argsort(Tensor input not None, dim=-1, descending=False, stable=False):
+    """The indices that sort the input along dim."""
+    return ordered(input.detach(), dim, -1, bool(descending))[1]
+
+
+def msort(Tensor input not None):
+    """The values sorted along the first dim."""
+    return ordered(input, 0, -1, False)[0]
+
+
+def topk(Tensor input not None, k, dim=-1, largest=True, sorted=True, *, out=None):
+    """(values, indices) of the k largest (or smallest) elements along dim, in order."""
+    cdef i64 count = index_arg(k, "k")
+    cdef int d = wrap_dim(dim, input.ndim)
+    if count < 0 or count > (input.shape[d] if input.ndim else 1):
+        raise RuntimeError(f"selected index k out of range: topk of k={count} along dim {d} of shape {list(shape_tuple(input))}")
+    return given(out, topk_result(*ordered(input, d, count, bool(largest))))
+
+
+def kthvalue(Tensor input not None, k, dim=-1, keepdim=False):
+    """(value, index) of the k-th smallest element along dim, counted from 1."""
+    cdef i64 count = index_arg(k, "k")
+    cdef int d = wrap_dim(dim, input.ndim)
+    if count < 1 or count > (input.shape[d] if input.ndim else 1):
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k={count} of shape "
+                           f"{list(shape_tuple(input))}")
+    return kthvalue_result(*last_of(input, d, ordered(input.detach(), d, count, False)[1], bool(keepdim)))
+
+
+cdef tuple last_of(Tensor input, int d, Tensor at, bint keepdim):
+    """(value, index) at the last of the indices along d."""
+    if input.ndim == 0:
+        return input.clone(), at.reshape(())
+    at = at.narrow(d, at.shape[d] - 1, 1)
+    y = gather(input, d, at)
+    return (y, at.clone()) if keepdim else (y.squeeze(d), at.squeeze(d).clone())
+
+
+def median(Tensor input not None, dim=None, keepdim=False):
+    """The lower median: of all elements, or (values, indices) along dim. A NaN among them is the result."""
+    return _median(input, dim, keepdim, False, median_result)
+
+
+def nanmedian(Tensor input not None, dim=None, keepdim=False):
+    """The lower median of the elements that are not NaN."""
+    return _median(input, dim, keepdim, True, nanmedian_result)
+
+
+def _median(Tensor input, dim, keepdim, bint skip_nan, result):
+    cdef int d
+    if dim is None:
+        if input.numel == 0:
+            raise RuntimeError("median() operation does not have an identity: the input is empty")
+        return _median(input.reshape(-1), 0, False, skip_nan, result)[0]
+    d = wrap_dim(dim, input.ndim)
+    if input.ndim == 0:
+        return result(*last_of(input, 0, new_of((), MTB_i64, True), keepdim))
+    if input.shape[d] == 0:
+        raise IndexError(f"median(): Expected reduction dim {d} to have non-zero size.")
+    at = ordered(input.detach(), d, -1, False)[1]
+    middle = (input.shape[d] - 1) // 2
+    if is_float(input.dtype):
+        nans = (input.detach() != input.detach()).sum(d, keepdim=True)
+        # NaN is sorted last: the last element is NaN if any is; without them the row is shorter
+        place = (input.shape[d] - nans - 1).clamp(min=0) // 2 if skip_nan else where(nans > 0, input.shape[d] - 1, middle)
+        at = gather(at, d, place)
+    else:
+        at = at.narrow(d, middle, 1)
+    return result(*last_of(input, d, at, keepdim))
+
+
+def mode(Tensor input not None, dim=-1, keepdim=False):
+    """(values, indices): the most frequent value along dim, the smallest of several; the index is its last place."""
+    cdef int d = wrap_dim(dim, input.ndim)
+    if input.ndim == 0:
+        return mode_result(*last_of(input, 0, new_of((), MTB_i64, True), keepdim))
+    if input.shape[d] == 0:
+        raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
+    values, at = ordered(input.detach(), d, -1, False)
+    values = values.movedim(d, -1).contiguous()
+    rows = values.reshape(-1, values.shape[-1])
+    begin = search_in(rows, rows, None, False)
+    length = search_in(rows, rows, None, True) - begin
+    start = gather(begin, 1, length.argmax(1, keepdim=True))          # argmax: the first, so the smallest value
+    end = start + gather(length, 1, start) - 1
+    place = gather(at.movedim(d, -1).reshape(rows.shape), 1, end)
+    return mode_result(*last_of(input, d, place.reshape(*values.shape[:-1], 1).movedim(-1, d), keepdim))
+
+
+# -- searching ------------------------------------------------------------------------------------------------------------
+
+cdef Tensor search_in(Tensor row, Tensor values, Tensor sorter, bint right):
+    """The places of `values` in sorted rows; a single row serves all."""
+    cdef Tensor r = comparable(row), v = comparable(values), at = new_of(shape_tuple(values), MTB_i64, False)
+    cdef Tensor order = None if sorter is None else raw_contiguous(sorter)
+    cdef bint one_row = row.ndim == 1
+    cdef i64 n = row.shape[row.ndim - 1], m = values.numel, rows = 1
+    if not one_row:
+        m = values.shape[values.ndim - 1]
+        rows = values.numel // m if m else 0
+    search_kernels.searchsorted(v.dtype, <i64*> at.data, v.data, rows, m, r.data, n, <i64*> order.data if order is not None
+                                else NULL, one_row, right)
+    return at
+
+
+def searchsorted(Tensor sorted_sequence not None, input, *, out_int32=False, right=False, side=None, sorter=None, out=None):
+    """Where to insert the values to keep the last dim sorted: before equal elements, or after them (`right`)."""
+    cdef Tensor values, at
+    if side is not None:
+        if side not in ("left", "right"):
+            raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+        if right and side == "left":
+            raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+        right = side == "right"
+    single = not isinstance(input, Tensor)
+    if single:
+        input = new_of((), sorted_sequence.dtype if not isinstance(input, float) or is_float(sorted_sequence.dtype) else MTB_f32,
+                       False).fill_(input)
+    kind = result_type(sorted_sequence, input) if single else dtype_object((<Tensor> input).dtype)
+    values = input
+    if values.dtype != sorted_sequence.dtype:
+        if not single:
+            raise RuntimeError("torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got "
+                               f"boundary tensor dtype {dtype_object(sorted_sequence.dtype)} and input value tensor dtype {kind}")
+        sorted_sequence = sorted_sequence.to(kind)
+        values = values.to(kind)
+    if sorted_sequence.ndim == 0:
+        raise RuntimeError("torch.searchsorted(): boundary tensor should have positive dimension, but got 0 dimension")
+    if sorted_sequence.ndim > 1 and (values.ndim != sorted_sequence.ndim
+                                     or shape_tuple(values)[:-1] != shape_tuple(sorted_sequence)[:-1]):
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+                           f"tensor and input value tensor must match, but we got boundaries tensor "
+                           f"{list(shape_tuple(sorted_sequence))} and input value tensor {list(shape_tuple(values))}")
+    if sorter is not None:
+        if (<Tensor> sorter).dtype != MTB_i64 or shape_tuple(sorter) != shape_tuple(sorted_sequence):
+            raise RuntimeError("torch.searchsorted(): sorter must be int64 and of the shape of the boundaries")
+        if search_kernels.check_index(<i64*> raw_contiguous(sorter).data, (<Tensor> sorter).numel, 0,
+                                      sorted_sequence.shape[sorted_sequence.ndim - 1]) >= 0:
+            raise RuntimeError("torch.searchsorted(): sorter index out of range")
+    at = search_in(sorted_sequence, values, sorter, bool(right))
+    if out_int32:
+        at = at.int()
+    return at if out is None else out.resize_(at.shape).copy_(at)
+
+
+def bucketize(input, Tensor boundaries not None, *, out_int32=False, right=False, out=None):
+    """The number of the bucket of each value, between sorted boundaries."""
+    if boundaries.ndim != 1:
+        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+    if isinstance(input, Tensor) and (<Tensor> input).dtype != boundaries.dtype:
+        kind = result_type(input, boundaries)
+        input, boundaries = input.to(kind), boundaries.to(kind)
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+
+
+# -- unique ---------------------------------------------------------------------------------------------------------------
+
+cdef object number_runs(Tensor starts, Tensor order, object shape, bint inverse, bint counts, object values):
+    """starts: true where a new value begins in the sorted sequence; order: where each of its elements was."""
+    cdef i64 n = starts.numel
+    group = starts.to(dtype_object(MTB_i64)).cumsum(0) - 1
+    result = [values]
+    if inverse:
+        places = new_of((n,), MTB_i64, True)
+        result.append(scatter_add(places, 0, order, group).reshape(shape))
+    if counts:
+        total = new_of((values.shape[0],), MTB_i64, True)
+        result.append(scatter_add(total, 0, group, new_of((n,), MTB_i64, True) + 1))
+    return result[0] if len(result) == 1 else tuple(result)
+
+
+cdef Tensor differs(Tensor rows):
+    """(n, m) -> (n,): whether a row differs from the one before; the first does."""
+    cdef Tensor first = new_of((rows.shape[0],), 0, False)
+    first.fill_(True)
+    if rows.shape[0] > 1:
+        first.narrow(0, 1, rows.shape[0] - 1).copy_((rows[1:] != rows[:-1]).any(1) if rows.shape[1] else new_of((rows.shape[0] - 1,), 0, True))
+    return first
+
+
+def unique(Tensor input not None, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The different values in order; optionally where each element went, and how often each value was there."""
+    x = input.detach()
+    if dim is not None:
+        return _unique_slices(x, dim, return_inverse, return_counts, True)
+    flat = x.reshape(-1)
+    values, order = ordered(flat, 0, -1, False)
+    starts = differs(values.unsqueeze(1))
+    return number_runs(starts, order, x.shape, return_inverse, return_counts, values[starts])
+
+
+def unique_consecutive(Tensor input not None, return_inverse=False, return_counts=False, dim=None):
+    """As unique, but only neighbors are compared."""
+    x = input.detach()
+    if dim is not None:
+        return _unique_slices(x, dim, return_inverse, return_counts, False)
+    flat = x.reshape(-1)
+    starts = differs(flat.unsqueeze(1))
+    return number_runs(starts, arange(flat.numel()), x.shape, return_inverse, return_counts, flat[starts])
+
+
+def _unique_slices(Tensor x, dim, inverse, counts, bint rearrange):
+    """Different slices along dim, in lexicographic order (rearrange) or as they come."""
+    cdef int d = wrap_dim(dim, x.ndim)
+    moved = x.movedim(d, 0)
+    rows = moved.reshape(moved.shape[0], -1) if x.numel else moved.reshape(moved.shape[0], 0)
+    order = arange(rows.shape[0])
+    if rearrange:
+        for column in range(rows.shape[1] - 1, -1, -1):  # least significant column first; each sort is stable
+            order = index_select(order, 0, argsort(index_select(rows[:, column], 0, order)))
+        rows = index_select(rows, 0, order)
+    starts = differs(rows)
+    values = index_select(index_select(moved, 0, order), 0, nonzero(starts, as_tuple=True)[0]).movedim(0, d)
+    result = number_runs(starts, order, (rows.shape[0],), inverse, counts, rows[starts])
+    return (values, *result[1:]) if isinstance(result, tuple) else values
+
+
+def isin(elements, test_elements, *, assume_unique=False, invert=False):
+    """Whether each element is among the test elements."""
+    kind = result_type(elements, test_elements)
+    elements = elements.to(kind) if isinstance(elements, Tensor) else new_of((), MTB_i64, False).fill_(elements).to(kind)
+    pool = test_elements.to(kind) if isinstance(test_elements, Tensor) else new_of((), MTB_i64, False).fill_(test_elements).to(kind)
+    row = ordered(pool.detach().reshape(-1), 0, -1, False)[0]
+    found = search_in(row, elements, None, True) > search_in(row, elements, None, False)
+    return ~found if invert else found
+
+
+_both = (sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, unique, unique_consecutive)
+METHODS = {f.__name__: f for f in _both}
+FUNCTIONS = METHODS | {f.__name__: f for f in (searchsorted, bucketize, isin)}
