@@ -26,10 +26,17 @@ include "core/arguments.pxi"     # dims, shapes, integers: from what the user wr
 include "core/storage.pxi"       # Storage; making tensors
 include "core/tensor.pxi"        # the Tensor class: attributes and operators
 include "core/graph.pxi"         # Node: recording
-include "core/elementwise.pxi"   # ops of the table, forward and backward; copies and casts
-include "core/views.pxi"         # view ops
+include "core/elementwise.pxi"   # ops of the table: promotion, broadcasting, the loop, recording
+include "core/gradients.pxi"     # their one vjp; undoing broadcasts
+include "core/copies.pxi"        # copies and casts
+include "core/views.pxi"         # views of another shape: reshape, permute, expand
+include "core/windows.pxi"       # views of a part: select, slice, diagonal, unfold, as_strided
 include "core/inplace.pxi"       # in-place writes to tensors and views inside a graph
+include "core/schedule.pxi"      # the order in which a graph runs backward
 include "core/engine.pxi"        # backward(), autograd.grad()
+include "core/hooks.pxi"         # hooks, retained gradients, grad modes
 include "core/creation.pxi"      # tensor(), zeros(), arange(), ...
 include "core/indexing.pxi"      # x[...] and x[...] = v
-include "core/interop.pxi"       # buffer protocol, NumPy, DLPack, pickle
+include "core/interop.pxi"       # buffer protocol, NumPy, lists, pickle
+include "core/dlpack.pxi"        # DLPack
+include "core/methods.pxi"       # conversions and inquiries

@@ -4,7 +4,7 @@ import importlib
 from minitorch_bn import _core
 
 MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg", "contractions", "conv", "norm", "softmax", "pool", "random", "indexing",
-           "advanced", "sorting", "shaping", "optim", "attention")
+           "advanced", "sorting", "joining", "shaping", "optim", "attention")
 FUNCTIONS: dict = {}
 
 

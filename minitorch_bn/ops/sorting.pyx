@@ -8,7 +8,7 @@ from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_
                                  wrap_dim)
 from minitorch_bn.kernels cimport indexing as search_kernels
 from minitorch_bn.kernels cimport sorting as kernels
-from minitorch_bn.kernels.runtime cimport MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport new_of, split
 
 from minitorch_bn._core import arange, result_type, where
@@ -234,10 +234,10 @@ cdef object number_runs(Tensor starts, Tensor order, object shape, bint inverse,
 
 cdef Tensor differs(Tensor rows):
     """(n, m) -> (n,): whether a row differs from the one before; the first does."""
-    cdef Tensor first = new_of((rows.shape[0],), 0, False)
+    cdef Tensor first = new_of((rows.shape[0],), MTB_b8, False)
     first.fill_(True)
     if rows.shape[0] > 1:
-        first.narrow(0, 1, rows.shape[0] - 1).copy_((rows[1:] != rows[:-1]).any(1) if rows.shape[1] else new_of((rows.shape[0] - 1,), 0, True))
+        first.narrow(0, 1, rows.shape[0] - 1).copy_((rows[1:] != rows[:-1]).any(1) if rows.shape[1] else new_of((rows.shape[0] - 1,), MTB_b8, True))
     return first
 
 

@@ -10,115 +10,115 @@ from minitorch_bn import ops
 
 def relu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """max(x, 0)"""
-    return input.relu_() if inplace else torch.relu(input)
+    return ops.relu_(input) if inplace else ops.relu(input)
 
 
 def relu6(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """min(max(x, 0), 6)"""
-    return input.relu6_() if inplace else torch.relu6(input)
+    return ops.relu6_(input) if inplace else ops.relu6(input)
 
 
 def leaky_relu(input: torch.Tensor, negative_slope: float = 0.01, inplace: bool = False) -> torch.Tensor:
     """x where positive, negative_slope * x elsewhere"""
-    return input.leaky_relu_(negative_slope) if inplace else torch.leaky_relu(input, negative_slope)
+    return ops.leaky_relu_(input, negative_slope) if inplace else ops.leaky_relu(input, negative_slope)
 
 
 def elu(input: torch.Tensor, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
     """x where positive, alpha * (e^x - 1) elsewhere"""
-    return input.elu_(alpha) if inplace else torch.elu(input, alpha)
+    return ops.elu_(input, alpha) if inplace else ops.elu(input, alpha)
 
 
 def selu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """scale * elu(x) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)"""
-    return input.selu_() if inplace else torch.selu(input)
+    return ops.selu_(input) if inplace else ops.selu(input)
 
 
 def celu(input: torch.Tensor, alpha: float = 1.0, inplace: bool = False) -> torch.Tensor:
     """max(x, 0) + min(alpha * (e^(x / alpha) - 1), 0)"""
-    return input.celu_(alpha) if inplace else torch.celu(input, alpha)
+    return ops.celu_(input, alpha) if inplace else ops.celu(input, alpha)
 
 
 def gelu(input: torch.Tensor, approximate: str = "none") -> torch.Tensor:
     """x * Phi(x), Phi the normal distribution function, or with approximate='tanh' the usual approximation of it"""
     if approximate == "none":
-        return torch.gelu(input)
+        return ops.gelu(input)
     if approximate == "tanh":
-        return torch.gelu_tanh(input)
+        return ops._gelu_tanh(input)
     raise RuntimeError(f"approximate argument must be either none or tanh, got '{approximate}'")
 
 
 def silu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """x * sigmoid(x)"""
-    return input.silu_() if inplace else torch.silu(input)
+    return ops.silu_(input) if inplace else ops.silu(input)
 
 
 def mish(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """x * tanh(softplus(x))"""
-    return input.mish_() if inplace else torch.mish(input)
+    return ops.mish_(input) if inplace else ops.mish(input)
 
 
 def softplus(input: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
     """log(1 + e^(beta x)) / beta, and x itself where beta x > threshold"""
-    return torch.softplus(input, beta, threshold)
+    return ops.softplus(input, beta, threshold)
 
 
 def hardtanh(input: torch.Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> torch.Tensor:
     """x clamped to [min_val, max_val]"""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return input.hardtanh_(min_val, max_val) if inplace else torch.hardtanh(input, min_val, max_val)
+    return ops.hardtanh_(input, min_val, max_val) if inplace else ops.hardtanh(input, min_val, max_val)
 
 
 def hardswish(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """x * relu6(x + 3) / 6"""
-    return input.hardswish_() if inplace else torch.hardswish(input)
+    return ops.hardswish_(input) if inplace else ops.hardswish(input)
 
 
 def hardsigmoid(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """relu6(x + 3) / 6"""
-    return input.hardsigmoid_() if inplace else torch.hardsigmoid(input)
+    return ops.hardsigmoid_(input) if inplace else ops.hardsigmoid(input)
 
 
 def hardshrink(input: torch.Tensor, lambd: float = 0.5) -> torch.Tensor:
     """x where |x| > lambd, 0 elsewhere"""
-    return torch.hardshrink(input, lambd)
+    return ops.hardshrink(input, lambd)
 
 
 def softshrink(input: torch.Tensor, lambd: float = 0.5) -> torch.Tensor:
     """x moved towards 0 by lambd, 0 where |x| <= lambd"""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return torch.softshrink(input, lambd)
+    return ops.softshrink(input, lambd)
 
 
 def tanhshrink(input: torch.Tensor) -> torch.Tensor:
     """x - tanh(x)"""
-    return torch.tanhshrink(input)
+    return ops.tanhshrink(input)
 
 
 def softsign(input: torch.Tensor) -> torch.Tensor:
     """x / (1 + |x|)"""
-    return torch.softsign(input)
+    return ops.softsign(input)
 
 
 def logsigmoid(input: torch.Tensor) -> torch.Tensor:
     """log(sigmoid(x))"""
-    return torch.logsigmoid(input)
+    return ops.logsigmoid(input)
 
 
 def sigmoid(input: torch.Tensor) -> torch.Tensor:
     """1 / (1 + e^-x)"""
-    return torch.sigmoid(input)
+    return ops.sigmoid(input)
 
 
 def tanh(input: torch.Tensor) -> torch.Tensor:
     """(e^x - e^-x) / (e^x + e^-x)"""
-    return torch.tanh(input)
+    return ops.tanh(input)
 
 
 def threshold(input: torch.Tensor, threshold: float, value: float, inplace: bool = False) -> torch.Tensor:
     """x where x > threshold, value elsewhere"""
-    return input.threshold_(threshold, value) if inplace else torch.threshold(input, threshold, value)
+    return ops.threshold_(input, threshold, value) if inplace else ops.threshold(input, threshold, value)
 
 
 def prelu(input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -131,7 +131,7 @@ def prelu(input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
             raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                                f"{weight.numel()} and channel size = {channels}.")
         weight = weight.reshape([-1 if axis == 1 else 1 for axis in range(input.dim())])
-    return torch.where(input > 0, input, weight * input)
+    return ops._prelu(input, weight)
 
 
 def rrelu(input: torch.Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
@@ -140,8 +140,7 @@ def rrelu(input: torch.Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, t
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slope = torch.empty_like(input).uniform_(lower, upper)
-    result = torch.where(input > 0, input, slope * input)
-    return input.copy_(result) if inplace else result
+    return ops._prelu_(input, slope) if inplace else ops._prelu(input, slope)
 
 
 def glu(input: torch.Tensor, dim: int = -1) -> torch.Tensor:

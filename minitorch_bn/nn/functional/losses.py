@@ -61,14 +61,14 @@ def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, re
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - y)**2"""
     _warn_if_sizes_differ(input, target)
-    return _weighted(torch._mse(input, target), weight, _reduction(size_average, reduce, reduction))
+    return _weighted(ops._mse(input, target), weight, _reduction(size_average, reduce, reduction))
 
 
 def l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
             reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|x - y|"""
     _warn_if_sizes_differ(input, target)
-    return _weighted(torch._l1(input, target), weight, _reduction(size_average, reduce, reduction))
+    return _weighted(ops._l1(input, target), weight, _reduction(size_average, reduce, reduction))
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
@@ -77,7 +77,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool | None = No
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     _warn_if_sizes_differ(input, target)
-    loss = torch._l1(input, target) if beta == 0 else torch._smooth_l1(input, target, beta)
+    loss = ops._l1(input, target) if beta == 0 else ops._smooth_l1(input, target, beta=beta)
     return _reduced(loss, _reduction(size_average, reduce, reduction))
 
 
@@ -87,14 +87,14 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     _warn_if_sizes_differ(input, target)
-    return _weighted(torch._huber(input, target, delta), weight, reduction)
+    return _weighted(ops._huber(input, target, delta=delta), weight, reduction)
 
 
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False,
                      size_average: bool | None = None, eps: float = 1e-8, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
     """-log of the Poisson probability of y at rate e^x (or x); with `full`, Stirling's approximation of log y!"""
-    loss = torch.exp(input) - target * input if log_input else input - target * torch.log(input + eps)
+    loss = ops._poisson_nll_log(input, target) if log_input else ops._poisson_nll(input, target, eps=eps)
     if full:
         stirling = target * torch.log(target) - target + 0.5 * torch.log(2 * math.pi * target)
         loss = loss + stirling.masked_fill(target <= 1, 0)
@@ -117,7 +117,7 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = Fals
     var = var.clone()
     with torch.no_grad():
         var.clamp_(min=eps)
-    loss = 0.5 * (torch.log(var) + (input - target) ** 2 / var)
+    loss = ops._gaussian_nll(input, target, var)
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return _reduced(loss, reduction)
@@ -152,7 +152,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     if target.size() != input.size():
         raise ValueError(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
                          "is deprecated. Please ensure they have the same size.")
-    loss = torch._bce(input, target)
+    loss = ops._bce(input, target)
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 
@@ -164,9 +164,9 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     if pos_weight is None:
-        loss = torch._bce_with_logits(input, target)
+        loss = ops._bce_with_logits(input, target)
     else:
-        loss = (1 - target) * input - (1 + (pos_weight - 1) * target) * torch.logsigmoid(input)
+        loss = ops._bce_with_logits_weighted(input, target, pos_weight)
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 
@@ -179,7 +179,7 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
                       "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
                       "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
                       stacklevel=2)
-    loss = target.exp() * (target - input) if log_target else torch.xlogy(target, target) - target * input
+    loss = ops._kl_div_log(input, target) if log_target else ops._kl_div(input, target)
     if reduction == "batchmean":
         return loss.sum() / input.size(0) if input.dim() else loss.sum()
     return _reduced(loss, reduction)
@@ -188,22 +188,20 @@ def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, redu
 def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
                      reduction: str = "mean") -> Tensor:
     """log(1 + e^(-y x)) for y = 1 or -1"""
-    return _reduced(-torch.logsigmoid(target * input), _reduction(size_average, reduce, reduction))
+    return _reduced(ops._soft_margin(input, target), _reduction(size_average, reduce, reduction))
 
 
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
                          reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """x where y = 1, max(0, margin - x) where y = -1"""
-    loss = (torch.where(target != 1, (margin - input).clamp(min=0), 0)
-            + torch.where(target != -1, input, 0))
-    return _reduced(loss, _reduction(size_average, reduce, reduction))
+    return _reduced(ops._hinge_embedding(input, target, margin=margin), _reduction(size_average, reduce, reduction))
 
 
 def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None,
                                 size_average: bool | None = None, reduce: bool | None = None,
                                 reduction: str = "mean") -> Tensor:
     """Mean over the classes (last axis) of binary_cross_entropy_with_logits"""
-    loss = -(target * torch.logsigmoid(input) + (1 - target) * torch.logsigmoid(-input))
+    loss = ops._bce_with_logits(input, target)
     loss = (loss if weight is None else loss * weight).mean(-1)
     return _reduced(loss, _reduction(size_average, reduce, reduction))
 
@@ -247,7 +245,7 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
     if not input1.dim() == input2.dim() == target.dim():
         raise RuntimeError(f"margin_ranking_loss : All input tensors should have same dimension but got sizes: "
                            f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} ")
-    loss = (-target * (input1 - input2) + margin).clamp(min=0)
+    loss = ops._margin_ranking(input1, input2, target, margin=margin)
     return _reduced(loss, _reduction(size_average, reduce, reduction))
 
 
