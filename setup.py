@@ -94,14 +94,16 @@ class BuildExt(build_ext):
     def build_extensions(self):
         cc = shlex.split(os.environ.get("CC", "")) or self.compiler.compiler_so[:1]
         openmp = openmp_flags(cc)
-        extra = shlex.split(os.environ.get("MTB_CFLAGS", ""))
-        objects = self.compile_kernels(cc, extra)
+        extra = shlex.split(os.environ.get("MTB_CFLAGS", ""))          # for everything
+        inner = shlex.split(os.environ.get("MTB_KERNEL_CFLAGS", ""))   # for the C kernels only
+        objects = self.compile_kernels(cc, extra + inner)
         config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
         for ext in self.extensions:
             ext.extra_compile_args = CYTHON_FLAGS + openmp + extra
             ext.extra_link_args = openmp + extra + (["-Wl,-s"] if sys.platform == "linux" and not extra else [])
             if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
                 ext.extra_objects, ext.extra_compile_args = objects, [*ext.extra_compile_args, config]
+                ext.extra_link_args = [*ext.extra_link_args, *inner]
                 ext.depends = [*ext.depends, *objects]
         super().build_extensions()
 

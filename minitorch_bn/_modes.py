@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable
-from typing import Any
 
 from minitorch_bn._core import is_grad_enabled, is_inference_mode_enabled, set_modes_
+
+TYPE_CHECKING = False  # typing itself would be a tenth of the time that this package takes to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+GENERATOR = 0x20  # the flag of a code object that inspect.isgeneratorfunction looks for
 
 
 class _Mode:
@@ -26,7 +30,7 @@ class _Mode:
         set_modes_(*self._was)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.isgeneratorfunction(function):
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & GENERATOR:
             @functools.wraps(function)
             def steps(*args: Any, **kwargs: Any) -> Any:
                 generator = function(*args, **kwargs)

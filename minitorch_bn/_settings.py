@@ -1,10 +1,12 @@
 """Top-level functions of PyTorch that only ask or set: object kinds, determinism, printing, configuration."""
 from __future__ import annotations
 
-from typing import Any
-
 from minitorch_bn._core import Tensor
 from minitorch_bn.kernels import runtime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["are_deterministic_algorithms_enabled", "compile", "get_float32_matmul_precision", "is_complex", "is_storage",
            "is_tensor", "set_default_device", "set_default_tensor_type", "set_flush_denormal", "set_float32_matmul_precision",

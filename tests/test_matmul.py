@@ -224,7 +224,7 @@ ERRORS = [
     (lambda: linear(zeros(2, 3), zeros(4, 3), zeros(5)), RuntimeError, "expanded size"),
     (lambda: mt.addmm(zeros(3), zeros(2, 3), zeros(3, 4)), RuntimeError, "expanded size"),
     (lambda: zeros(2, 3) @ 3, TypeError, "@"),
-    (lambda: mt.mm(zeros(2, 3), None), TypeError, ""),
+    (lambda: mt.mm(zeros(2, 3), None), TypeError, "None"),
     (lambda: mt.einsum("ij,jk->ik", zeros(2, 3), zeros(4, 5)), RuntimeError, "subscript j has size 4 for operand 1"),
     (lambda: mt.einsum("ij", zeros(2, 3), zeros(2, 3)), RuntimeError, "more operands"),
     (lambda: mt.einsum("ijk", zeros(2, 3)), RuntimeError, "number of subscripts"),
@@ -256,5 +256,5 @@ def test_expanded_operands():
     y = mt.tensor(normal(40, 20, seed=1))
     assert np.allclose((x @ y).numpy(), np.broadcast_to(row.numpy(), (30, 40)) @ y.numpy())
     a = leaf(3, 4)
-    (a @ mt.ones(4, 5)).sum().backward()  # the cotangent is an expanded scalar
+    (a @ mt.ones(4, 5).double()).sum().backward()  # the cotangent is an expanded scalar
     assert np.allclose(a.grad.numpy(), 5)

@@ -240,12 +240,13 @@ def test_layer_matches_pytorch(expression, inputs):
     ours = _run(mt, expression, values, theirs["start"])
     assert ours["text"] == theirs["text"]
     assert list(ours["start"]) == list(theirs["start"])
+    rtol = 1e-7 if "Hardsigmoid" in expression else 1e-9  # PyTorch multiplies by a float32 sixth there
     for what in ("outputs", "grads"):
         assert len(ours[what]) == len(theirs[what])
         for a, b in zip(ours[what], theirs[what]):
             assert (a is None) == (b is None)
             if a is not None:
-                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10, err_msg=what)
+                np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-10, err_msg=what)
     for name, value in theirs["end"].items():
         np.testing.assert_allclose(ours["end"][name], value, rtol=1e-9, atol=1e-12, err_msg=name)
 

@@ -63,14 +63,21 @@ cdef void put(const sweep* q, const spot* s, i64 group, i64 i0, i64 rows, const 
                     c += line * size
 
 
-cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64 group, i64 tile0, i64 tile1,
-                      char* scratch) noexcept nogil:
+cdef void line_group(const sweep* q, const spot* s, i64 pieces, const i64* source, const i64* to, i64 group,
+                     char* scratch) noexcept nogil:
+    """The only output channel of one group, for one block."""
+    pad_block(&q.at, s, group * q.at.channels, q.at.channels, scratch)
+    q.at.conv.slide(scratch + q.c_at, source, to, pieces, q.w + group * q.k * q.at.size, scratch, q.source_at, q.k,
+                    NULL if q.bias == NULL else <const void*> (q.bias + group * q.at.size))
+    put(q, s, group, 0, 1, scratch + q.c_at)
+
+
+cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64* source, i64* to, i64 group, i64 tile0,
+                      i64 tile1, char* scratch) noexcept nogil:
     """Some output channels of one group, for one block: tiles of q.step rows."""
     cdef const mtb_gemm* gemm = q.at.gemm
     cdef i64 size = q.at.size, p = 0, kb, c0, t, i, j, m, panel, columns, pieces, i0 = tile0 * q.step
     cdef i64 rows = min(q.m, tile1 * q.step) - i0, ldc = q.y_volume if q.into_y else s.positions
-    cdef i64* source = <i64*> (scratch + q.pieces_at)
-    cdef i64* to = source + MTB_KC
     cdef char* c = scratch + q.c_at
     cdef const char* w = q.w + group * q.m * q.k * size
     cdef const char* bias = NULL
@@ -82,14 +89,6 @@ cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64 group,
         if kb > 0:
             c0 = p // q.at.taps
             pad_block(&q.at, s, group * q.at.channels + c0, parts(p + kb, q.at.taps) - c0, scratch)
-        if q.by_lines:
-            if q.bias != NULL:
-                bias = q.bias + group * size
-            for panel in range(parts(s.positions, MTB_KC)):
-                j = panel * MTB_KC
-                pieces = cut_pieces(&q.at, runs, j, min(s.positions, j + MTB_KC), source, to)
-                q.at.conv.slide(c + j * size, source, to, pieces, w, scratch, q.source_at, kb, bias)
-            break
         for panel in range(parts(s.positions, gemm.nr)):
             j = panel * gemm.nr
             columns = min(gemm.nr, s.positions - j)
@@ -114,15 +113,22 @@ cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64 group,
 cdef void sweep_task(const sweep* q, i64 index, char* scratch) noexcept nogil:
     cdef spot s
     cdef run* runs = <run*> (scratch + q.runs_at)
-    cdef i64 group_block, row_block, group
+    cdef i64* source = <i64*> (scratch + q.pieces_at)
+    cdef i64* to = source + max(q.at.positions, q.at.gemm.nr)
+    cdef i64 group_block, row_block, group, pieces = 0
     row_block = index % q.row_blocks
     index //= q.row_blocks
     group_block = index % q.group_blocks
     find_block(&q.at, index // q.group_blocks, &s)
     find_runs(&q.at, &s, runs)
+    if q.by_lines:
+        pieces = cut_pieces(&q.at, runs, 0, s.positions, source, to)
     for group in range(group_block * q.group_block, min(q.at.groups, (group_block + 1) * q.group_block)):
-        sweep_group(q, &s, runs, group, row_block * q.row_block, min(q.tiles, (row_block + 1) * q.row_block),
-                    scratch)
+        if q.by_lines:
+            line_group(q, &s, pieces, source, to, group, scratch)
+        else:
+            sweep_group(q, &s, runs, source, to, group, row_block * q.row_block,
+                        min(q.tiles, (row_block + 1) * q.row_block), scratch)
 
 
 cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
@@ -248,7 +254,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
         q.runs_at = q.c_at + (0 if q.into_y else up((min(q.m, q.row_block * q.step) * q.at.positions + q.at.conv.vl)
                                                     * q.at.size, 64))
         q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
-        q.scratch = q.pieces_at + 2 * MTB_KC * sizeof(i64)
+        q.scratch = q.pieces_at + 2 * max(q.at.positions, q.at.gemm.nr) * sizeof(i64)
         total = up((g.groups * q.m * q.k + q.at.conv.vl) * q.at.size, 64)       # bytes of the weights
         memory = <char*> take(2 * total + threads * q.scratch)
         packed = memory + total

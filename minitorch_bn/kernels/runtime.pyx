@@ -135,12 +135,16 @@ cdef void* free_lists[CLASSES]
 cdef size_t cached = 0, allocated = 0, peak = 0
 cdef size_t limit = 0
 cdef uint64_t requests = 0, reused = 0
+cdef bint exact = os.environ.get("MTB_CACHE_MB") == "0"   # no cache and no rounding: a sanitizer sees the true ends
 
 
 cdef inline int size_class(size_t n, size_t* rounded) noexcept:
     """The class of an n-byte request (n <= 2**46), and the size of its blocks."""
     cdef int shift
     cdef size_t quarters
+    if exact:
+        rounded[0] = n
+        return 0
     if n <= 256:
         quarters = (n + 63) >> 6 if n else 1
         rounded[0] = quarters << 6

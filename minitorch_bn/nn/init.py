@@ -161,14 +161,13 @@ def orthogonal_(tensor: torch.Tensor, gain: float = 1, generator: torch.Generato
         return tensor
     rows = tensor.size(0)
     columns = tensor.numel() // rows
-    flat = torch.empty((rows, columns), dtype=tensor.dtype).normal_(0, 1, generator=generator)
-    if rows < columns:
-        flat = flat.t()
-    q, r = torch.linalg.qr(flat)
-    q = q * torch.diag(r).sign()  # makes the distribution uniform over orthogonal matrices (Mezzadri 2006)
-    if rows < columns:
-        q = q.t()
-    return tensor.copy_(q.reshape(tensor.shape)).mul_(gain)
+    import numpy
+
+    flat = torch.empty((rows, columns), dtype=tensor.dtype).normal_(0, 1, generator=generator).numpy()
+    q, r = numpy.linalg.qr(flat.T if rows < columns else flat)
+    q *= numpy.sign(numpy.diag(r))  # makes the distribution uniform over orthogonal matrices (Mezzadri 2006)
+    values = numpy.ascontiguousarray(q.T if rows < columns else q)
+    return tensor.copy_(torch.from_numpy(values).reshape(tensor.shape)).mul_(gain)
 
 
 @torch.no_grad()

@@ -182,7 +182,7 @@ def index_put_(Tensor self not None, indices, values, accumulate=False):
 def put_flat(Tensor input not None, Tensor index not None, Tensor source not None, accumulate=False):
     """The input with source written (or added) at flat positions; negative ones count from the end."""
     flat = index_put(input.reshape(-1), (index.reshape(-1),), source.reshape(-1), accumulate)
-    return flat.reshape(input.shape)
+    return flat.reshape(shape_tuple(input))
 
 
 def put_flat_(Tensor self not None, Tensor index not None, Tensor source not None, accumulate=False):

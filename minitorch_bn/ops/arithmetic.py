@@ -1,11 +1,13 @@
 """The element-wise functions of PyTorch that are more than one row of the op table: optional factors, rounding, bounds."""
 from __future__ import annotations
 
-from typing import Any
-
 from minitorch_bn import _core
 from minitorch_bn._core import Tensor, as_tensor_, result_type, where
 from minitorch_bn.ops import elementwise as ew
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Number = int | float | bool
 

@@ -197,7 +197,7 @@ def gather(Tensor input not None, dim, Tensor index not None, *, sparse_grad=Fal
     cdef Tensor x = with_dim(input), at = with_dim(index), y
     cdef int d = wrap_dim(dim, input.ndim), e
     cdef i64 outer, m, n, inner
-    at = long_index(at, "gather", False)
+    at = long_index(at, "gather", True)
     if at.numel == 0 and index.ndim != input.ndim:
         return new_of(shape_tuple(index), input.dtype, False)
     check_extents(x, at, d, "gather")
@@ -224,7 +224,7 @@ cdef object scatter_add_vjp(Node node, object g):
 
 cdef Tensor scatter_op(Tensor self, dim, Tensor index, object value, int reduction, bint inplace, str op):
     """scatter (PUT) and scatter_add; value: a tensor that covers the index, or a number."""
-    cdef Tensor x = with_dim(self), at = long_index(with_dim(index), op, False), src, y
+    cdef Tensor x = with_dim(self), at = long_index(with_dim(index), op, True), src, y
     cdef int d = wrap_dim(dim, self.ndim), e
     cdef Node node = None
     cdef bint tensor_value = isinstance(value, Tensor)
@@ -268,7 +268,7 @@ cdef object scatter_any(Tensor self, dim, index, src, value, reduce, bint inplac
     if reduce not in ("add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
     if not isinstance(value, Tensor):
-        value = self.new_full(index.shape, value)
+        value = self.new_full(shape_tuple(index), value)
     y = scatter_reduce(self, dim, index, value, "sum" if reduce == "add" else "prod")
     return self.copy_(y) if inplace else y
 
@@ -313,7 +313,7 @@ def scatter_reduce(Tensor input not None, dim, Tensor index not None, Tensor src
         count = ones_like(base) if include_self else scatter(ones_like(base), d, index, 0)
         count = scatter_add(count, d, index, ones_like(src)).clamp(min=1)
         return y / count if is_float(input.dtype) else y.div(count, rounding_mode="floor")
-    at = long_index(with_dim(index), "scatter_reduce", False)
+    at = long_index(with_dim(index), "scatter_reduce", True)
     part = with_dim(src)
     if part.dtype != input.dtype:
         raise RuntimeError("scatter_reduce(): Expected self.dtype to be equal to src.dtype")
@@ -325,7 +325,7 @@ def scatter_reduce(Tensor input not None, dim, Tensor index not None, Tensor src
     y = copy_of(base)
     scatter_into(with_dim(y), d, at, part.detach(), kernels.MTB_SCATTER_MULTIPLY if reduce == "prod" else
                  kernels.MTB_SCATTER_MAX if reduce == "amax" else kernels.MTB_SCATTER_MIN)
-    part = part.reshape(index.shape)
+    part = part.reshape(shape_tuple(index))
 
     def backward(g, y):
         """Each element's share: the product of the others, or an equal part among those that tie for the extreme."""

@@ -2,7 +2,7 @@
 
 The pieces of a split are views; the graph has one node for all of them, so that a loop over T steps costs T, not T squared.
 """
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, copy_into, grad_enabled, index_arg, is_float, new_node, new_tensor,
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_enabled, index_arg, is_float, new_node, new_tensor,
                                  promote, set_history, shape_tuple, tracks, view_of, wrap_dim)
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 from minitorch_bn.ops.indexing cimport new_of
@@ -18,7 +18,7 @@ cdef tuple tensors_of(object tensors, str op):
         raise TypeError(f"{op}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     items = tuple(tensors)
     if not items:
-        raise RuntimeError(f"{op}(): expected a non-empty list of Tensors")
+        raise (ValueError if op == "torch.cat" else RuntimeError)(f"{op}(): expected a non-empty list of Tensors")
     for t in items:
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {items.index(t)} in argument 0, but got {type(t).__name__}")
@@ -82,7 +82,7 @@ def cat(tensors, dim=0, *, out=None):
         parts, start = [], 0
         for t, length in zip(items, lengths):
             part = g.narrow(d, start, length) if length else g.new_zeros(t.shape)
-            parts.append(part.to(t.dtype) if t.requires_grad else None)
+            parts.append(cast(part, (<Tensor> t).dtype) if t.requires_grad else None)
             start += length
         return tuple(parts)
 
@@ -105,7 +105,7 @@ def stack(tensors, dim=0, *, out=None):
         copy_into(slice_at(y, d, i), t)
 
     def backward(g):
-        return tuple([g.select(d, i).to(t.dtype) if t.requires_grad else None for i, t in enumerate(items)])
+        return tuple([cast(g.select(d, i), (<Tensor> t).dtype) if t.requires_grad else None for i, t in enumerate(items)])
 
     y = attach(y, items, backward, "StackBackward0")
     return y if out is None else out.resize_(shape_tuple(y)).copy_(y)

@@ -273,7 +273,7 @@ def bernoulli_(Tensor self not None, p=0.5, *, generator=None):
     """Fill with 1 at probability p (a number, or a tensor that broadcasts), else 0."""
     check_inplace(self)
     if isinstance(p, Tensor):
-        return overwrite(self, bernoulli(p.expand(self.shape), generator=generator), "BernoulliBackward0")
+        return overwrite(self, bernoulli(p.expand(shape_tuple(self)), generator=generator), "BernoulliBackward0")
     check_probability(p, "bernoulli_")
     return overwrite(self, tosses(self.ndim, self.shape, p, generator), "BernoulliBackward0")
 

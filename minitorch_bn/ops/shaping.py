@@ -199,14 +199,14 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangle of the last two dims, up to that diagonal; zeros above."""
     if input.ndim < 2:
         raise RuntimeError("tril: input tensor must have at least 2 dimensions")
-    return where(_offsets(*input.shape[-2:]) <= diagonal, input, 0)
+    return input.masked_fill(_offsets(*input.shape[-2:]) > diagonal, 0)
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangle of the last two dims, from that diagonal on; zeros below."""
     if input.ndim < 2:
         raise RuntimeError("triu: input tensor must have at least 2 dimensions")
-    return where(_offsets(*input.shape[-2:]) >= diagonal, input, 0)
+    return input.masked_fill(_offsets(*input.shape[-2:]) < diagonal, 0)
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None,
@@ -275,7 +275,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     shape = tuple(t.numel() for t in axes)
     grids = [t.reshape((1,) * i + (-1,) + (1,) * (len(axes) - 1 - i)).expand(shape) for i, t in enumerate(axes)]
     if swap:
-        grids = [grid.transpose(0, 1) for grid in (grids[1], grids[0], *grids[2:])]
+        grids[:2] = grids[1::-1]
     return tuple(grids)
 
 

@@ -47,7 +47,7 @@ cdef tuple ordered(Tensor input, object dim, i64 k, bint descending):
     return (gather(input, d, at) if is_float(input.dtype) and tracks(input) else raw_cast(y, input.dtype)), at
 
 
-cdef object given(object out, tuple result):
+cdef object given(object out, object result):
     """The result, or `out`, a pair of tensors, after it was copied there."""
     if out is None:
         return result
@@ -124,8 +124,8 @@ def _median(Tensor input, dim, keepdim, bint skip_nan, result):
     middle = (input.shape[d] - 1) // 2
     if is_float(input.dtype):
         nans = (input.detach() != input.detach()).sum(d, keepdim=True)
-        # NaN is sorted last: the last element is NaN if any is; without them the row is shorter
-        place = (input.shape[d] - nans - 1).clamp(min=0) // 2 if skip_nan else where(nans > 0, input.shape[d] - 1, middle)
+        # NaN is sorted last; without them the row is shorter
+        place = (input.shape[d] - nans - 1).clamp(min=0) // 2 if skip_nan else where(nans > 0, input.shape[d] - nans, middle)
         at = gather(at, d, place)
     else:
         at = at.narrow(d, middle, 1)
@@ -203,7 +203,7 @@ def searchsorted(Tensor sorted_sequence not None, input, *, out_int32=False, rig
     at = search_in(sorted_sequence, values, sorter, bool(right))
     if out_int32:
         at = at.int()
-    return at if out is None else out.resize_(at.shape).copy_(at)
+    return at if out is None else out.resize_(shape_tuple(at)).copy_(at)
 
 
 def bucketize(input, Tensor boundaries not None, *, out_int32=False, right=False, out=None):

@@ -22,7 +22,7 @@ def _shorten_rows(weight: Tensor, index: Tensor, max_norm: float, norm_type: flo
     """Scale, in place, those rows of `weight` that are looked up and longer than `max_norm`."""
     with torch.no_grad():
         rows = torch.unique(index)
-        norms = torch.linalg.vector_norm(weight[rows], norm_type, -1, keepdim=True)
+        norms = ops.vector_norm(weight[rows], norm_type, -1, keepdim=True)
         weight[rows] = torch.where(norms > max_norm, weight[rows] * (max_norm / (norms + 1e-7)), weight[rows])
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 
 import minitorch_bn as torch
+from minitorch_bn.ops import vector_norm
 
 Tensors = torch.Tensor | Iterable[torch.Tensor]
 
@@ -26,8 +27,8 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
     norm_type = float(norm_type)
     if not tensors:
         return torch.tensor(0.0)
-    norms = torch.stack([torch.linalg.vector_norm(tensor, norm_type) for tensor in tensors])
-    total = torch.linalg.vector_norm(norms, norm_type)
+    norms = torch.stack([vector_norm(tensor, norm_type) for tensor in tensors])
+    total = vector_norm(norms, norm_type)
     if error_if_nonfinite and not bool(torch.isfinite(total)):
         raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
                            "cannot be clipped. To disable this error and scale the gradients by the non-finite norm "

@@ -1,0 +1,255 @@
+"""Digests of results: every operation, and five training loops, as one hash each. Equal hashes mean equal bits.
+
+    python tests/digest.py            prints the digest at each level and number of threads
+"""
+import hashlib
+import random
+import struct
+import sys
+
+import minitorch_bn as torch
+import minitorch_bn.nn.functional as F
+from minitorch_bn import nn, ops
+from minitorch_bn._optable import REQUIRED, ROWS
+from minitorch_bn.kernels import runtime
+
+LARGE = 70_000   # elements: enough that every kernel uses all threads
+
+
+def settings():
+    """(level, threads) of each run: every number of threads at the best level, and every other level."""
+    best = runtime.levels()[-1]
+    return [(best, n) for n in (1, 2, 3, 4)] + [(level, n) for level in runtime.levels()[:-1] for n in (1, 4)]
+
+
+class at:
+    """Run a block at that level with that many threads."""
+
+    def __init__(self, level, threads):
+        self.want = level, threads
+
+    def __enter__(self):
+        self.was = runtime.get_level(), torch.get_num_threads()
+        runtime.set_level(self.want[0])
+        torch.set_num_threads(self.want[1])
+
+    def __exit__(self, *error):
+        runtime.set_level(self.was[0])
+        torch.set_num_threads(self.was[1])
+
+
+def add(h, x):
+    """Put a result into the hash: tensors by shape and bytes, sequences one by one."""
+    if isinstance(x, torch.Tensor):
+        x = x.detach()
+        h.update(str(tuple(x.shape)).encode() + str(x.dtype).encode())
+        h.update(bytes(memoryview(x.float().contiguous() if x.dtype is torch.bfloat16 else x.contiguous())))
+    elif isinstance(x, (tuple, list)):
+        for part in x:
+            add(h, part)
+    elif x is not None:
+        h.update(struct.pack("d", float(x)))
+
+
+def noise(*shape, low=-3.0, high=3.0, seed=0, dtype=torch.float32):
+    """Numbers in [low, high) that do not depend on the code under test."""
+    rng = random.Random(f"{seed}{shape}{low}{high}")
+    n = 1
+    for size in shape:
+        n *= size
+    block = [rng.uniform(low, high) for _ in range(min(n, 4099))]
+    values = (block * (n // len(block) + 1))[:n]
+    return torch.tensor(values, dtype=dtype).reshape(shape)
+
+
+def row_digest(row, size):
+    """A row of the op table: its value on float32, float64 and int32, and its fused gradients."""
+    h = hashlib.sha256()
+    function = getattr(ops, row.name)
+    params = {k: 0.75 if v is REQUIRED else v for k, v in row.params.items()}
+    if row.name == "_polygamma":
+        params = {"order": 1}
+    domains = [row.domain] if row.arity == 1 else row.domain
+    for dtype in (torch.float32, torch.float64, torch.int32):
+        if row.kind == "bits" and dtype is not torch.int32 or row.kind == "float" and dtype is torch.int32:
+            continue
+        xs = [noise(size, low=d[0], high=d[1], seed=i).to(dtype) for i, d in enumerate(domains)]
+        if dtype is torch.int32:
+            xs = [x.abs() + 1 for x in xs]
+        differentiable = dtype is not torch.int32 and any(g is not None for g in row.grads)
+        for x in xs:
+            x.requires_grad_(differentiable)
+        y = function(*xs, **params)
+        add(h, y)
+        if differentiable:
+            add(h, torch.autograd.grad(y, xs, noise(size, seed="g").to(dtype), allow_unused=True))
+    return h.hexdigest()
+
+
+def _with_gradients(function, *inputs):
+    """The value of a function and the gradients of its float inputs, under a fixed cotangent."""
+    inputs = [x.clone().requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in inputs]
+    outputs = function(*inputs)
+    outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    real = [y for y in outputs if isinstance(y, torch.Tensor) and y.requires_grad]
+    grads = torch.autograd.grad(real, [x for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad],
+                                [noise(*y.shape, seed="g").to(y.dtype) for y in real], allow_unused=True) if real else ()
+    return [*outputs, *grads]
+
+
+def _stats(c):
+    return torch.zeros(c), torch.ones(c)
+
+
+FAMILIES = {
+    "sum all": (lambda x: x.sum(), [(300, 301)]),
+    "sum rows": (lambda x: x.sum(1), [(300, 301)]),
+    "sum columns": (lambda x: x.sum(0), [(300, 301)]),
+    "mean var": (lambda x: (x.mean(1), x.var(0), x.std(1)), [(300, 301)]),
+    "prod": (lambda x: (x * 0.1 + 1).prod(1), [(300, 301)]),
+    "max": (lambda x: x.max(1)[0], [(300, 301)]),
+    "amax all": (lambda x: (x.amax(), x.argmax()), [(300, 301)]),
+    "cumsum": (lambda x: x.cumsum(1), [(300, 301)]),
+    "logsumexp": (lambda x: x.logsumexp(1), [(300, 301)]),
+    "norm": (lambda x: x.norm(), [(300, 301)]),
+    "softmax": (lambda x: F.softmax(x, 1), [(300, 301)]),
+    "softmax columns": (lambda x: F.softmax(x, 0), [(300, 301)]),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), [(300, 301)]),
+    "cross_entropy": (lambda x: F.cross_entropy(x, torch.arange(300) % 301), [(300, 301)]),
+    "matmul": (lambda a, b: a @ b, [(130, 300), (300, 90)]),
+    "matmul transposed": (lambda a, b: a.t() @ b.t(), [(300, 130), (90, 300)]),
+    "matmul vector": (lambda a, b: a @ b, [(333, 700), (700,)]),
+    "bmm": (lambda a, b: a @ b, [(9, 40, 70), (9, 70, 33)]),
+    "linear": (lambda x, w, b: F.linear(x, w, b), [(64, 600), (130, 600), (130,)]),
+    "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(3, 16, 20, 20), (24, 16, 3, 3), (24,)]),
+    "conv2d strided": (lambda x, w: F.conv2d(x, w, stride=2, padding=2, dilation=2), [(3, 6, 41, 40), (8, 6, 3, 3)]),
+    "conv2d depthwise": (lambda x, w: F.conv2d(x, w, groups=24, padding=1), [(3, 24, 33, 33), (24, 1, 3, 3)]),
+    "conv1d": (lambda x, w: F.conv1d(x, w), [(4, 16, 500), (16, 16, 5)]),
+    "conv3d": (lambda x, w: F.conv3d(x, w, padding=1), [(2, 4, 9, 20, 20), (6, 4, 3, 3, 3)]),
+    "conv_transpose2d": (lambda x, w: F.conv_transpose2d(x, w, stride=2), [(3, 16, 17, 17), (16, 12, 3, 3)]),
+    "batch_norm": (lambda x, w, b: F.batch_norm(x, *_stats(16), w, b, True), [(8, 16, 30, 30), (16,), (16,)]),
+    "batch_norm rows": (lambda x, w, b: F.batch_norm(x, None, None, w, b, True), [(999, 80), (80,), (80,)]),
+    "batch_norm channels_last": (lambda x, w, b: F.batch_norm(x.contiguous(memory_format=torch.channels_last), None, None, w, b, True),
+                                 [(8, 16, 30, 30), (16,), (16,)]),
+    "batch_norm eval": (lambda x, w, b: F.batch_norm(x, *_stats(16), w, b, False), [(8, 16, 30, 30), (16,), (16,)]),
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, (301,), w, b), [(300, 301), (301,), (301,)]),
+    "group_norm": (lambda x, w, b: F.group_norm(x, 4, w, b), [(8, 16, 30, 30), (16,), (16,)]),
+    "instance_norm": (lambda x: F.instance_norm(x), [(8, 16, 30, 30)]),
+    "rms_norm": (lambda x, w: F.rms_norm(x, (301,), w), [(300, 301), (301,)]),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1), [(4, 16, 41, 41)]),
+    "avg_pool2d": (lambda x: F.avg_pool2d(x, 2), [(4, 16, 40, 40)]),
+    "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, 3), [(4, 16, 40, 40)]),
+    "embedding": (lambda w: F.embedding(torch.arange(900) % 37, w), [(50, 90)]),
+    "gather": (lambda x: x.gather(1, (torch.arange(90000) % 301).reshape(300, 300)), [(300, 301)]),
+    "index": (lambda x: x[torch.arange(600) % 300], [(300, 301)]),
+    "index_add": (lambda x, y: x.index_add(0, torch.arange(600) % 300, y), [(300, 301), (600, 301)]),
+    "sort": (lambda x: x.sort(1)[0], [(300, 301)]),
+    "topk": (lambda x: x.topk(7)[0], [(300, 301)]),
+    "cat": (lambda x, y: torch.cat([x, y], 1), [(300, 301), (300, 99)]),
+    "where": (lambda x, y: torch.where(x > y, x, y * 2), [(300, 301), (300, 301)]),
+    "broadcast": (lambda x, y: x * y + y, [(300, 301), (301,)]),
+    "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [(4, 4, 60, 32)] * 3),
+    "einsum": (lambda a, b: torch.einsum("bij,bjk->ik", a, b), [(5, 60, 70), (5, 70, 50)]),
+}
+
+
+def family_digest(name):
+    function, shapes = FAMILIES[name]
+    h = hashlib.sha256()
+    add(h, _with_gradients(function, *[noise(*shape, seed=i) for i, shape in enumerate(shapes)]))
+    return h.hexdigest()
+
+
+def random_digest():
+    h = hashlib.sha256()
+    torch.manual_seed(3)
+    add(h, [torch.rand(LARGE), torch.randn(LARGE), torch.randn(LARGE, dtype=torch.float64), torch.randint(0, 1000, (LARGE,)),
+            torch.randperm(5000), F.dropout(torch.ones(LARGE), 0.3), torch.bernoulli(torch.full((LARGE,), 0.2))])
+    return h.hexdigest()
+
+
+# -- training loops ---------------------------------------------------------------------------------------------------------
+
+class LastStep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(20, 32, num_layers=2, batch_first=True), nn.Linear(32, 10)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(300, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 10)), (300,)
+
+
+def cnn():
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(32, 10)), (3, 24, 24)
+
+
+def lstm():
+    return LastStep(), (12, 20)
+
+
+def transformer():
+    layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True)
+    return nn.Sequential(nn.Linear(20, 32), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Flatten(),
+                         nn.Linear(32 * 12, 10)), (12, 20)
+
+
+def group_norm():
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.GroupNorm(4, 16), nn.GELU(), nn.Conv2d(16, 16, 3, groups=4), nn.GroupNorm(2, 16),
+                         nn.SiLU(), nn.AvgPool2d(2), nn.Flatten(), nn.LayerNorm(16 * 11 * 11), nn.Linear(16 * 11 * 11, 10)), (3, 24, 24)
+
+
+LOOPS = {"MLP": (mlp, torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}), "CNN": (cnn, torch.optim.Adam, {"lr": 1e-2}),
+         "LSTM": (lstm, torch.optim.Adam, {"lr": 1e-2}), "transformer": (transformer, torch.optim.AdamW, {"lr": 1e-3}),
+         "group norm": (group_norm, torch.optim.SGD, {"lr": 0.01, "nesterov": True, "momentum": 0.9})}
+
+
+def loop_digest(name, steps=3):
+    """Every parameter, buffer and loss after a few steps from a fixed seed."""
+    make, optimizer, options = LOOPS[name]
+    torch.manual_seed(7)
+    model, shape = make()
+    opt = optimizer(model.parameters(), **options)
+    h = hashlib.sha256()
+    for step in range(steps):
+        x, y = noise(48, *shape, seed=step), torch.arange(48) % 10
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        add(h, loss)
+    add(h, list(model.state_dict().values()))
+    return h.hexdigest()
+
+
+def digest():
+    """One hash of everything."""
+    h = hashlib.sha256()
+    for row in ROWS:
+        h.update(row_digest(row, LARGE).encode())
+    for name in FAMILIES:
+        h.update(family_digest(name).encode())
+    for name in LOOPS:
+        h.update(loop_digest(name).encode())
+    h.update(random_digest().encode())
+    return h.hexdigest()
+
+
+def main():
+    seen = set()
+    for level, threads in settings():
+        with at(level, threads):
+            value = digest()
+        seen.add(value)
+        print(f"{level:8} {threads} threads  {value}", flush=True)
+    print("one digest" if len(seen) == 1 else f"{len(seen)} DIFFERENT DIGESTS")
+    return len(seen) != 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
