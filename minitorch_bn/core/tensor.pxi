@@ -432,22 +432,3 @@ cdef object operator(int op, object a, object b):
             or isinstance(a, (float, int)) or is_operand(a)):
         return NotImplemented
     return elementwise(op, a, b, None, NULL, None)
-
-
-cdef int adopt(Tensor t, Tensor source) except -1:
-    """t becomes a view of source's memory, keeping its own identity, history and flags."""
-    t.dtype, t.ndim, t.numel, t.contiguous = source.dtype, source.ndim, source.numel, source.contiguous
-    memcpy(t.shape, source.shape, sizeof(t.shape))
-    memcpy(t.strides, source.strides, sizeof(t.strides))
-    t.storage, t.data = source.storage, source.data
-    return 0
-
-
-cdef inline bint same_shape(Tensor a, Tensor b) noexcept:
-    cdef int d
-    if a.ndim != b.ndim:
-        return False
-    for d in range(a.ndim):
-        if a.shape[d] != b.shape[d]:
-            return False
-    return True
