@@ -38,6 +38,10 @@ DTYPES = {"REAL": REALS, "NATIVE": ["b8", "u8", "i8", "i16", "i32", "i64", *REAL
 # No -ffast-math, and a fused multiply-add only where the source says so: the same bits at every level.
 KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC",
                 "-fvisibility=hidden", "-Wall", "-Wextra", f"-ffile-prefix-map={ROOT}=."]
+# Per family, after the above. elementwise has hundreds of loops: vectorized as at -O3, but each with one plain loop for the
+# last few elements instead of a copy of the body for each of them.
+FAMILY_FLAGS = {"elementwise": ["-O2", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "--param=vect-epilogues-nomask=0",
+                                "-fno-asynchronous-unwind-tables"]}
 CYTHON_FLAGS = ["-std=gnu11", "-O2", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
 DIRECTIVES = {"language_level": "3", "cdivision": True,
@@ -119,7 +123,7 @@ class BuildExt(build_ext):
         target = Path(self.build_temp) / "kernels" / "_".join(filter(None, (family, level, dtype, "o")))
         target = target.with_name(target.name.removesuffix("_o") + ".o")
         target.parent.mkdir(parents=True, exist_ok=True)
-        flags = KERNEL_FLAGS + LEVELS.get(level, []) + extra
+        flags = KERNEL_FLAGS + FAMILY_FLAGS.get(family, []) + LEVELS.get(level, []) + extra
         if family == "cpu":
             flags = [*flags, "-DMTB_LEVELS=" + " ".join(f"LEVEL({name})" for name in LEVELS)]
         else:

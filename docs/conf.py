@@ -28,11 +28,15 @@ suppress_warnings = ["myst.xref_missing"]  # CONTRIBUTING and its kind link to f
 
 
 def public_names(module):
-    """What a module offers: its `__all__`, or what has no leading underscore and is ours."""
-    names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
-    for name in sorted(set(names), key=str.lower):
-        value = getattr(module, name, None)
-        if callable(value) and getattr(value, "__module__", "").startswith("minitorch_bn"):
+    """What a module offers: its `__all__`, or what has no leading underscore and is defined in it.
+
+    The package itself has no `__all__`: it offers what its parts define.
+    """
+    listed = getattr(module, "__all__", None)
+    home = "minitorch_bn" if listed or module is minitorch_bn else module.__name__
+    for name in sorted(set(listed or vars(module)), key=str.lower):
+        value = getattr(module, name)
+        if callable(value) and not name.startswith("_") and (getattr(value, "__module__", None) or "").startswith(home):
             yield name, value
 
 

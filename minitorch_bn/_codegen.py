@@ -2,6 +2,7 @@
 
     src_c/gen/opids.h                 an id for every op and every gradient, and what each gradient reads
     src_c/gen/ops.h                   one C loop per op and gradient; kernels/elementwise.c is compiled from it
+    minitorch_bn/ops/elementwise.pyi  their types
     minitorch_bn/ops/elementwise.pyx  the public functions, their in-place forms, and the list of methods
 
 A file is rewritten only when its text changes, so that nothing is compiled without need. Runs with nothing installed.
@@ -12,7 +13,7 @@ import ast
 import math
 from pathlib import Path
 
-from _optable import REQUIRED, ROWS, Row
+from _optable import REQUIRED, ROWS, ZERO, Row
 
 ROOT = Path(__file__).parent.parent
 BOOL_RESULT = ("compare", "predicate", "logical")
@@ -21,6 +22,11 @@ MAX_PARAMS = 4
 WHERE = Row("where", 3, "where(a, b, c)", (None, "where(a, g, 0)", "where(a, 0, g)"), ((0, 1), (-3, 3), (-3, 3)),
             "b where a is true, else c.", kind="where", value_int="where(a, b, c)", inplace=False)
 TABLE = [*ROWS, WHERE]
+# The functions of mathfun.h that are long and vectorize, and those that are loops or branches.
+LONG = {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logit", "logaddexp", "logaddexp2", "xlogy", "xlog1py",
+        "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sinc",
+        "hypot", "erf", "erfc", "ndtr", "sigmoid", "gelu", "gelu_tanh", "silu", "mish", "softplus", "logsigmoid", "pow"}
+BRANCHY = {"lgamma", "digamma", "polygamma", "erfinv", "i0", "i0e", "i1", "i1e", "fmod", "remainder", "floordiv"}
 HEADER = "generated from minitorch_bn/_optable.py by minitorch_bn/_codegen.py; do not edit"
 
 
@@ -65,21 +71,35 @@ def check(row: Row) -> None:
 
 
 def gradients() -> list[tuple[Row, int, str, list[str]]]:
-    """(row, input, text, operand names in order) of every gradient that needs a loop: all but None and the plain "g"."""
+    """(row, input, text, operand names in order) of every gradient that needs a loop: all but None, "0" and the plain "g"."""
     return [(row, i, text, [n for n in ("g", *row.inputs, "y") if n in names_of(text)])
-            for row in TABLE for i, text in enumerate(row.grads) if text not in (None, "g")]
+            for row in TABLE for i, text in enumerate(row.grads) if text not in (None, "g", ZERO)]
 
 
-def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, types: dict[str, str]) -> str:
+def called(text: str) -> set[str]:
+    """The functions that a string calls."""
+    return {n.func.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Call)}  # type: ignore[attr-defined]
+
+
+def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, types: dict[str, str], real: bool) -> str:
+    """One C loop. A long body is compiled for whole blocks only, without a scalar copy of it for the last few elements:
+    padded() of kernels/elementwise.c gives it these in a block of their own."""
+    blocks = real and bool(called(text) & LONG) and not called(text) & BRANCHY
     params = [p for p in row.params if p in names_of(text)]
     index = list(row.params)
-    lines = [f"static void {name}(void *const *p, int64_t n, const double *k) {{", f"    {out_type} *o = p[0];"]
+    arguments = "void *const *p, int64_t n, const double *k"
+    lines = [f"static NOINLINE void blocks_{name}({arguments}) {{" if blocks else f"static void {name}({arguments}) {{",
+             f"    {out_type} *o = p[0];"]
     used = {i + 1: v for i, v in enumerate(operands) if v in names_of(text)}
     lines += [f"    const {types.get(v, 'T')} *{v}_ = p[{i}];" for i, v in used.items()]
     lines += [f"    const T {p} = (T)k[{index.index(p)}];" for p in params] or ["    (void)k;"]
+    lines += ["    n &= -PAD;"] if blocks else []
     reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for v in used.values())
-    return "\n".join([*lines, "    _Pragma(\"GCC ivdep\")", "    for (int64_t i = 0; i < n; i++) {",
-                      f"        {reads}", f"        o[i] = ({out_type})({to_c(text)});", "    }", "}"])
+    lines += ["    _Pragma(\"GCC ivdep\")", "    for (int64_t i = 0; i < n; i++) {",
+              f"        {reads}", f"        o[i] = ({out_type})({to_c(text)});", "    }", "}"]
+    if blocks:
+        lines.append(f"static void {name}({arguments}) {{ padded(blocks_{name}, {len(operands)}, p, n, k); }}")
+    return "\n".join(lines)
 
 
 def value_loops(kind_of_dtype: str) -> list[tuple[Row, str]]:
@@ -110,11 +130,11 @@ def ops_h() -> str:
         for row, text in rows:
             types = {"a": "uint8_t"} if row.kind == "where" else {}
             out = "uint8_t" if row.kind in BOOL_RESULT else "T"
-            parts.append(loop(f"value_{row.name}", out, list(row.inputs), text, row, types))
+            parts.append(loop(f"value_{row.name}", out, list(row.inputs), text, row, types, kind == "real"))
         if kind == "real":
             for row, i, text, operands in gradients():
                 types = {"a": "uint8_t"} if row.kind == "where" else {}
-                parts.append(loop(f"grad{i}_{row.name}", "T", operands, text, row, types))
+                parts.append(loop(f"grad{i}_{row.name}", "T", operands, text, row, types, True))
         table[kind] = "".join(f" \\\n    [MTB_OP_{row.name}] = value_{row.name}," for row, _ in rows)
         parts.append(f"#define VALUE_TABLE{table[kind]}")
     parts.append("#endif")
@@ -128,7 +148,7 @@ def opids_h() -> str:
     lines = [f"/* {HEADER} */", "#ifndef MTB_OPIDS_H", "#define MTB_OPIDS_H", "enum {", *(f"    MTB_OP_{row.name}," for row in TABLE), "    MTB_NOPS", "};", "enum {",
              *(f"    MTB_GRAD_{row.name}_{i}," for row, i, _, _ in gradients()), "    MTB_NGRADS", "};",
              "enum { " + ", ".join(f"MTB_KIND_{k}" for k in kinds) + " };",
-             "/* grad[i]: the loop of input i's gradient, -1 for none, -2 for the upstream gradient itself. reads: one digit an",
+             "/* grad[i]: the loop of input i's gradient, -1 for zero, -2 for the upstream gradient itself. reads: one digit an",
              " * operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for the gradients of each input. */",
              "typedef struct {", "    const char *name, *reads[3];", "    int arity, kind, no_bool, grad[3], saves[3];", "} mtb_op_info;",
              "static const mtb_op_info mtb_ops[MTB_NOPS] = {"]
@@ -198,6 +218,31 @@ def function(row: Row) -> list[str]:
     return [*lines, ""]
 
 
+def functions_pyi() -> str:
+    """The types of what functions_pyx writes, and of the methods that it makes."""
+    functions, methods = [], ["class _ElementwiseMethods:"]
+    for row in ROWS:
+        names = {1: ["input"], 2: ["input", "other"], 3: ["input", "other", "third"]}[row.arity]
+        ordered = sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED)
+        params = [f"{p}: Any" if v is REQUIRED else f"{p}: Any = {literal(v) if v not in (math.inf, -math.inf) else ...}"
+                  for p, v in ordered]
+        star = [] if row.arity == 1 or not params else ["*"]
+        inputs = [f"{n}: Tensor | Number" for n in names]
+        forms = {row.name: [*inputs, *star, *params, *([] if star else ["*"]), "out: Tensor | None = None"]}
+        if row.inplace:
+            forms[row.name + "_"] = [*inputs, *star, *params]
+        for name in (row.name, *row.aliases):
+            for form, arguments in forms.items():
+                full = name + form[len(row.name):]
+                functions.append(f"def {full}({', '.join(arguments)}) -> Tensor: ...")
+                if row.public and row.home == "torch":
+                    methods.append(f"    def {full}({', '.join(arguments)}) -> Tensor: ...")
+    head = [f'"""Types of the element-wise functions. ({HEADER})"""', "from typing import Any", "",
+            "from minitorch_bn._core import Tensor", "", "Number = int | float | bool", "METHODS: dict[str, Any]",
+            "FUNCTIONS: dict[str, Any]", "PRIMITIVES: dict[str, Any]", ""]
+    return "\n".join([*head, *methods, "", *functions, ""])
+
+
 def write(path: str, text: str) -> None:
     target = ROOT / path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +256,7 @@ def main() -> None:
     write("src_c/gen/opids.h", opids_h())
     write("src_c/gen/ops.h", ops_h())
     write("minitorch_bn/ops/elementwise.pyx", functions_pyx())
+    write("minitorch_bn/ops/elementwise.pyi", functions_pyi())
 
 
 if __name__ == "__main__":

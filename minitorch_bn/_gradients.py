@@ -13,6 +13,6 @@ def gradient_function(name: str, i: int, algebra: dict[str, Any]) -> Callable[..
         text, inputs, params = ("where(a, g, 0)" if i == 1 else "where(a, 0, g)"), ("a", "b", "c"), []
     else:
         row = next(row for row in ROWS if row.name == name)
-        text, inputs, params = row.grads[i] or "0 * g", row.inputs, list(row.params)
+        text, inputs, params = row.grads[i] or "0", row.inputs, list(row.params)
     names = ["g", *inputs, *[f"_{n}" for n in range(3 - len(inputs))], "y", *params, *[f"_k{n}" for n in range(4 - len(params))]]
     return eval(f"lambda {', '.join(names)}: {text}", dict(algebra))

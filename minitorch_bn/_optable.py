@@ -73,7 +73,7 @@ def T3(name: str, value: str, grads: tuple, domain: tuple, doc: str, **more: Any
 
 
 NONE2: tuple = (None, None)
-ZERO = "0 * g"
+ZERO = "0"
 REAL = (-3, 3)
 REAL2 = (REAL, REAL)
 REAL3 = (REAL, REAL, REAL)

@@ -11,8 +11,14 @@
 #ifndef MTB_MATHFUN_H
 #define MTB_MATHFUN_H
 
+#if defined(__FMA__) || defined(__aarch64__)
 /* always inline: one call left in a loop would keep it scalar */
 #define MATH static inline __attribute__((always_inline))
+#else
+/* without the instruction, fma is itself a call: there every function is shared, for size */
+#define MATH static inline
+#endif
+#define SHARED static __attribute__((noinline, unused)) /* what never vectorizes: one copy */
 
 #define m_where(p, q, r) ((p) ? (q) : (r))
 
@@ -73,4 +79,5 @@
 #undef D
 #undef POLY
 #undef MATH
+#undef SHARED
 #endif

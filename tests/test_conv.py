@@ -1,5 +1,5 @@
-"""Convolutions: values against sliding windows in NumPy float64, derivatives of order one and two, PyTorch's errors, and the
-same bits for any number of threads, any instruction-set level, and an item of a batch alone."""
+"""Convolutions: values against sliding windows in NumPy float64, derivatives of order one and two, PyTorch's errors,
+and the same bits for any number of threads, any instruction-set level, and an item of a batch alone."""
 
 import itertools
 
@@ -59,7 +59,8 @@ def transposed_reference(x, w, bias=None, stride=1, padding=0, output_padding=0,
     n = x.ndim - 2
     stride, padding, dilation = spread(stride, n), spread(padding, n), spread(dilation, n)
     extra = spread(output_padding, n)
-    full = [(i - 1) * s + d * (k - 1) + 1 for i, s, d, k in zip(x.shape[2:], stride, dilation, w.shape[2:], strict=True)]
+    sizes = zip(x.shape[2:], stride, dilation, w.shape[2:], strict=True)
+    full = [(i - 1) * s + d * (k - 1) + 1 for i, s, d, k in sizes]
     outs, ins = w.shape[1], w.shape[0] // groups
     y = np.zeros((x.shape[0], outs * groups, *(f + e for f, e in zip(full, extra, strict=True))))
     for tap in itertools.product(*(range(k) for k in w.shape[2:])):
@@ -73,8 +74,9 @@ def transposed_reference(x, w, bias=None, stride=1, padding=0, output_padding=0,
     return y if bias is None else y + bias.reshape(-1, *(1,) * n)
 
 
-# (input, weight, arguments): each path of the driver - blocks of images, of rows, of one long row; with and without panels;
-# strides that sort the input by phase; depthwise; several K blocks; more padding than kernel; empty batches and channels.
+# (input, weight, arguments): each path of the driver - blocks of images, of rows, of one long row; with and without
+# panels; strides that sort the input by phase; depthwise; several K blocks; more padding than kernel; empty batches
+# and channels.
 CASES = [
     ((2, 3, 6, 7), (5, 3, 3, 3), {"padding": 1}),
     ((9, 8, 8, 8), (16, 8, 3, 3), {"padding": "same"}),
@@ -107,7 +109,7 @@ CASES = [
 def test_values_and_bits(size, kernel, options, dtype):
     """Forward and both gradients, at every level and number of threads; and each item alone."""
     function = CONV[len(size) - 2]
-    x, w, bias = normal(*size, dtype=dtype), normal(*kernel, seed=1, dtype=dtype), normal(kernel[0], seed=2, dtype=dtype)
+    x, w, bias = (normal(*s, seed=i, dtype=dtype) for i, s in enumerate((size, kernel, kernel[:1])))
     expected = reference(x.astype(float), w.astype(float), bias.astype(float), **options)
     dy = normal(*expected.shape, seed=3, dtype=dtype)
 
@@ -196,7 +198,8 @@ def test_any_geometry(data):
 
     n, groups = draw(1, 3), draw(1, 3)
     kernel = [draw(1, 4) for _ in range(n)]
-    options = {name: tuple(draw(low, 3) for _ in range(n)) for name, low in (("stride", 1), ("padding", 0), ("dilation", 1))}
+    lowest = {"stride": 1, "padding": 0, "dilation": 1}
+    options = {name: tuple(draw(low, 3) for _ in range(n)) for name, low in lowest.items()}
     x = normal(draw(1, 3), groups * draw(1, 4), *(
         max(1, d * (k - 1) + 1 - 2 * p) + draw(0, 12)
         for k, p, d in zip(kernel, options["padding"], options["dilation"], strict=True)))  # fmt: skip
@@ -239,7 +242,7 @@ ERRORS = [
     (lambda: ops.conv2d(zeros(3, 4), zeros(W)), r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d"),
     (lambda: ops.conv2d(zeros(X), zeros(6, 3, 3)), "weight"),
     (lambda: ops.conv2d(zeros(X), zeros(W), zeros(4)), "expected bias to be 1-dimensional with 6 elements"),
-    (lambda: ops.conv2d(zeros(X), zeros(W), stride=(1, 1, 1)), r"expected stride .* list of 2 values .* stride=\[1, 1, 1\]"),
+    (lambda: ops.conv2d(zeros(X), zeros(W), stride=(1, 1, 1)), r"expected stride .* list of 2 .* stride=\[1, 1, 1\]"),
     (lambda: ops.conv2d(zeros(X), zeros(W), stride=0), "non-positive stride is not supported"),
     (lambda: ops.conv2d(zeros(X), zeros(W), padding=-1), "negative padding is not supported"),
     (lambda: ops.conv2d(zeros(X), zeros(W), dilation=0), "non-positive dilation is not supported"),
@@ -254,7 +257,7 @@ ERRORS = [
     (lambda: ops.conv2d(zeros(X).long(), zeros(W).long()), "not implemented for"),
     (lambda: ops.conv2d(zeros(X), zeros(W), padding=2**40), "padding is too large"),
     (lambda: ops.conv_transpose1d(zeros(1, 5, 8), zeros(4, 3, 3)), r"transposed=1.*to have 4 channels, but got 5"),
-    (lambda: ops.conv_transpose2d(zeros(1, 4, 8, 8), zeros(4, 3, 3, 3), output_padding=1), "output padding must be smaller"),
+    (lambda: ops.conv_transpose2d(zeros(1, 4, 8, 8), zeros(4, 3, 3, 3), output_padding=1), "output padding must be"),
     (lambda: ops.conv_transpose2d(zeros(1, 4, 1, 1), zeros(4, 3, 3, 3), padding=2), "Output size is too small"),
 ]  # fmt: skip
 

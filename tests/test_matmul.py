@@ -1,5 +1,5 @@
-"""Matrix products: values against NumPy in float64, derivatives of order one and two, PyTorch's errors, and the same bits for
-any number of threads, any instruction-set level, and a row or column alone."""
+"""Matrix products: values against NumPy in float64, derivatives of order one and two, PyTorch's errors, and the same
+bits for any number of threads, any instruction-set level, and a row or column alone."""
 
 import itertools
 
@@ -46,8 +46,8 @@ LAYOUTS = {
 
 # Around every size where a path changes: one row, one column, a tile, a vector, a K block, packing, several tasks.
 PRODUCTS = [
-    (1, 1, 1), (1, 1, 700), (2, 2, 1100), (1, 1, 9000), (1, 7, 300), (7, 1, 300), (3, 5, 0), (13, 33, 257), (12, 32, 256),
-    (64, 64, 64), (100, 10, 64), (49, 100, 513), (1, 1000, 64), (2, 130, 70), (300, 5, 40), (500, 3, 700), (0, 4, 3),
+    (1, 1, 1), (1, 1, 700), (2, 2, 1100), (1, 1, 9000), (1, 7, 300), (7, 1, 300), (3, 5, 0), (13, 33, 257),
+    (12, 32, 256), (64, 64, 64), (100, 10, 64), (49, 100, 513), (1, 1000, 64), (2, 130, 70), (300, 5, 40), (500, 3, 700), (0, 4, 3),
     (4, 0, 3), (0, 0, 0), (200, 150, 300), (5, 300, 33), (61, 62, 63),
 ]
 
@@ -187,7 +187,8 @@ EQUATIONS = [
     ("...ij,...jk->...ik", [(5, 2, 3), (3, 4)]), ("bhqd,bhkd->bhqk", [(2, 3, 4, 5), (2, 3, 6, 5)]),
     ("i,i,i->i", [(3,), (3,), (3,)]), ("ij,kj,lj->ikl", [(2, 3), (4, 3), (5, 3)]), ("ij,ij->", [(2, 3), (2, 3)]),
     ("ij,j", [(2, 3), (3,)]), ("...,...", [(2, 3), (3,)]), ("a...b->b...a", [(2, 3, 4)]), ("ijij->ij", [(2, 3, 2, 3)]),
-    ("bn,anm,bm->ba", [(2, 5), (3, 5, 4), (2, 4)]), ("i->", [(0,)]), ("ij,jk->ik", [(2, 0), (0, 4)]), (" i j , j -> i ", [(2, 3), (3,)]),
+    ("bn,anm,bm->ba", [(2, 5), (3, 5, 4), (2, 4)]), ("i->", [(0,)]), ("ij,jk->ik", [(2, 0), (0, 4)]),
+    (" i j , j -> i ", [(2, 3), (3,)]),
 ]  # fmt: skip
 
 

@@ -88,7 +88,9 @@ def test_integers(name):
     assert np.array_equal(x.cumsum(1).numpy(), a.cumsum(1, dtype=np.int64))
     assert x.amax(1).dtype is x.dtype and np.array_equal(x.amax(1).numpy(), a.max(1))
     assert np.array_equal(x.argmin(0).numpy(), a.argmin(0))
-    assert np.array_equal(x.any(0).numpy().astype(bool), a.any(0)) and np.array_equal(x.all(1).numpy().astype(bool), a.all(1))
+    assert np.array_equal(x.any(0).numpy().astype(bool), a.any(0)) and np.array_equal(
+        x.all(1).numpy().astype(bool), a.all(1)
+    )
     assert x.count_nonzero().item() == np.count_nonzero(a)
     assert x.sum(dtype=torch.float32).dtype is torch.float32
 
@@ -97,7 +99,13 @@ def test_half_precisions():
     a = sample((30, 40), np.float32)
     for dtype in (torch.float16, torch.bfloat16):
         x = torch.from_numpy(a).to(dtype)
-        for f in (lambda t: t.sum(1), lambda t: t.mean(0), lambda t: t.var(1), lambda t: t.amax(0), lambda t: t.norm(2, 1)):
+        for f in (
+            lambda t: t.sum(1),
+            lambda t: t.mean(0),
+            lambda t: t.var(1),
+            lambda t: t.amax(0),
+            lambda t: t.norm(2, 1),
+        ):
             assert f(x).dtype is dtype
             np.testing.assert_array_equal(f(x).float().numpy(), f(x.float()).to(dtype).float().numpy())
 
@@ -174,12 +182,25 @@ def test_signatures():
 
 
 REDUCTIONS = {
-    "sum": lambda x: x.sum(1), "mean": lambda x: x.mean((0, 2), True), "prod": lambda x: x.prod(1), "prod_all": lambda x: x.prod(),
-    "var": lambda x: x.var((0, 1)), "std": lambda x: x.std(2, correction=0), "var_mean": lambda x: torch.var_mean(x, 1),
-    "std_mean": lambda x: torch.std_mean(x, (0, 2)), "norm": lambda x: x.norm(2, 1), "norm1": lambda x: x.norm(1, (0, 2)),
-    "norm3": lambda x: x.norm(3, 0), "amax": lambda x: x.amax((0, 1)), "min": lambda x: x.min(2).values, "max": lambda x: x.max(),
-    "cumsum": lambda x: x.cumsum(1), "cumprod": lambda x: x.cumprod(2), "cummax": lambda x: x.cummax(1).values,
-    "nansum": lambda x: x.nansum(0), "logcumsumexp": lambda x: x.logcumsumexp(1),
+    "sum": lambda x: x.sum(1),
+    "mean": lambda x: x.mean((0, 2), True),
+    "prod": lambda x: x.prod(1),
+    "prod_all": lambda x: x.prod(),
+    "var": lambda x: x.var((0, 1)),
+    "std": lambda x: x.std(2, correction=0),
+    "var_mean": lambda x: torch.var_mean(x, 1),
+    "std_mean": lambda x: torch.std_mean(x, (0, 2)),
+    "norm": lambda x: x.norm(2, 1),
+    "norm1": lambda x: x.norm(1, (0, 2)),
+    "norm3": lambda x: x.norm(3, 0),
+    "amax": lambda x: x.amax((0, 1)),
+    "min": lambda x: x.min(2).values,
+    "max": lambda x: x.max(),
+    "cumsum": lambda x: x.cumsum(1),
+    "cumprod": lambda x: x.cumprod(2),
+    "cummax": lambda x: x.cummax(1).values,
+    "nansum": lambda x: x.nansum(0),
+    "logcumsumexp": lambda x: x.logcumsumexp(1),
 }
 
 
@@ -222,13 +243,34 @@ def test_any_shape(shape, data):
 
 
 def test_same_bits_for_every_thread_count_and_level():
-    shapes = [((70000,), (0,)), ((3, 40000), (1,)), ((5000, 40), (0,)), ((100, 3, 500), (0, 2)), ((3000, 3), (0,)), ((64, 49), (1,))]
-    inputs = [(torch.from_numpy(sample(shape, dtype)), dims) for shape, dims in shapes for dtype in (np.float32, np.float64)]
+    shapes = [
+        ((70000,), (0,)),
+        ((3, 40000), (1,)),
+        ((5000, 40), (0,)),
+        ((100, 3, 500), (0, 2)),
+        ((3000, 3), (0,)),
+        ((64, 49), (1,)),
+    ]
+    inputs = [
+        (torch.from_numpy(sample(shape, dtype)), dims) for shape, dims in shapes for dtype in (np.float32, np.float64)
+    ]
 
     def results():
-        return [t.numpy().tobytes() for x, dims in inputs for t in (
-            x.sum(dims), x.mean(dims), x.var(dims), x.norm(2, dims), x.amax(dims), x.prod(dims[0]), x.max(dims[-1]).indices,
-            x.cumsum(dims[-1]), x.nansum(dims))]
+        return [
+            t.numpy().tobytes()
+            for x, dims in inputs
+            for t in (
+                x.sum(dims),
+                x.mean(dims),
+                x.var(dims),
+                x.norm(2, dims),
+                x.amax(dims),
+                x.prod(dims[0]),
+                x.max(dims[-1]).indices,
+                x.cumsum(dims[-1]),
+                x.nansum(dims),
+            )
+        ]
 
     level, threads = runtime.get_level(), torch.get_num_threads()
     try:

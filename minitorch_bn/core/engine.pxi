@@ -101,7 +101,7 @@ cdef int release(Node n) except -1:
 cdef object backward_pass(list roots, list root_numbers, list grads, list targets, bint keep_graph, bint create_graph,
                           bint into_leaves):
     """Run the graph. Without `targets` every leaf accumulates; with them their gradients are returned (or accumulated)."""
-    cdef Run run = Run.__new__(Run)
+    cdef _Run run = _Run.__new__(_Run)
     cdef Py_ssize_t i, j
     cdef slot* s
     cdef Node n
@@ -199,7 +199,7 @@ cdef int capture(Node n, object g, list targets, dict found, bint into_leaves) e
     return 0
 
 
-cdef bint leads_on(Run run, Node n):
+cdef bint leads_on(_Run run, Node n):
     """Whether a target lies beyond this node."""
     cdef slot* s
     for edge, _ in edges_of(n):
@@ -210,7 +210,7 @@ cdef bint leads_on(Run run, Node n):
     return False
 
 
-cdef int pass_on(Run run, Node n, tuple grads, bint create_graph) except -1:
+cdef int pass_on(_Run run, Node n, tuple grads, bint create_graph) except -1:
     """Send a node's gradients along its edges."""
     cdef int i
     if len(grads) < n.nin:

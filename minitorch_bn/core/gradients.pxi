@@ -29,7 +29,8 @@ cdef Tensor elementwise_gradient(Node n, int i, Tensor g):
     if info.grad[i] == -2:
         y = g
     elif info.grad[i] == -1:
-        y = <Tensor> elementwise(OP_MUL, g, 0, None, NULL, None)
+        y = new_like(g, g.dtype)
+        fill_raw(y, 0)
     elif mtb_grad_mode:
         y = gradient_algebra(n, i, g)
     else:

@@ -8,7 +8,7 @@ ctypedef struct slot:
     bint owned           # grad was summed here and may be added to in place
     bint needed          # leads to something that was asked for
 
-cdef class Run:
+cdef class _Run:
     """One backward pass: its nodes in an order in which they can run, and a table from node to slot."""
     cdef slot* slots
     cdef Py_ssize_t count, room

@@ -66,6 +66,7 @@ cdef class Tensor:
     # -- attributes -----------------------------------------------------------------------------------------------------
 
     def shape_(self):
+        """`shape` as a tuple, for Cython code, where `shape` is the C array."""
         return shape_tuple(self)
 
     @property

@@ -1,5 +1,5 @@
-# Convolutions on raw memory: x (n, c_in, in...), w (c_out, c_in / groups, kernel...), y (n, c_out, out...), all contiguous;
-# real = 0 for float32, 1 for float64. Every result is overwritten.
+# Convolutions on raw memory: x (n, c_in, in...), w (c_out, c_in / groups, kernel...), y (n, c_out, out...), all
+# contiguous; real = 0 for float32, 1 for float64. Every result is overwritten.
 from minitorch_bn.kernels.window cimport conv_geometry
 
 # y = conv(x, w) + bias (c_out) unless NULL

@@ -1,12 +1,12 @@
 """Convolution as implicit matrix product: a window of taps slides over the source, block by block of output positions.
 
-A block's part of the source is copied with its padding into scratch that fits the cache; there, each tap of the window sees
-the values for neighboring outputs next to each other, and a panel of the unfolded matrix (taps by positions) is copied
-together just before the register tiles use it. Forward and backward-data are the same sweep with other taps; with a
-stride, backward-data is one sweep for each phase of the stride, so that no zeros are multiplied.
+A block's part of the source is copied with its padding into scratch that fits the cache; there, each tap of the window
+sees the values for neighboring outputs next to each other, and a panel of the unfolded matrix (taps by positions) is
+copied together just before the register tiles use it. Forward and backward-data are the same sweep with other taps;
+with a stride, backward-data is one sweep for each phase of the stride, so that no zeros are multiplied.
 
-Each output is summed in the order of a matrix product (src_c/api/gemm.h), K = channels x taps: the same bits alone and in
-a batch. The weight gradient is in conv_weight.pyx.
+Each output is summed in the order of a matrix product (src_c/api/gemm.h), K = channels x taps: the same bits alone and
+in a batch. The weight gradient is in conv_weight.pyx.
 """
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport uint32_t, uint64_t
@@ -14,8 +14,8 @@ from libc.string cimport memcpy
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
-from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps, mtb_conv,
-                                          pad_block, parts, run, spot, up, window)
+from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
+                                          mtb_conv, pad_block, parts, run, spot, up, window)
 
 cdef enum:
     POSITIONS = 512          # output positions of a block: what it reads and writes stays in a second-level cache
@@ -66,9 +66,12 @@ cdef void put(const sweep* q, const spot* s, i64 group, i64 i0, i64 rows, const 
 cdef void line_group(const sweep* q, const spot* s, i64 pieces, const i64* source, const i64* to, i64 group,
                      char* scratch) noexcept nogil:
     """The only output channel of one group, for one block."""
+    cdef const char* bias = q.bias
+    if bias != NULL:
+        bias += group * q.at.size
     pad_block(&q.at, s, group * q.at.channels, q.at.channels, scratch)
     q.at.conv.slide(scratch + q.c_at, source, to, pieces, q.w + group * q.k * q.at.size, scratch, q.source_at, q.k,
-                    NULL if q.bias == NULL else <const void*> (q.bias + group * q.at.size))
+                    bias)
     put(q, s, group, 0, 1, scratch + q.c_at)
 
 
@@ -155,7 +158,8 @@ cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
     q.tasks = blocks * q.group_blocks * q.row_blocks
 
 
-cdef void pack_weights(const sweep* q, const char* w, char* rows, char* packed, bint backward, i64 kernel_volume) noexcept nogil:
+cdef void pack_weights(const sweep* q, const char* w, char* rows, char* packed, bint backward,
+                       i64 kernel_volume) noexcept nogil:
     """w as the tiles read it. Backward, the channels change sides and only some taps count: gathered to rows first."""
     cdef i64 group, i, n, c, t, p, kb, size = q.at.size, channels = q.at.channels, taps = q.at.taps, at = 0, source
     if backward:
@@ -219,7 +223,8 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
     try:
         at, q.at.taps = 0, 1
         for d in range(3):
-            q.at.origin[d], offsets[d], index[d] = tables + at, tables + at + 2 * g.kernel[d], tables + at + 3 * g.kernel[d]
+            q.at.origin[d] = tables + at
+            offsets[d], index[d] = q.at.origin[d] + 2 * g.kernel[d], q.at.origin[d] + 3 * g.kernel[d]
             at += 4 * g.kernel[d]
             counts[d] = 0
             for t in range(g.kernel[d]):
@@ -233,7 +238,8 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
                 index[d][counts[d]] = t * (g.kernel[1] * g.kernel[2] if d == 0 else g.kernel[2] if d == 1 else 1)
                 counts[d] += 1
             q.at.taps *= counts[d]
-        q.at.tap_at, q.at.kernel_at, q.source_at = tables + at, tables + at + kernel_volume, tables + at + 2 * kernel_volume
+        q.at.tap_at = tables + at
+        q.at.kernel_at, q.source_at = q.at.tap_at + kernel_volume, q.at.tap_at + 2 * kernel_volume
         q.k = q.at.channels * q.at.taps
         q.tiles = parts(q.m, q.at.gemm.mr)
         q.step = parts(q.m, q.tiles)

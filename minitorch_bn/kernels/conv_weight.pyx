@@ -1,16 +1,17 @@
 """The weight gradient of a convolution: dw[m, (channel, tap)] = sum over positions of dy[m, position] * x at that tap.
 
-The source is unfolded block by block, as forward (window.pyx), to rows of a matrix, taps by positions, that meets dy in the
-register tiles; with very few output channels a group, in vector lanes instead. A block of at most MTB_KC positions is one
-chain of additions; the blocks of a chunk are added in order, then the chunks: blocks and chunks are cut by the shapes alone.
+The source is unfolded block by block, as forward (window.pyx), to rows of a matrix, taps by positions, that meets dy
+in the register tiles; with very few output channels a group, in vector lanes instead. A block of at most MTB_KC
+positions is one chain of additions; the blocks of a chunk are added in order, then the chunks: blocks and chunks are
+cut by the shapes alone.
 """
 from cython.parallel cimport prange, threadid
 from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
-from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps, mtb_conv,
-                                          pad_block, parts, run, spot, up, window)
+from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
+                                          mtb_conv, pad_block, parts, run, spot, up, window)
 
 cdef enum:
     RANGE_BYTES = 256 << 10  # of padded source and of sums that a task works on
@@ -22,10 +23,10 @@ cdef enum:
 cdef struct correlation:
     window at
     const char* dy
-    char* sums               # partial sums, by chunk: (chunks, groups, k, columns); in lanes: (chunks, groups, m, k, lanes)
+    char* sums               # by chunk: (chunks, groups, k, columns); in lanes: (chunks, groups, m, k, lanes)
     i64 m, k, columns, chunks, chunk_blocks, all_blocks, range_channels, ranges, chunk_size, group_size
     i64 group_block, group_blocks
-    i64* source_at           # of each row of the unfolded matrix, its offset in the padded block of its range of channels
+    i64* source_at           # of each row of the unfolded matrix, its offset in the padded block of its channels
     bint in_lanes
     i64 panel_at, dy_at, runs_at, pieces_at, scratch
 
@@ -45,7 +46,8 @@ cdef void gather_dy(const correlation* q, const spot* s, i64 group, char* dst) n
         i = 0
         while i < q.m:
             columns = min(nr, q.m - i)
-            q.at.gemm.pack(dst + (i * MTB_KC + n * line * nr) * size, nr, src + i * volume * size, volume, columns, 1, line)
+            q.at.gemm.pack(dst + (i * MTB_KC + n * line * nr) * size, nr, src + i * volume * size, volume, columns, 1,
+                           line)
             i += columns
 
 
@@ -54,8 +56,8 @@ cdef void correlation_task(const correlation* q, i64 index, char* scratch) noexc
     cdef const mtb_gemm* gemm = q.at.gemm
     cdef const mtb_conv* conv = q.at.conv
     cdef spot s
-    cdef i64 size = q.at.size, c0, channels, rows, chunk, block, first, r, step, i, pieces, nr = min(gemm.nr, q.columns)
-    cdef i64 group, group0
+    cdef i64 size = q.at.size, nr = min(gemm.nr, q.columns), c0, channels, rows, chunk, block, first, r, step, i
+    cdef i64 group, group0, n_runs, pieces = 0
     cdef run* runs = <run*> (scratch + q.runs_at)
     cdef i64* source = <i64*> (scratch + q.pieces_at)
     cdef i64* to = source + MTB_KC
@@ -70,27 +72,28 @@ cdef void correlation_task(const correlation* q, i64 index, char* scratch) noexc
     first = chunk * q.chunk_blocks
     for block in range(first, min(first + q.chunk_blocks, q.all_blocks)):
         find_block(&q.at, block, &s)
-        find_runs(&q.at, &s, runs)
-        pieces = cut_pieces(&q.at, runs, 0, s.positions, source, to)
+        n_runs = find_runs(&q.at, &s, runs)
+        if not q.in_lanes:
+            pieces = cut_pieces(&q.at, runs, 0, s.positions, source, to)
         for group in range(group0, min(q.at.groups, group0 + q.group_block)):
             sums = q.sums + (chunk * q.chunk_size + group * q.group_size) * size
             pad_block(&q.at, &s, group * q.at.channels + c0, channels, scratch)
             gather_dy(q, &s, group, dy)
+            if q.in_lanes:
+                for i in range(q.m):
+                    conv.dots(sums + (i * q.k + c0 * q.at.taps) * conv.lanes * size, dy + i * MTB_KC * size, scratch,
+                              q.source_at, rows, runs, n_runs, block > first)
+                continue
             r = 0
             while r < rows:
                 step = min(gemm.mr, rows - r)
                 conv.unfold(unfolded, MTB_KC, scratch, q.source_at + r, step, source, to, pieces)
                 i = 0
                 while i < q.m:
-                    if q.in_lanes:
-                        conv.dots(sums + (i * q.k + c0 * q.at.taps + r) * conv.lanes * size, unfolded, MTB_KC,
-                                  dy + i * MTB_KC * size, step, s.positions, block > first)
-                        i += 1
-                    else:
-                        gemm.strip(step, min(nr, q.columns - i), s.positions, unfolded, MTB_KC, 1, dy + i * MTB_KC * size,
-                                   nr, sums + ((c0 * q.at.taps + r) * q.columns + i) * size, q.columns, block > first,
-                                   NULL, NULL)
-                        i += nr
+                    gemm.strip(step, min(nr, q.columns - i), s.positions, unfolded, MTB_KC, 1, dy + i * MTB_KC * size,
+                               nr, sums + ((c0 * q.at.taps + r) * q.columns + i) * size, q.columns, block > first,
+                               NULL, NULL)
+                    i += nr
                 r += step
 
 

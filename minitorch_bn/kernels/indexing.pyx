@@ -3,6 +3,8 @@
 A sum over repeated indices adds in the order of the indices, on any number of threads: work is split over the outer
 dimension, over columns, or over ranges of destinations (each thread then reads all indices and takes its own).
 """
+from libc.string cimport memcpy
+
 from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
 from minitorch_bn.kernels.runtime cimport (
     ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
@@ -22,6 +24,8 @@ cdef enum:
     CHECK = 8
     COUNT = 9
     UNRAVEL = 10
+    REVERSE = 11
+    SPREAD = 12
 
 ctypedef struct job:
     const mtb_indexing* table
@@ -51,7 +55,7 @@ cdef const mtb_indexing* table_for_moves(int dtype) noexcept:
 
 cdef void run_task(void* plan, i64 task) noexcept nogil:
     cdef job* j = <job*> plan
-    cdef i64 o = task // j.parts, first = task % j.parts * j.chunk, size = j.itemsize
+    cdef i64 r, o = task // j.parts, first = task % j.parts * j.chunk, size = j.itemsize
     cdef i64 count = min(j.chunk, j.m - first)
     cdef char* y = j.y + o * j.y_outer * size
     cdef const char* x = j.x + o * j.x_outer * size
@@ -73,6 +77,12 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
         j.table.expand(y + first * size, x + j.starts[task] * size, j.mask + first, count)
     elif j.kind == POSITIONS:
         j.table.positions(<i64*> y + j.starts[task], j.mask + first, count, first)
+    elif j.kind == REVERSE:
+        for r in range(first, first + count):
+            j.table.reverse(y + r * j.inner * size, x + r * j.inner * size, j.inner)
+    elif j.kind == SPREAD:
+        for r in range(first, first + count):
+            memcpy(j.y + r * j.row, j.x + r * j.inner, <size_t> j.inner)
     elif j.kind == CHECK:
         j.starts[task] = j.table.check(j.index + first, count, j.lo, j.hi)
     elif j.kind == COUNT:
@@ -179,6 +189,20 @@ cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* i
     j.chunk = max(1, ceil_div(inner if j.by_columns else n, j.parts))
     j.tasks = outer * j.parts if m * inner else 0
     return run(&j, work)
+
+
+cdef int reverse_rows(int dtype, void* y, const void* x, i64 rows, i64 n) except -1:
+    cdef job j = new_job(REVERSE, table_for_moves(dtype), ITEMSIZE[dtype], y, x)
+    j.m, j.inner = rows, n
+    split_rows(&j)
+    return run(&j, rows * n)
+
+
+cdef int spread_rows(char* y, i64 step, const char* x, i64 run_bytes, i64 rows) except -1:
+    cdef job j = new_job(SPREAD, NULL, 1, y, x)
+    j.m, j.inner, j.row = rows, run_bytes, step
+    split_rows(&j)
+    return run(&j, rows * run_bytes // 4)
 
 
 cdef i64 mask_blocks(i64 n) noexcept:

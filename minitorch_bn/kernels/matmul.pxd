@@ -13,13 +13,13 @@ cdef extern from "mtb.h" nogil:
                     const void* bias_n) noexcept nogil
         void (*dot)(i64 k, const void* a, i64 sa, const void* b, i64 sb, void* c, int add, void* scratch) noexcept nogil
 
-# C (m, n) = A (m, k) B (k, n), or C + A B if accumulate, then + bias_n (n) unless NULL. A and B have any strides that are
-# not negative, and so may be transposed; the rows of C are contiguous, ldc apart.
+# C (m, n) = A (m, k) B (k, n), or C + A B if accumulate, then + bias_n (n) unless NULL. A and B have any strides that
+# are not negative, and so may be transposed; the rows of C are contiguous, ldc apart.
 cdef int gemm(int real, i64 m, i64 n, i64 k, const void* a, i64 rsa, i64 csa, const void* b, i64 rsb, i64 csb,
               void* c, i64 ldc, bint accumulate, const void* bias_n) except -1
 
-# The same for every index of an ndim-dimensional batch of that shape; batch_x are the strides of that batch (0 broadcasts
-# A or B).
+# The same for every index of an ndim-dimensional batch of that shape; batch_x are the strides of that batch (0
+# broadcasts A or B).
 cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
                       const void* a, const i64* batch_a, i64 rsa, i64 csa,
                       const void* b, const i64* batch_b, i64 rsb, i64 csb,

@@ -181,7 +181,7 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     q.a, q.b, q.c, q.bias = <const char*> a, <const char*> b, <char*> c, <const char*> bias_n
     q.accumulate, q.ndim, q.shape = accumulate, ndim, shape
     q.batch_a, q.batch_b, q.batch_c = batch_a, batch_b, batch_c
-    work = <double> m * n * k * matrices / 16       # a multiply-add is about that much cheaper than an element operation
+    work = <double> m * n * k * matrices / 16       # multiply-adds are about that much cheaper than element operations
     threads = team(<i64> min(work, <double> (1 << 60)))
     plan(&q, matrices, threads)
     tasks = matrices * q.row_blocks * q.column_blocks

@@ -78,7 +78,7 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
 
 # ---- runs: a task is a channel, or a block of one ------------------------------------------------------------
 
-cdef void moments_block(Plan* q, i64 stat, i64 b, double* s) noexcept nogil:
+cdef void moments_block(Plan* q, i64 stat, i64 b, int exact, double* s) noexcept nogil:
     cdef i64 offset, count, length, base
     if q.view.per == 1:
         base = stat * q.view.stride_c
@@ -87,13 +87,13 @@ cdef void moments_block(Plan* q, i64 stat, i64 b, double* s) noexcept nogil:
         base = stat * q.view.per * q.view.s
         block(1, q.view.per * q.view.s, 0, b, &offset, &count, &length)
     s[0] = s[1] = 0
-    q.kernels.moments_runs(count, length, q.x + (base + offset) * q.size, q.view.stride_n, q.x + base * q.size, q.exact,
+    q.kernels.moments_runs(count, length, q.x + (base + offset) * q.size, q.view.stride_n, q.x + base * q.size, exact,
                            s)
 
 
 cdef void moments_block_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    moments_block(q, i // q.stat_blocks, i % q.stat_blocks, q.s + 2 * i)
+    moments_block(q, i // q.stat_blocks, i % q.stat_blocks, 0, q.s + 2 * i)
 
 
 cdef void finish_statistic(Plan* q, i64 stat, double* s) noexcept nogil:
@@ -103,9 +103,8 @@ cdef void finish_statistic(Plan* q, i64 stat, double* s) noexcept nogil:
     cdef char unsure
     if q.kernels.finish_moments(1, s, 1, q.m, q.x + base, q.mean + stat, q.var + stat, &unsure):
         s[0] = s[1] = 0
-        q.exact = 1
         for b in range(q.stat_blocks):
-            moments_block(q, stat, b, part)
+            moments_block(q, stat, b, 1, part)
             s[0] += part[0]
             s[1] += part[1]
         q.kernels.finish_moments(1, s, 1, q.m, q.x + base, q.mean + stat, q.var + stat, NULL)
@@ -132,18 +131,18 @@ cdef void apply_block_task(void* plan, i64 i) noexcept nogil:
 
 cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
     """All of one statistic: x is read from memory once where it fits in the L2 cache."""
-    cdef Plan q = (<Plan*> plan)[0]          # a copy: `exact` is this task's own
+    cdef Plan* q = <Plan*> plan
     cdef double[2] s, part
     cdef i64 b, i
     s[0] = s[1] = 0
     for b in range(q.stat_blocks):
-        moments_block(&q, stat, b, part)
+        moments_block(q, stat, b, 0, part)
         s[0] += part[0]
         s[1] += part[1]
-    finish_statistic(&q, stat, s)
+    finish_statistic(q, stat, s)
     if q.y != NULL:
         for i in range(stat * q.view.per * q.blocks, (stat + 1) * q.view.per * q.blocks):
-            apply_block_task(&q, i)
+            apply_block_task(q, i)
 
 
 cdef void backward_sums_block(Plan* q, i64 i, double* s) noexcept nogil:
@@ -319,7 +318,6 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                     parts[0] += parts[2 * b]
                     parts[1] += parts[2 * b + 1]
                 finish_statistic(&q, i, parts)
-                q.exact = 0
             if y != NULL:
                 run_tasks(apply_block_task, &q, c * q.blocks, work)
     finally:

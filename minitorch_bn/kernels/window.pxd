@@ -6,6 +6,9 @@ cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_conv_axis:
         i64 size, step, begin, length, phases
         const i64* origin
+    ctypedef struct run "mtb_conv_run":  # consecutive positions that are also consecutive in the padded block
+        i64 source "from"
+        i64 to, count
     ctypedef struct mtb_conv:
         i64 vl, lanes
         void (*pad)(void* dst, const void* src, const void* end, const mtb_conv_axis* rows,
@@ -14,7 +17,8 @@ cdef extern from "mtb.h" nogil:
                        i64 pieces) noexcept nogil
         void (*slide)(void* dst, const i64* source, const i64* to, i64 pieces, const void* w, const void* src,
                       const i64* at, i64 k, const void* bias) noexcept nogil
-        void (*dots)(void* sums, const void* a, i64 width, const void* b, i64 rows, i64 n, int add) noexcept nogil
+        void (*dots)(void* sums, const void* dy, const void* src, const i64* at, i64 k, const run* runs, i64 n_runs,
+                     int add) noexcept nogil
         void (*fold)(void* dst, const void* sums, i64 rows, i64 parts, i64 part_size) noexcept nogil
         void (*merge)(void* dst, i64 ldd, const void* src, i64 lds, i64 rows, i64 columns, i64 parts,
                       i64 part_size) noexcept nogil
@@ -54,9 +58,6 @@ cdef struct spot:            # one block
     i64 start[4]
     i64 count[4]
     i64 positions
-
-cdef struct run:             # consecutive positions that are also consecutive in the padded source
-    i64 source, to, count
 
 cdef inline i64 up(i64 x, i64 multiple) noexcept nogil:
     return (x + multiple - 1) // multiple * multiple

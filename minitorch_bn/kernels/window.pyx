@@ -1,5 +1,6 @@
-"""The window of a convolution: cuts the output into blocks, lays out the padded source of a block so that each tap sees the
-values for neighboring outputs next to each other, and lists the runs of it that a panel of the unfolded matrix is made of.
+"""The window of a convolution: cuts the output into blocks, lays out the padded source of a block so that each tap
+sees the values for neighboring outputs next to each other, and lists the runs of it that a panel of the unfolded
+matrix is made of.
 """
 from minitorch_bn.kernels.runtime cimport i64
 

@@ -96,14 +96,6 @@ class Sequential(_ModuleSequence):
             return type(self)(OrderedDict(list(self._modules.items())[index]))
         return self._modules[self._key(index)]
 
-    def __delitem__(self, index: int | slice) -> None:
-        numbered = all(name.isdigit() for name in self._modules)
-        keys = list(self._modules)[index] if isinstance(index, slice) else [self._key(index)]
-        for key in keys:
-            delattr(self, key)
-        if numbered:
-            self._rebuild(self._modules.values())
-
     def __add__(self, other: Sequential) -> Sequential:
         self._check(other)
         return type(self)(*self, *other)
@@ -174,6 +166,7 @@ class _Items:
     """The dict methods of ModuleDict and ParameterDict, over `keys()` and item access, which those define."""
 
     def keys(self) -> KeysView[str]:
+        """The names."""
         raise NotImplementedError
 
     def __getitem__(self, key: str) -> Any:
@@ -239,6 +232,7 @@ class ModuleDict(_Items, Module):
         del self._modules[key]
 
     def keys(self) -> KeysView[str]:
+        """The names of the modules."""
         return self._modules.keys()
 
 
@@ -319,6 +313,7 @@ class ParameterDict(_Items, Module):
         delattr(self, key)
 
     def keys(self) -> KeysView[str]:
+        """The names of the parameters."""
         return self._keys.keys()
 
     def setdefault(self, key: str, default: Any = None) -> Any:

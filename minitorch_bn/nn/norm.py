@@ -91,18 +91,17 @@ class _BatchNorm(_RunningNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         self._check_input_dim(input)
-        training = self.training
-        mean, var = self.running_mean, self.running_var
-        if not training:
+        mean, var, momentum = self.running_mean, self.running_var, self.momentum
+        if not self.training:
             return F.batch_norm(input, mean, var, self.weight, self.bias, mean is None and var is None, 0.0, self.eps)
-        momentum = 0.0 if self.momentum is None else self.momentum
         if not self.track_running_stats:
             mean = var = None
-        elif self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
-        return F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
+        tracked = self.num_batches_tracked
+        if tracked is not None and self.track_running_stats:
+            tracked.add_(1)
+            if momentum is None:
+                momentum = 1.0 / tracked.item()
+        return F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):

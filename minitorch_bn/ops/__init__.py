@@ -3,8 +3,9 @@ import importlib
 
 from minitorch_bn import _core
 
-MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg", "contractions", "conv", "norm", "softmax", "pool", "random", "indexing",
-           "advanced", "sorting", "joining", "shaping", "optim", "attention")
+MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg", "contractions", "conv", "norm",
+           "softmax", "pool", "generator", "random", "indexing", "gathering", "advanced", "sorting", "joining",
+           "triangles", "shaping", "optim", "attention")
 FUNCTIONS: dict = {}
 
 

@@ -7,12 +7,17 @@ from minitorch_bn.ops import elementwise as ew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    import builtins
+from typing import Any
 
 Number = int | float | bool
 
 
-def _scaled(other: Any, alpha: Number) -> Any:
+def _scaled(input: Any, other: Any, alpha: Number) -> Any:
+    """alpha * other, for input + alpha * other."""
+    if isinstance(alpha, float) and not any(isinstance(x, float) or isinstance(x, Tensor) and x.is_floating_point()
+                                            for x in (input, other)):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     return other if alpha == 1 else other * alpha
 
 
@@ -22,27 +27,27 @@ def _as_operand(x: Any) -> Any:
 
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input + alpha * other."""
-    return ew.add(input, _scaled(other, alpha), out=out)
+    return ew.add(input, _scaled(input, other, alpha), out=out)
 
 
 def add_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """In-place version of :func:`add`."""
-    return ew.add_(input, _scaled(other, alpha))
+    return ew.add_(input, _scaled(input, other, alpha))
 
 
 def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
     """input - alpha * other."""
-    return ew.sub(input, _scaled(other, alpha), out=out)
+    return ew.sub(input, _scaled(input, other, alpha), out=out)
 
 
 def sub_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """In-place version of :func:`sub`."""
-    return ew.sub_(input, _scaled(other, alpha))
+    return ew.sub_(input, _scaled(input, other, alpha))
 
 
 def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
-    return ew.sub(other, _scaled(input, alpha))
+    return ew.sub(other, _scaled(other, input, alpha))
 
 
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
@@ -88,6 +93,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place version of :func:`clamp`."""
+    if not input.is_floating_point() and (isinstance(min, float) or isinstance(max, float)):
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {input.dtype}")
     return _overwrite(input, clamp(input, min, max))
 
 
@@ -109,7 +116,7 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """input to the power `exponent`."""
     if isinstance(exponent, int | float) and isinstance(input, Tensor) and out is None:
-        if exponent == 2:
+        if exponent == 2 and input.dtype is not _core.DTYPES["bool"]:
             return ew.square(input)
         if exponent == 0.5:
             return ew.sqrt(input)
@@ -143,6 +150,24 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)); with eps, x is first limited to [eps, 1 - eps]."""
     return ew.logit(input if eps is None else clamp(input, eps, 1 - eps))
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """The nearest number with that many decimals, halves to even; negative `decimals` round before the point."""
+    if decimals == 0:
+        return ew.round(input, out=out)
+    if not input.is_floating_point():
+        raise RuntimeError("round_cpu with decimals not implemented for integers")
+    scale = 10.0 ** builtins.abs(decimals)
+    y = ew.round(input * scale) / scale if decimals > 0 else ew.round(input / scale) * scale
+    return y if out is None else out.copy_(y)
+
+
+def positive(input: Tensor) -> Tensor:
+    """input itself."""
+    if input.dtype is _core.DTYPES["bool"]:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
@@ -190,12 +215,15 @@ def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = No
 
 
 _BOTH = {f.__name__: f for f in (add, sub, div, clamp, clamp_min, clamp_max, pow, float_power, ldexp, logit, isclose, allclose,
-                                 equal, nan_to_num)}
+                                 equal, nan_to_num, round, positive)}
 _BOTH |= {"subtract": sub, "divide": div, "true_divide": ew.div, "clip": clamp, "rsub": rsub}
 METHODS = _BOTH | {
     "add_": add_, "sub_": sub_, "subtract_": sub_, "div_": div_, "divide_": div_, "clamp_": clamp_, "clip_": clamp_,
     "clamp_min_": lambda self, min: clamp_(self, min=min), "clamp_max_": lambda self, max: clamp_(self, max=max),
-    "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)), "where": where_method, "polygamma": lambda self, n: polygamma(n, self),
+    "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)), 
+    "round_": lambda self, *, decimals=0: _overwrite(self, round(self, decimals=decimals)),
+    "nan_to_num_": lambda self, *args, **kwargs: _overwrite(self, nan_to_num(self, *args, **kwargs)), "where": where_method,
+    "polygamma": lambda self, n: polygamma(n, self),
 }
 FUNCTIONS = _BOTH | {"where": where, "polygamma": polygamma}
 PRIMITIVES = {"gelu": gelu}

@@ -1,4 +1,4 @@
-"""Sums of products over named or chosen axes (einsum, tensordot, inner, ...), put together from matmul, permute and sum."""
+"""Sums of products over named or chosen axes (einsum, tensordot, inner, ...), made of matmul, permute and sum."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,26 +11,26 @@ ELLIPSIS = "."  # stands for "..." in a parsed equation
 
 
 def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Any]], list[Any]]:
-    """The subscripts of each operand and of the result; the dims of an ellipsis become numbers, counted from the right."""
+    """The subscripts of each operand and of the result; dims of an ellipsis become numbers, counted from the right."""
     left, arrow, right = equation.replace(" ", "").replace("...", ELLIPSIS).partition("->")
     for at, letter in enumerate(equation):
-        if not (letter.isascii() and letter.isalpha() or letter in " .,->"):
-            raise RuntimeError(f"einsum(): invalid subscript given at index {at} in the equation string, subscripts must be in "
-                               f"[a-zA-Z]")
+        if letter not in " .,->" and not (letter.isascii() and letter.isalpha()):
+            raise RuntimeError(f"einsum(): invalid subscript given at index {at} in the equation string, subscripts must "
+                               f"be in [a-zA-Z]")
     terms = left.split(",")
     if len(terms) != len(operands):
-        more, fewer = ("more", "than") if len(operands) > len(terms) else ("fewer", "than")
-        raise RuntimeError(f"einsum(): {more} operands were provided {fewer} specified in the equation")
+        more = "more" if len(operands) > len(terms) else "fewer"
+        raise RuntimeError(f"einsum(): {more} operands were provided than specified in the equation")
     labels: list[list[Any]] = []
     widest = 0
     for i, (term, operand) in enumerate(zip(terms, operands, strict=True)):
         named = len(term.replace(ELLIPSIS, ""))
         hidden = operand.ndim - named
         if "-" in term or ">" in term or term.count(ELLIPSIS) > 1:
-            raise RuntimeError(f"einsum(): found '{term}' for operand {i}, but an operand has at most one ellipsis '...'")
-        if hidden < 0 or hidden > 0 and ELLIPSIS not in term:
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number of "
-                               f"dimensions ({operand.ndim}) for operand {i}"
+            raise RuntimeError(f"einsum(): found '{term}' for operand {i}; letters and at most one '...' are expected")
+        if hidden < 0 or (hidden > 0 and ELLIPSIS not in term):
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number "
+                               f"of dimensions ({operand.ndim}) for operand {i}"
                                + ("" if ELLIPSIS in term else " and no ellipsis was given"))
         widest = max(widest, hidden if ELLIPSIS in term else 0)
         labels.append([x for c in term for x in (range(hidden - 1, -1, -1) if c == ELLIPSIS else (c,))])
@@ -55,8 +55,8 @@ def _diagonal(operand: Tensor, labels: list[Any], number: int) -> tuple[Tensor, 
             first = labels.index(c)
             second = labels.index(c, first + 1)
             if operand.shape[first] != operand.shape[second]:
-                raise RuntimeError(f"einsum(): subscript {c} is repeated for operand {number} but the sizes don't match, "
-                                   f"{operand.shape[second]} != {operand.shape[first]}")
+                raise RuntimeError(f"einsum(): subscript {c} is repeated for operand {number} but the sizes don't "
+                                   f"match, {operand.shape[second]} != {operand.shape[first]}")
             operand = operand.diagonal(0, first, second)  # moves the diagonal to the end
             labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [c]
     return operand, labels
@@ -94,7 +94,8 @@ def _contract(a: Tensor, la: list[Any], b: Tensor, lb: list[Any], keep: set[Any]
     n = len(batch)
     row_sizes, column_sizes = list(a.shape[n:n + len(rows)]), list(b.shape[n + len(summed):])
     inner = _count(a.shape[n + len(rows):])
-    y = matmul(a.reshape([*a.shape[:n], _count(row_sizes), inner]), b.reshape([*b.shape[:n], inner, _count(column_sizes)]))
+    y = matmul(a.reshape([*a.shape[:n], _count(row_sizes), inner]),
+               b.reshape([*b.shape[:n], inner, _count(column_sizes)]))
     return y.reshape([*y.shape[:n], *row_sizes, *column_sizes]), batch + rows + columns
 
 
@@ -109,9 +110,9 @@ def _sum_stretched(x: Tensor, labels: list[Any], stretched: list[Any]) -> tuple[
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sum of products of the operands along named dims: ``einsum("bij,bjk->bik", a, b)``. PyTorch's rules: "..." stands for
-    broadcast dims, a subscript that the result lacks is summed over, and without "->" the result has the subscripts that
-    appear once, in alphabetical order. Operands are contracted from left to right."""
+    """Sum of products of the operands along named dims: ``einsum("bij,bjk->bik", a, b)``. PyTorch's rules: "..."
+    stands for broadcast dims, a subscript that the result lacks is summed over, and without "->" the result has the
+    subscripts that appear once, in alphabetical order. Operands are contracted from left to right."""
     tensors = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else list(operands)
     if not tensors:
         raise ValueError("einsum(): must provide at least one operand")
@@ -122,8 +123,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         for size, c in zip(x.shape, labels, strict=True):
             if sizes.setdefault(c, size) != size and size != 1:
                 if sizes[c] != 1:
-                    raise RuntimeError(f"einsum(): subscript {c} has size {size} for operand {i} which does not broadcast with "
-                                       f"previously seen size {sizes[c]}")
+                    raise RuntimeError(f"einsum(): subscript {c} has size {size} for operand {i} which does not "
+                                       f"broadcast with previously seen size {sizes[c]}")
                 sizes[c] = size
     y, labels = terms[0]
     for i, (x, more) in enumerate(terms[1:], 1):
@@ -145,13 +146,14 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         raise RuntimeError("both dimension lists should have same length")
     for i, j in zip(first, second, strict=True):
         if a.shape[i] != b.shape[j]:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size "
-                               f"{b.shape[j]} in dim {j}")
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and "
+                               f"second has size {b.shape[j]} in dim {j}")
     first, second = [i % a.ndim for i in first], [j % b.ndim for j in second]
     rows, columns = [i for i in range(a.ndim) if i not in first], [j for j in range(b.ndim) if j not in second]
     inner = _count([a.shape[i] for i in first])
     left, right = [a.shape[i] for i in rows], [b.shape[j] for j in columns]
-    y = matmul(a.permute(rows + first).reshape([_count(left), inner]), b.permute(second + columns).reshape([inner, _count(right)]))
+    y = matmul(a.permute(rows + first).reshape([_count(left), inner]),
+               b.permute(second + columns).reshape([inner, _count(right)]))
     y = y.reshape(left + right)
     return y if out is None else out.copy_(y)
 
@@ -162,8 +164,8 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         y = input * other
     else:
         if input.shape[-1] != other.shape[-1]:
-            raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and "
-                               f"{list(other.shape)}")
+            raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes "
+                               f"{list(input.shape)} and {list(other.shape)}")
         y = tensordot(input, other, ([-1], [-1]))
     return y if out is None else out.copy_(y)
 
@@ -171,7 +173,8 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The Kronecker product; missing leading dims have size 1."""
     n = max(input.ndim, other.ndim)
-    a, b = input.reshape([1] * (n - input.ndim) + list(input.shape)), other.reshape([1] * (n - other.ndim) + list(other.shape))
+    a = input.reshape([1] * (n - input.ndim) + list(input.shape))
+    b = other.reshape([1] * (n - other.ndim) + list(other.shape))
     y = a.reshape([s for size in a.shape for s in (size, 1)]) * b.reshape([s for size in b.shape for s in (1, size)])
     y = y.reshape([p * q for p, q in zip(a.shape, b.shape, strict=True)])
     return y if out is None else out.copy_(y)
@@ -188,10 +191,11 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[..., o] = input1[..., i] * weight[o, i, j] * input2[..., j], summed over i and j, plus bias[o]."""
     if input1.ndim != input2.ndim or input1.shape[:-1] != input2.shape[:-1]:
-        raise RuntimeError(f"bilinear(): input batch dimensions do not match: got {list(input1.shape)} and {list(input2.shape)}")
+        raise RuntimeError(f"bilinear(): input batch dimensions do not match: got {list(input1.shape)} and "
+                           f"{list(input2.shape)}")
     if weight.ndim != 3 or weight.shape[1] != input1.shape[-1] or weight.shape[2] != input2.shape[-1]:
-        raise RuntimeError(f"bilinear(): weight of shape {list(weight.shape)} does not fit inputs with {input1.shape[-1]} and "
-                           f"{input2.shape[-1]} features")
+        raise RuntimeError(f"bilinear(): weight of shape {list(weight.shape)} does not fit inputs with "
+                           f"{input1.shape[-1]} and {input2.shape[-1]} features")
     y = einsum("...i,oij,...j->...o", input1, weight, input2)
     return y if bias is None else y + bias
 

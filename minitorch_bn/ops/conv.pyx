@@ -1,15 +1,15 @@
 """Convolutions of tensors in one, two and three dimensions, forward and transposed.
 
-A convolution of x with w to y has three primitives: y from (x, w), dx from (dy, w), dw from (x, dy). Each is linear in both
-of its arguments, and the gradients of each are the other two: so derivatives of every order come from `vjp_convolve`.
-A transposed convolution is the second one.
+A convolution of x with w to y has three primitives: y from (x, w), dx from (dy, w), dw from (x, dy). Each is linear in
+both of its arguments, and the gradients of each are the other two: so derivatives of every order come from
+`vjp_convolve`. A transposed convolution is the second one.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, index_arg, new_node, new_tensor, raw_cast, raw_contiguous,
-                                 save, saved, set_history, shape_tuple, sum_to, tracks2, tracks3, wants)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, index_arg, new_node, new_tensor, raw_cast,
+                                 raw_contiguous, save, saved, set_history, shape_tuple, tracks2, tracks3, wants)
 from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward
 from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
-from minitorch_bn.kernels.runtime cimport MTB_bf16, MTB_f16, MTB_f32, MTB_f64, i64
+from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, i64
 from minitorch_bn.kernels.window cimport conv_geometry
 
 cdef enum:
@@ -20,7 +20,7 @@ cdef enum:
 cdef i64 LARGEST = 2 ** 31        # of sizes and padding: their products stay within 64 bits
 
 
-# -- the primitives -----------------------------------------------------------------------------------------------------
+# -- the primitives ----------------------------------------------------------------------------------------------------
 
 cdef object vjp_convolve(Node node, object g_):
     cdef Tensor g = g_, a = None, b = None, ga = None, gb = None, gc = None
@@ -89,7 +89,7 @@ cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geome
     return y
 
 
-# -- arguments ----------------------------------------------------------------------------------------------------------
+# -- arguments ---------------------------------------------------------------------------------------------------------
 
 cdef int read_sizes(object value, int n, str what, i64* sizes, i64 least) except -1:
     """One int for all n dims, or n of them, to the last n of three."""
@@ -99,8 +99,8 @@ cdef int read_sizes(object value, int n, str what, i64* sizes, i64 least) except
         if len(value) == 1:
             value = tuple(value) * n
         if len(value) != n:
-            raise RuntimeError(f"expected {what} to be a single integer value or a list of {n} values to match the convolution "
-                               f"dimensions, but got {what}={list(value)}")
+            raise RuntimeError(f"expected {what} to be a single integer value or a list of {n} values to match the "
+                               f"convolution dimensions, but got {what}={list(value)}")
     else:
         value = (value,) * n
     for d in range(n):
@@ -120,12 +120,13 @@ cdef object brief(Tensor x):
 
 cdef int check_types(Tensor x, Tensor w, Tensor bias) except -1:
     if x.dtype != w.dtype:
-        raise RuntimeError(f"Input type ({brief(x)}) and weight type ({brief(w)}) should be the same; convert one of them with "
-                           f".to(dtype)")
+        raise RuntimeError(f"Input type ({brief(x)}) and weight type ({brief(w)}) should be the same; convert one of "
+                           f"them with .to(dtype)")
     if bias is not None and bias.dtype != x.dtype:
         raise RuntimeError(f"Input type ({brief(x)}) and bias type ({brief(bias)}) should be the same")
     if x.dtype < MTB_f16:
-        raise NotImplementedError(f"\"convolution\" not implemented for '{brief(x)}'; convert to a floating point dtype first")
+        raise NotImplementedError(f"\"convolution\" not implemented for '{brief(x)}'; convert to a floating point dtype "
+                                  f"first")
     return 0
 
 
@@ -148,10 +149,11 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
         q.pad_lo[d] = extra[d] = 0
     q.groups = index_arg(groups, "groups")
     if w.ndim != n + 2:
-        raise RuntimeError(f"{name} expects a weight with {n + 2} dimensions, but got weight of size {list(shape_tuple(w))}")
+        raise RuntimeError(f"{name} expects a weight with {n + 2} dimensions, but got weight of size "
+                           f"{list(shape_tuple(w))}")
     if x.ndim != n + 2 and not alone:
-        raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size: "
-                           f"{list(shape_tuple(x))}")
+        raise RuntimeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of "
+                           f"size: {list(shape_tuple(x))}")
     if alone:
         x = x.unsqueeze(0)
     check_types(x, w, bias)
@@ -162,29 +164,30 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
     if q.groups < 1:
         raise RuntimeError("non-positive groups is not supported")
     if w.shape[0] < q.groups:
-        raise RuntimeError(f"Given groups={q.groups}, expected weight to be at least {q.groups} at dimension 0, but got weight of "
-                           f"size {list(shape_tuple(w))} instead")
+        raise RuntimeError(f"Given groups={q.groups}, expected weight to be at least {q.groups} at dimension 0, but got "
+                           f"weight of size {list(shape_tuple(w))} instead")
     if w.shape[0] % q.groups:
-        raise RuntimeError(f"Given groups={q.groups}, expected weight to be divisible by {q.groups} at dimension 0, but got weight "
-                           f"of size [{list(shape_tuple(w))}] instead")
+        raise RuntimeError(f"Given groups={q.groups}, expected weight to be divisible by {q.groups} at dimension 0, but "
+                           f"got weight of size {list(shape_tuple(w))} instead")
     channels = w.shape[0] if transposed else w.shape[1] * q.groups
     if x.shape[1] != channels:
         raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={q.groups}'}, weight of size "
-                           f"{list(shape_tuple(w))}, expected input{list(shape_tuple(x))} to have {channels} channels, but got "
-                           f"{x.shape[1]} channels instead")
+                           f"{list(shape_tuple(w))}, expected input{list(shape_tuple(x))} to have {channels} channels, "
+                           f"but got {x.shape[1]} channels instead")
     q.n, q.c_out, q.c_in = x.shape[0], w.shape[0], w.shape[1] * q.groups
     channels = q.c_in if transposed else q.c_out
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != channels):
-        raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {list(shape_tuple(w))}, expected bias to "
-                           f"be 1-dimensional with {channels} elements, but got bias of size {list(shape_tuple(bias))} instead")
+        raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {list(shape_tuple(w))}, expected "
+                           f"bias to be 1-dimensional with {channels} elements, but got bias of size "
+                           f"{list(shape_tuple(bias))} instead")
     for d in range(n):
         e = 3 - n + d
         q.kernel[e] = w.shape[2 + d]
         if q.kernel[e] == 0:
             raise RuntimeError(f"{name}: kernel sizes must be positive, but got weight of size {list(shape_tuple(w))}")
         if max(x.shape[2 + d], q.kernel[e]) > LARGEST or q.kernel[e] * q.dilation[e] > LARGEST:
-            raise RuntimeError(f"{name}: sizes up to 2**31 are supported, but got input of size {list(shape_tuple(x))} and weight "
-                               f"of size {list(shape_tuple(w))}")
+            raise RuntimeError(f"{name}: sizes up to 2**31 are supported, but got input of size {list(shape_tuple(x))} "
+                               f"and weight of size {list(shape_tuple(w))}")
     if isinstance(padding, str):
         if transposed or padding not in ("same", "valid"):
             raise RuntimeError(f"Invalid padding string: '{padding}'")
@@ -210,8 +213,8 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
             q.out[e] = (padded[e] - total - 1) // q.stride[e] + 1 if padded[e] > total else 0
     for e in range(3 - n, 3):
         if transposed and q.in_[e] <= 0:
-            raise RuntimeError(f"Given input size per channel: {per_channel(q.out, n)}. Calculated output size per channel: "
-                               f"{per_channel(q.in_, n)}. Output size is too small")
+            raise RuntimeError(f"Given input size per channel: {per_channel(q.out, n)}. Calculated output size per "
+                               f"channel: {per_channel(q.in_, n)}. Output size is too small")
         if not transposed and (q.out[e] <= 0 or q.in_[e] == 0):
             for d in range(3):
                 extra[d] = q.dilation[d] * (q.kernel[d] - 1) + 1
@@ -221,7 +224,7 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
     return x.squeeze(0) if alone else x
 
 
-# -- the functions ------------------------------------------------------------------------------------------------------
+# -- the functions -----------------------------------------------------------------------------------------------------
 
 def conv1d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Cross-correlation of input (N, C, L) or (C, L) with weight (out, C / groups, k), plus bias (out).
@@ -235,24 +238,26 @@ def conv2d(Tensor input not None, Tensor weight not None, Tensor bias=None, stri
 
 
 def conv3d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """:func:`conv1d` in three dimensions: input (N, C, D, H, W) or (C, D, H, W), weight (out, C / groups, kd, kh, kw)."""
+    """:func:`conv1d` in three dimensions: input (N, C, D, H, W) or (C, D, H, W), weight (out, C / groups, kd, kh,
+    kw)."""
     return run(input, weight, bias, stride, padding, dilation, groups, None, 3)
 
 
-def conv_transpose1d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, output_padding=0,
-                     groups=1, dilation=1):
-    """The transpose of :func:`conv1d` as a linear map: input (N, C, L) or (C, L), weight (C, out / groups, k), bias (out)."""
+def conv_transpose1d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0,
+                     output_padding=0, groups=1, dilation=1):
+    """The transpose of :func:`conv1d` as a linear map: input (N, C, L) or (C, L), weight (C, out / groups, k), bias
+    (out)."""
     return run(input, weight, bias, stride, padding, dilation, groups, output_padding, 1)
 
 
-def conv_transpose2d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, output_padding=0,
-                     groups=1, dilation=1):
+def conv_transpose2d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0,
+                     output_padding=0, groups=1, dilation=1):
     """:func:`conv_transpose1d` in two dimensions."""
     return run(input, weight, bias, stride, padding, dilation, groups, output_padding, 2)
 
 
-def conv_transpose3d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0, output_padding=0,
-                     groups=1, dilation=1):
+def conv_transpose3d(Tensor input not None, Tensor weight not None, Tensor bias=None, stride=1, padding=0,
+                     output_padding=0, groups=1, dilation=1):
     """:func:`conv_transpose1d` in three dimensions."""
     return run(input, weight, bias, stride, padding, dilation, groups, output_padding, 3)
 

@@ -3,7 +3,8 @@
 The pieces of a split are views; the graph has one node for all of them, so that a loop over T steps costs T, not T squared.
 """
 from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_enabled, index_arg, is_float, new_node, new_tensor,
-                                 promote, set_history, shape_tuple, tracks, view_of, wrap_dim)
+                                 promote, raw_contiguous, set_history, shape_tuple, tracks, view_of, wrap_dim)
+from minitorch_bn.kernels.indexing cimport reverse_rows, spread_rows
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 from minitorch_bn.ops.indexing cimport new_of
 
@@ -19,9 +20,9 @@ cdef tuple tensors_of(object tensors, str op):
     items = tuple(tensors)
     if not items:
         raise (ValueError if op == "torch.cat" else RuntimeError)(f"{op}(): expected a non-empty list of Tensors")
-    for t in items:
+    for i, t in enumerate(items):
         if not isinstance(t, Tensor):
-            raise TypeError(f"expected Tensor as element {items.index(t)} in argument 0, but got {type(t).__name__}")
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
     return items
 
 
@@ -33,6 +34,23 @@ cdef Tensor window(Tensor y, int dim, i64 start, i64 length):
         shape[d] = y.shape[d]
     shape[dim] = length
     return view_of(y, y.ndim, shape, y.strides, y.data + start * y.strides[dim] * ITEMSIZE[y.dtype])
+
+
+cdef int place(Tensor y, int dim, i64 start, Tensor x) except -1:
+    """y at start .. of dim = x."""
+    cdef i64 outer = 1, run = ITEMSIZE[x.dtype], step
+    cdef int d
+    for d in range(x.ndim):
+        if d < dim:
+            outer *= x.shape[d]
+        else:
+            run *= x.shape[d]
+    if outer == 1 or not x.contiguous or x.dtype != y.dtype:
+        copy_into(window(y, dim, start, x.shape[dim]), x)
+    else:  # whole rows: no need to think about strides
+        step = y.strides[dim] * ITEMSIZE[y.dtype]
+        spread_rows(y.data + start * step, y.shape[dim] * step, x.data, run, outer)
+    return 0
 
 
 cdef int common_dtype(tuple items) noexcept:
@@ -75,7 +93,7 @@ def cat(tensors, dim=0, *, out=None):
     y = new_tensor(common_dtype(items), first.ndim, shape)
     for t, length in zip(items, lengths):
         if length:
-            copy_into(window(y, d, start, length), t)
+            place(y, d, start, t)
             start += length
 
     def backward(g):
@@ -282,20 +300,29 @@ def flip(Tensor input not None, *dims):
     cdef tuple chosen = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     cdef i64[MAXDIM] strides
     cdef char* p = input.data
-    cdef Tensor y = new_tensor(input.dtype, input.ndim, input.shape)
+    cdef Tensor y = new_tensor(input.dtype, input.ndim, input.shape), source
     cdef Node node
+    cdef i64 n
     cdef int d
     for d in range(input.ndim):
         strides[d] = input.strides[d]
     wrapped = [wrap_dim(dim, input.ndim) for dim in chosen]
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError(f"flip: dim {next(d for d in wrapped if wrapped.count(d) > 1)} appears multiple times in the list of dims")
-    if input.numel:
+    if input.numel and input.ndim:
         for d in wrapped:
-            if input.ndim:
+            if d != input.ndim - 1:
                 p += (input.shape[d] - 1) * strides[d] * ITEMSIZE[input.dtype]
                 strides[d] = -strides[d]
-        copy_into(y, view_of(input, input.ndim, input.shape, strides, p))
+        source = view_of(input, input.ndim, input.shape, strides, p)
+        if input.ndim - 1 in wrapped:  # the last dim has a kernel
+            source = raw_contiguous(source)
+            n = input.shape[input.ndim - 1]
+            reverse_rows(y.dtype, y.data, source.data, y.numel // n, n)
+        else:
+            copy_into(y, source)
+    elif input.numel:
+        copy_into(y, input)
     if is_float(input.dtype) and tracks(input):
         node = new_node(flip_vjp, "FlipBackward0", input, None, None)
         node.aux = chosen

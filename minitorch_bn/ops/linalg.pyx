@@ -1,29 +1,30 @@
 """Matrix products of tensors: matmul with PyTorch's broadcasting, its special cases, and the linear layer.
 
-All of them are one primitive, `product`: op(a) op(b) + bias, where op may transpose the last two dims. Its gradients are
-products again, with other flags; so derivatives of every order come from these few lines.
+All of them are one primitive, `product`: op(a) op(b) + bias, where op may transpose the last two dims. Its gradients
+are products again, with other flags; so derivatives of every order come from these few lines.
 """
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, new_node, new_tensor, raw_cast, raw_contiguous, save,
-                                 saved, set_history, shape_tuple, sum_to, tracks2, tracks3, view_of, wants)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, new_node, new_tensor, raw_cast, raw_contiguous,
+                                 save, saved, set_history, shape_tuple, sum_to, tracks2, tracks3, view_of, wants)
 from minitorch_bn.kernels.matmul cimport batched_gemm, integer_gemm
-from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_f64, MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 
+# What PyTorch's messages call a dtype.
 cdef dict C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
                      "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
                      "uint8": "unsigned char", "bool": "bool"}
+cdef dict SCALAR_NAMES = {"float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
+                          "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte",
+                          "bool": "Bool"}
 
 
 cdef str dtype_name(Tensor x):
     return str(dtype_object(x.dtype)).rpartition(".")[2]
 
 cdef str scalar_name(Tensor x):
-    """What PyTorch's messages call a dtype."""
-    cdef str name = dtype_name(x)
-    return {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-            "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}[name]
+    return SCALAR_NAMES[dtype_name(x)]
 
 
-# -- the primitive ------------------------------------------------------------------------------------------------------
+# -- the primitive -----------------------------------------------------------------------------------------------------
 
 cdef Tensor rows_of(Tensor x):
     """x with all dims but the last in one, as a view; None if its strides do not allow that."""
@@ -74,8 +75,8 @@ cdef Tensor raw_product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias):
         shape[d] = a.shape[da] if da >= 0 else 1
         if db >= 0 and b.shape[db] != 1:
             if shape[d] != 1 and shape[d] != b.shape[db]:
-                raise RuntimeError(f"The size of tensor a ({shape[d]}) must match the size of tensor b ({b.shape[db]}) at "
-                                   f"non-singleton dimension {d}")
+                raise RuntimeError(f"The size of tensor a ({shape[d]}) must match the size of tensor b ({b.shape[db]}) "
+                                   f"at non-singleton dimension {d}")
             shape[d] = b.shape[db]
     m, rsa, csa = a.shape[a.ndim - 2], a.strides[a.ndim - 2], a.strides[a.ndim - 1]
     k = a.shape[a.ndim - 1]
@@ -99,8 +100,8 @@ cdef Tensor raw_product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias):
     if bias is not None:
         bias = raw_contiguous(bias)
         plus = bias.data
-    batched_gemm(dtype - MTB_f32, nb, shape, m, n, k, a.data, batch_a, rsa, csa, b.data, batch_b, rsb, csb, c.data, batch_c, n,
-                 False, plus)
+    batched_gemm(dtype - MTB_f32, nb, shape, m, n, k, a.data, batch_a, rsa, csa, b.data, batch_b, rsb, csb,
+                 c.data, batch_c, n, False, plus)
     return c
 
 
@@ -150,8 +151,8 @@ cdef Tensor sum_batch(Tensor g, tuple shape):
 
 
 cdef Tensor product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias, str name):
-    """op(a) op(b) + bias, op = transposed if ta (tb); a (..., m, k) and b (..., k, n) at least 2-D, of the same dtype, with
-    matching k; batch dims broadcast; bias (n) or None."""
+    """op(a) op(b) + bias, op = transposed if ta (tb); a (..., m, k) and b (..., k, n) at least 2-D, of the same dtype,
+    with matching k; batch dims broadcast; bias (n) or None."""
     cdef Tensor c = raw_product(a, b, ta, tb, bias)
     cdef Node node
     if c.dtype >= MTB_f16 and (tracks2(a, b) or bias is not None and tracks3(a, b, bias)):
@@ -167,7 +168,7 @@ cdef Tensor product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias, str name)
     return c
 
 
-# -- checks -------------------------------------------------------------------------------------------------------------
+# -- checks ------------------------------------------------------------------------------------------------------------
 
 cdef object mismatch(i64 m, i64 k, i64 k2, i64 n):
     return RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {k2}x{n})")
@@ -187,14 +188,14 @@ cdef Tensor given(object y, object out):
     if out is None:
         return y
     if (<Tensor?> out).requires_grad or y.requires_grad:
-        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the arguments "
-                           "requires grad.")
+        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
+                           "arguments requires grad.")
     if out.shape != y.shape:
         raise RuntimeError(f"out has shape {list(out.shape)}, but the result has shape {list(y.shape)}")
     return out.copy_(y)
 
 
-# -- the functions ------------------------------------------------------------------------------------------------------
+# -- the functions -----------------------------------------------------------------------------------------------------
 
 def mm(Tensor input not None, Tensor mat2 not None, *, out=None):
     """Matrix product of (n, m) and (m, p)."""
@@ -239,17 +240,19 @@ def dot(Tensor input not None, Tensor tensor not None, *, out=None):
                            f"{scalar_name(tensor)}")
     check_dtypes(input, tensor)
     if input.shape[0] != tensor.shape[0]:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] to have the "
-                           f"same number of elements, but got {input.shape[0]} and {tensor.shape[0]} elements respectively")
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] to "
+                           f"have the same number of elements, but got {input.shape[0]} and {tensor.shape[0]} elements "
+                           f"respectively")
     return given(product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "DotBackward0").reshape(()), out)
 
 
 def matmul(Tensor input not None, Tensor other not None, *, out=None):
-    """Matrix product: dot product of vectors, matrix by vector, matrix by matrix; further leading dims are a batch, and are
-    broadcast. PyTorch's rules."""
+    """Matrix product: dot product of vectors, matrix by vector, matrix by matrix; further leading dims are a batch,
+    and are broadcast. PyTorch's rules."""
     cdef i64 k, k2, m, n
     if input.ndim == 0 or other.ndim == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D")
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and "
+                           f"{other.ndim}D")
     if other.ndim == 1:
         if input.ndim == 1:
             return dot(input, other, out=out)
@@ -281,9 +284,11 @@ def linear(Tensor input not None, Tensor weight not None, Tensor bias=None):
     """input (..., in_features) @ weight (out_features, in_features)^T + bias (out_features): in one pass."""
     cdef Tensor y
     if input.ndim == 0 or weight.ndim == 0:
-        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D")
+        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and "
+                           f"{weight.ndim}D")
     if weight.ndim > 2:
-        raise RuntimeError(f"linear: weight must be (out_features, in_features), but got shape {list(shape_tuple(weight))}")
+        raise RuntimeError(f"linear: weight must be (out_features, in_features), but got shape "
+                           f"{list(shape_tuple(weight))}")
     if weight.ndim == 1:
         y = matmul(input, weight)
         return y if bias is None else y + bias
@@ -293,7 +298,8 @@ def linear(Tensor input not None, Tensor weight not None, Tensor bias=None):
                        weight.shape[1], weight.shape[0])
     if bias is not None:
         if bias.dtype != input.dtype:
-            raise RuntimeError(f"self and mat2 must have the same dtype, but got {scalar_name(bias)} and {scalar_name(weight)}")
+            raise RuntimeError(f"self and mat2 must have the same dtype, but got {scalar_name(bias)} and "
+                               f"{scalar_name(weight)}")
         if bias.ndim != 1 or bias.shape[0] != weight.shape[0] or bias.dtype < MTB_f16:
             return linear(input, weight) + check_expands(bias, shape_tuple(input)[:-1] + (weight.shape[0],))
     if input.ndim == 1:
@@ -305,9 +311,10 @@ cdef Tensor check_expands(Tensor x, tuple shape):
     cdef int d
     for d in range(x.ndim):
         if x.ndim > len(shape) or x.shape[d] != 1 and x.shape[d] != shape[d - x.ndim]:
-            raise RuntimeError(f"The expanded size of the tensor ({shape[d - x.ndim] if x.ndim <= len(shape) else 1}) must match the "
-                               f"existing size ({x.shape[d]}) at non-singleton dimension {d - x.ndim + len(shape)}.  "
-                               f"Target sizes: {list(shape)}.  Tensor sizes: {list(shape_tuple(x))}")
+            raise RuntimeError(f"The expanded size of the tensor ({shape[d - x.ndim] if x.ndim <= len(shape) else 1}) must "
+                               f"match the existing size ({x.shape[d]}) at non-singleton dimension "
+                               f"{d - x.ndim + len(shape)}.  Target sizes: {list(shape)}.  Tensor sizes: "
+                               f"{list(shape_tuple(x))}")
     return x
 
 
@@ -325,8 +332,8 @@ cdef object combine(Tensor input, object y, object beta, object alpha, object ou
 def addmm(Tensor input not None, Tensor mat1 not None, Tensor mat2 not None, *, beta=1, alpha=1, out=None):
     """beta * input + alpha * (mat1 @ mat2)."""
     if (beta == 1 and alpha == 1 and out is None and input.ndim == 1 and mat1.ndim == 2 and mat2.ndim == 2
-            and mat1.shape[1] == mat2.shape[0] and input.shape[0] == mat2.shape[1] and input.dtype == mat1.dtype == mat2.dtype
-            and input.dtype >= MTB_f16):
+            and mat1.shape[1] == mat2.shape[0] and input.shape[0] == mat2.shape[1]
+            and input.dtype == mat1.dtype == mat2.dtype and input.dtype >= MTB_f16):
         return product(mat1, mat2, False, False, input, "AddmmBackward0")
     return combine(input, mm(mat1, mat2), beta, alpha, out)
 

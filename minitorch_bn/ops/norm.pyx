@@ -15,7 +15,7 @@ from minitorch_bn.kernels.reduce cimport round_doubles
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
 
 cdef enum:
-    SHORT = 16         # a group norm of shorter channels is a layer norm with a weight for each element
+    SHORT = 64         # a group norm of shorter channels is a layer norm with a weight for each element
 
 
 # -- what all of them share ------------------------------------------------------------------------------------------------

@@ -1,127 +1,20 @@
-"""Random numbers: generators, random tensors, in-place filling by distribution, dropout and sampling.
+"""Random numbers: random tensors, in-place filling by distribution, dropout and sampling.
 
-A generator is a seed and the number of draws made so far. Element i of a draw is a function of (seed, draw, i) alone, so
-that the numbers do not depend on threads, memory layout or instruction set.
+Element i of a draw is a function of (seed, draw, i) alone, i counting in row-major order: the numbers do not depend on
+threads, memory layout or instruction set.
 """
-import os
 from math import log1p as _log1p
 
-from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport uint8_t
 
 from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, default_dtype, dtype_code, dtype_object,
                                  grad_enabled, index_arg, inplace_history, is_float, new_node, new_tensor, raw_cast,
                                  raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks)
 from minitorch_bn.kernels cimport random as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
+from minitorch_bn.ops.generator cimport next_draw
 
 from minitorch_bn._core import empty
-
-cdef uint64_t DEFAULT_SEED = 67280421310721
-
-
-# -- generators -----------------------------------------------------------------------------------------------------------
-
-cdef class Generator:
-    """A source of random numbers: ``Generator().manual_seed(0)``; pass it as ``generator=``."""
-    cdef kernels.mtb_draw state
-    cdef object __weakref__
-
-    def __init__(self, device="cpu"):
-        if str(device).partition(":")[0] != "cpu":
-            raise RuntimeError(f"device '{device}' is not there: minitorch_bn computes on the CPU only")
-        self.state.seed, self.state.offset = DEFAULT_SEED, 0
-
-    @property
-    def device(self):
-        """Always ``device("cpu")``."""
-        return empty(0).device
-
-    def manual_seed(self, seed):
-        """Start again from this seed, an integer in [-2**63, 2**64); returns the generator."""
-        value = seed if type(seed) is int else int(seed)
-        if not -1 << 63 <= value < 1 << 64:
-            raise RuntimeError(f"Overflow when unpacking long: manual_seed expects a seed in [-2**63, 2**64), got {seed}")
-        self.state.seed, self.state.offset = value % (1 << 64), 0
-        return self
-
-    def seed(self):
-        """Start again from a seed that the operating system gives; returns it."""
-        self.manual_seed(int.from_bytes(os.urandom(7), "little"))
-        return self.initial_seed()
-
-    def initial_seed(self):
-        """The seed that the generator started from."""
-        return self.state.seed
-
-    def get_state(self):
-        """The seed and the number of draws so far, as a tensor of 16 bytes."""
-        cdef i64 size = sizeof(kernels.mtb_draw)
-        cdef Tensor t = new_tensor(MTB_u8, 1, &size)
-        memcpy(t.data, &self.state, sizeof(kernels.mtb_draw))
-        return t
-
-    def set_state(self, Tensor new_state not None):
-        """Go back to a state that get_state gave."""
-        cdef Tensor t = raw_contiguous(new_state)
-        if t.dtype != MTB_u8 or t.numel != sizeof(kernels.mtb_draw):
-            raise TypeError(f"set_state expects the {sizeof(kernels.mtb_draw)} bytes of get_state, got "
-                            f"{dtype_object(t.dtype)} of shape {list(shape_tuple(t))}")
-        memcpy(&self.state, t.data, sizeof(kernels.mtb_draw))
-        return self
-
-    def clone_state(self):
-        """A new generator in the same state."""
-        cdef Generator g = Generator()
-        g.state = self.state
-        return g
-
-    graphsafe_get_state = clone_state
-
-    def __reduce__(self):
-        return _generator_from, (self.state.seed, self.state.offset)
-
-
-def _generator_from(seed, offset):
-    cdef Generator g = Generator()
-    g.state.seed, g.state.offset = seed, offset
-    return g
-
-
-default_generator = Generator()
-
-
-cdef kernels.mtb_draw next_draw(object generator) except *:
-    """The state for one draw; the generator moves on to the next."""
-    cdef Generator g = default_generator if generator is None else generator
-    cdef kernels.mtb_draw d = g.state
-    g.state.offset += 1
-    return d
-
-
-def manual_seed(seed):
-    """Start the default generator from this seed."""
-    return (<Generator> default_generator).manual_seed(seed)
-
-
-def seed():
-    """Start the default generator from a seed that the operating system gives; returns it."""
-    return default_generator.seed()
-
-
-def initial_seed():
-    """The seed that the default generator started from."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state():
-    """The default generator's state, as a tensor of bytes."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state):
-    """Put the default generator back into a state that get_rng_state gave."""
-    default_generator.set_state(new_state)
 
 
 # -- filling --------------------------------------------------------------------------------------------------------------
@@ -474,7 +367,5 @@ def dropout_(Tensor self not None, double p=0.5, bint train=True):
 
 METHODS = {f.__name__: f for f in (uniform_, normal_, exponential_, log_normal_, cauchy_, geometric_, random_, bernoulli_,
                                    bernoulli, multinomial)}
-FUNCTIONS = {f.__name__: f for f in (manual_seed, seed, initial_seed, get_rng_state, set_rng_state, rand, randn, randint,
-                                     randperm, rand_like, randn_like, randint_like, normal, bernoulli, multinomial, dropout,
-                                     dropout_)}
-FUNCTIONS |= {"Generator": Generator, "default_generator": default_generator}
+FUNCTIONS = {f.__name__: f for f in (rand, randn, randint, randperm, rand_like, randn_like, randint_like, normal, bernoulli,
+                                     multinomial, dropout, dropout_)}

@@ -1,10 +1,10 @@
-"""Rearranging: roll, repeat, tile, pad, triangles and diagonals, grids. Compositions of views, copies and index_select."""
+"""Rearranging: roll, repeat, tile, pad, diagonals, grids. Compositions of views, copies and index_select."""
 from __future__ import annotations
 
 import itertools
 from typing import Any, Sequence
 
-from minitorch_bn._core import Tensor, arange, attach, broadcast_shapes, full, where, zeros
+from minitorch_bn._core import Tensor, arange, attach, broadcast_shapes, empty, full, where, zeros
 from minitorch_bn.ops.indexing import index_select
 from minitorch_bn.ops.joining import cat, flip, stack
 
@@ -72,8 +72,15 @@ def repeat(self: Tensor, *sizes: Any) -> Tensor:
     if any(count < 0 for count in counts):
         raise RuntimeError(f"Trying to create tensor with negative dimension: repeat by {list(counts)}")
     result = self.reshape((1,) * (len(counts) - self.ndim) + tuple(self.shape))
-    for dim, count in enumerate(counts):
-        if count != 1:
+    if result.ndim + sum(count != 1 for count in counts) <= 8:  # one copy of one expanded view
+        split, wide, shape = [], [], []
+        for count, size in zip(counts, result.shape):
+            split += [size] if count == 1 else [1, size]
+            wide += [size] if count == 1 else [count, size]
+            shape.append(count * size)
+        result = result.reshape(split).expand(wide).reshape(shape)
+    else:
+        for dim, count in enumerate(counts):
             shape = tuple(result.shape)
             wide = result.unsqueeze(dim).expand((*shape[:dim], count, *shape[dim:]))
             result = wide.reshape((*shape[:dim], count * shape[dim], *shape[dim + 1:]))
@@ -156,6 +163,32 @@ def _outside(mode: str, n: int, before: int, after: int, shape: Sequence[int]) -
     return places.remainder(n)
 
 
+def _mirrored_pad(input: Tensor, amounts: Sequence[int], places: dict[int, Tensor]) -> Tensor:
+    """The input in the middle, then the borders of each dim in places, a slice at a time, from what is there already."""
+    sizes = list(input.shape)
+    for dim, shown in places.items():
+        sizes[dim] = shown.numel()
+    result = center = empty(sizes, dtype=input.dtype)
+    for dim in places:
+        center = center.narrow(dim, amounts[2 * (input.ndim - 1 - dim)], input.shape[dim])
+    center.copy_(input.detach())
+    for dim, shown in places.items():
+        before = amounts[2 * (input.ndim - 1 - dim)]
+        for i, j in enumerate(shown.tolist()):
+            if i < before or i >= before + input.shape[dim]:
+                result.select(dim, i).copy_(result.select(dim, before + j))
+
+    def backward(g: Tensor) -> tuple[Tensor]:
+        """The adjoint: border slices are added to those that they show."""
+        for dim, shown in reversed(places.items()):
+            sizes = list(g.shape)
+            sizes[dim] = input.shape[dim]
+            g = g.new_zeros(sizes).index_add(dim, shown, g)
+        return (g,)
+
+    return attach(result, (input,), backward, "PadBackward0")
+
+
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Rows added at both ends of the last dims: pad = (before last, after last, before last but one, ...).
 
@@ -178,35 +211,26 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if input.ndim not in (dims + 1, dims + 2) or dims > 3:
         raise NotImplementedError(f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: {mode} of "
                                   f"{dims} dims for an input of shape {list(input.shape)}")
-    result = input
+    places = {}
     for i in range(dims):
         before, after = amounts[2 * i], amounts[2 * i + 1]
         dim = input.ndim - 1 - i
         if before or after:
-            if result.shape[dim] == 0 or result.shape[dim] + before + after <= 0:
-                raise RuntimeError(f"{mode} padding ({before}, {after}) of a dimension of size {result.shape[dim]}")
-            result = index_select(result, dim, _outside(mode, result.shape[dim], before, after, input.shape))
-    return result
+            if input.shape[dim] == 0 or input.shape[dim] + before + after <= 0:
+                raise RuntimeError(f"{mode} padding ({before}, {after}) of a dimension of size {input.shape[dim]}")
+            places[dim] = _outside(mode, input.shape[dim], before, after, input.shape)
+    if min(amounts, default=0) < 0:  # cropping: one dim after the other
+        result = input
+        for dim, shown in places.items():
+            result = index_select(result, dim, shown)
+        return result
+    return _mirrored_pad(input, amounts, places)
 
 
-# -- triangles and diagonals ----------------------------------------------------------------------------------------------
+# -- diagonals ----------------------------------------------------------------------------------------------
 
 def _offsets(rows: int, columns: int) -> Tensor:
     return arange(columns) - arange(rows).unsqueeze(1)
-
-
-def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangle of the last two dims, up to that diagonal; zeros above."""
-    if input.ndim < 2:
-        raise RuntimeError("tril: input tensor must have at least 2 dimensions")
-    return input.masked_fill(_offsets(*input.shape[-2:]) > diagonal, 0)
-
-
-def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangle of the last two dims, from that diagonal on; zeros below."""
-    if input.ndim < 2:
-        raise RuntimeError("triu: input tensor must have at least 2 dimensions")
-    return input.masked_fill(_offsets(*input.shape[-2:]) < diagonal, 0)
 
 
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None,
@@ -327,17 +351,8 @@ def _grow(t: Tensor, ndim: int) -> Tensor:
 atleast_1d, atleast_2d, atleast_3d = map(_at_least, (1, 2, 3))
 
 
-def _in_place(function: Any) -> Any:
-    def changed(self: Tensor, diagonal: int = 0) -> Tensor:
-        return self.copy_(function(self, diagonal))
-
-    changed.__name__ = changed.__qualname__ = function.__name__ + "_"
-    changed.__doc__ = f"In-place version of :func:`{function.__name__}`."
-    return changed
-
-
-_FOR_BOTH = (roll, fliplr, flipud, rot90, tile, repeat_interleave, tril, triu, diag, diag_embed, diagflat)
-METHODS = {f.__name__: f for f in (*_FOR_BOTH, repeat)} | {"tril_": _in_place(tril), "triu_": _in_place(triu)}
+_FOR_BOTH = (roll, fliplr, flipud, rot90, tile, repeat_interleave, diag, diag_embed, diagflat)
+METHODS = {f.__name__: f for f in (*_FOR_BOTH, repeat)}
 FUNCTIONS = {f.__name__: f for f in (*_FOR_BOTH, tril_indices, triu_indices, block_diag, meshgrid, cartesian_prod, combinations,
                                      broadcast_tensors, atleast_1d, atleast_2d, atleast_3d)}
 PRIMITIVES = {"pad": pad}

@@ -1,5 +1,4 @@
 """Softmax, log-softmax, logsumexp, cross entropy and negative log-likelihood: forward, backward, and any order after it."""
-from libc.string cimport memset
 
 from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_code, dtype_object, grad_enabled, is_float, new_node,
                                  new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved, scalar_tensor,

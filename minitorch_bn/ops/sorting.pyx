@@ -13,7 +13,8 @@ from minitorch_bn.ops.indexing cimport new_of, split
 
 from minitorch_bn._core import arange, result_type, where
 from minitorch_bn.ops.advanced import nonzero
-from minitorch_bn.ops.indexing import gather, index_select, scatter_add
+from minitorch_bn.ops.gathering import gather, scatter_add
+from minitorch_bn.ops.indexing import index_select
 
 sort_result = namedtuple("sort", "values indices")
 topk_result = namedtuple("topk", "values indices")

@@ -55,7 +55,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
         kwargs.pop(name, None)
     if not is_grad_enabled():
         return function(*args, **kwargs)
-    from minitorch_bn.ops.random import default_generator
+    from minitorch_bn.ops.generator import default_generator
     rng = default_generator.get_state() if preserve_rng_state else None
     tensors = [a for a in args if isinstance(a, Tensor)]
     copies = {id(t): t.detach().requires_grad_(t.requires_grad) for t in tensors}

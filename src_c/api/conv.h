@@ -9,13 +9,18 @@ typedef struct {
     int64_t in[3], out[3], kernel[3], stride[3], pad_lo[3], dilation[3];
 } mtb_conv_geometry;
 
-/* How one spatial axis of a block of the source is laid out in the padded block. A filter tap reads every step-th source
- * element; so the axis is sorted by phase, and each tap finds its elements next to each other:
- * element i of phase s is source element begin + origin[s] + i * step, or 0 where that is not in [0, size). */
+/* How one spatial axis of a block of the source is laid out in the padded block. A filter tap reads every step-th
+ * source element; so the axis is sorted by phase, and each tap finds its elements next to each other: element i of
+ * phase s is source element begin + origin[s] + i * step, or 0 where that is not in [0, size). */
 typedef struct {
     int64_t size, step, begin, length, phases;
     const int64_t *origin;
 } mtb_conv_axis;
+
+/* Consecutive positions of a block of the output, `to` the first, that are consecutive in the padded block too. */
+typedef struct {
+    int64_t from, to, count;
+} mtb_conv_run;
 
 typedef struct {
     int64_t vl, lanes;
@@ -24,8 +29,8 @@ typedef struct {
      * lies in a tensor that ends at `end`; all 0 if src is NULL. May write up to vl elements past dst. */
     void (*pad)(void *dst, const void *src, const void *end, const mtb_conv_axis *rows, const mtb_conv_axis *columns);
 
-    /* dst[r * width + to[i] + l] = src[at[r] + from[i] + l] for r < k, i < pieces, l < vl; to[] ascends, and what a piece
-     * writes past its own elements the next one overwrites. Reads and writes up to vl elements too far. */
+    /* dst[r * width + to[i] + l] = src[at[r] + from[i] + l] for r < k, i < pieces, l < vl; to[] ascends, and what a
+     * piece writes past its own elements the next one overwrites. Reads and writes up to vl elements too far. */
     void (*unfold)(void *dst, int64_t width, const void *src, const int64_t *at, int64_t k, const int64_t *from,
                    const int64_t *to, int64_t pieces);
 
@@ -34,8 +39,11 @@ typedef struct {
     void (*slide)(void *dst, const int64_t *from, const int64_t *to, int64_t pieces, const void *w, const void *src,
                   const int64_t *at, int64_t k, const void *bias);
 
-    /* sums[r][lanes] += (or =, unless add) a[r * width + j] * b[j], element j into lane j % lanes; r < rows, j < n. */
-    void (*dots)(void *sums, const void *a, int64_t width, const void *b, int64_t rows, int64_t n, int add);
+    /* sums[r][lanes] += (or =, unless add) dy[position] * src[position's place in the padded block + at[r]] for r < k
+     * and the positions of the runs; the i-th of a run goes into lane i % lanes. May read up to vl elements too far.
+     * */
+    void (*dots)(void *sums, const void *dy, const void *src, const int64_t *at, int64_t k, const mtb_conv_run *runs,
+                 int64_t n_runs, int add);
     /* dst[r] = the sum of sums[r][lanes], over parts of them that lie part_size elements apart; r < rows. */
     void (*fold)(void *dst, const void *sums, int64_t rows, int64_t parts, int64_t part_size);
     /* dst[c * ldd + r] = sum of src[part * part_size + r * lds + c] over the parts, in order; r < rows, c < columns. */

@@ -11,9 +11,9 @@ typedef struct {
     int64_t mr, nr;  /* the register tile: rows, columns */
     int64_t vl;      /* columns come in whole vectors of vl elements */
 
-    /* C[0:m, 0:n] = block, or C + block if add, then + bias_n[0:n] to each row unless NULL, + bias_m[0:m] to each column
-     * unless NULL; block = A[0:m, 0:k] B[0:k, 0:n].
-     * 1 <= m <= mr, any n, k <= MTB_KC. A has any strides; rows of B are read in whole vectors of vl, ldb apart. */
+    /* C[0:m, 0:n] = block, or C + block if add, then + bias_n[0:n] to each row unless NULL, + bias_m[0:m] to each
+     * column unless NULL; block = A[0:m, 0:k] B[0:k, 0:n]. 1 <= m <= mr, any n, k <= MTB_KC. A has any strides; rows
+     * of B are read in whole vectors of vl, ldb apart. */
     void (*strip)(int64_t m, int64_t n, int64_t k, const void *a, int64_t rsa, int64_t csa, const void *b, int64_t ldb,
                   void *c, int64_t ldc, int add, const void *bias_n, const void *bias_m);
 
@@ -25,8 +25,8 @@ typedef struct {
     void (*row)(int64_t n, int64_t k, const void *a, int64_t sa, const void *b, int64_t sj, void *c, int add,
                 const void *bias_n);
 
-    /* *c = a . b, or *c + a . b if add: a product with m = n = 1, its K blocks in vector lanes; k elements, any strides.
-     * `scratch` holds 2 * (MTB_KC * nr + vl) elements. */
+    /* *c = a . b, or *c + a . b if add: a product with m = n = 1, its K blocks in vector lanes; k elements, any
+     * strides. `scratch` holds 2 * (MTB_KC * nr + vl) elements. */
     void (*dot)(int64_t k, const void *a, int64_t sa, const void *b, int64_t sb, void *c, int add, void *scratch);
 } mtb_gemm;
 #endif

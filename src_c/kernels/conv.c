@@ -1,4 +1,5 @@
-/* conv.c: convolution's own kernels: pad a block of the source, unfold it to a panel, and the depthwise special cases. */
+/* conv.c: convolution's own kernels: pad a block of the source, unfold it to a panel, and the depthwise special cases.
+ * */
 #include "../kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -16,41 +17,71 @@ static inline vec even(vec x, vec y) {
 #endif
 }
 
+/* Zeros from element i, as whole vectors. The barrier keeps the compiler from calling memset for a vector or two. */
+INLINE void zero(T *dst, int64_t i, int64_t end) {
+    for (; i < end; i += VL) {
+        vstore(dst + i, (vec){});
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+/* Exactly n elements. */
+INLINE void copy(T *dst, const T *src, int64_t n) {
+    for (; n >= VL; n -= VL, dst += VL, src += VL) vstore(dst, vload(src));
+    UNROLL for (int step = VL / 2; step > 0; step /= 2)
+        if (n & step) memcpy(dst, src, (size_t)step * sizeof(T)), dst += step, src += step;
+}
+
 /* One phase of one padded row: elements lo to hi are every step-th of src, the others 0.  One pass.
- * Whole vectors are stored, left to right: what one writes too far the next one, or the next phase or row, overwrites. */
+ * Whole vectors are stored, left to right: what one writes too far the next one, or the next phase or row, overwrites.
+ * */
 INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src, const T *end, int64_t step) {
-    int64_t i;
-    for (i = 0; i < lo; i += VL) vstore(dst + i, (vec){});
-    i = lo;
-    if (step == 1)
-        for (; i < hi; i += VL, src += VL)
-            vstore(dst + i, end - src >= VL ? vload(src) : vload_part(src, (int)(end - src), 0));
+    int64_t i = lo;
+    zero(dst, 0, lo);
     if (step == 2)
-        for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL) vstore(dst + i, even(vload(src), vload(src + VL)));
+        for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL)
+            vstore(dst + i, even(vload(src), vload(src + VL)));
     for (; i < hi; i++, src += step) dst[i] = *src;
-    for (i = hi; i < length; i += VL) vstore(dst + i, (vec){});
+    zero(dst, hi, length);
+}
+
+/* Which elements [*lo, *hi) of a phase lie inside the source; begin is where its first one lies. */
+INLINE void inside(const mtb_conv_axis *axis, int64_t begin, int64_t *lo, int64_t *hi) {
+    int64_t i = 0, j = axis->length;
+    while (i < j && begin + i * axis->step < 0) i++;
+    while (i < j && begin + (j - 1) * axis->step >= axis->size) j--;
+    *lo = i, *hi = j;
 }
 
 /* Pads and sorts by phase one plane.  src (rows->size, columns->size), dst (phases * length of both).  One pass. */
-static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_axis *rows, const mtb_conv_axis *columns) {
+static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_axis *rows,
+                const mtb_conv_axis *columns) {
     T *dst = dst_;
     const T *src = src_;
-    const int64_t length = columns->length, step = columns->step;
-    int64_t x0 = 0, lo = 0, hi = 0;
-    for (int64_t s = 0; s < rows->phases; s++)
-        for (int64_t i = 0; i < rows->length; i++) {
-            const int64_t y = rows->begin + rows->origin[s] + i * rows->step;
-            const int inside = src && y >= 0 && y < rows->size;
-            for (int64_t t = 0; t < columns->phases; t++, dst += length) {
-                if (columns->phases > 1 || s + i == 0) {  /* elements lo to hi of the phase are inside the row */
-                    x0 = columns->begin + columns->origin[t];
-                    for (lo = 0; lo < length && x0 + lo * step < 0;) lo++;
-                    for (hi = length; hi > lo && x0 + (hi - 1) * step >= columns->size;) hi--;
-                }
-                if (inside && lo < hi) pad_row(dst, length, lo, hi, src + y * columns->size + x0 + lo * step, end, step);
-                else for (int64_t x = 0; x < length; x += VL) vstore(dst + x, (vec){});
-            }
+    const int64_t length = columns->length, pitch = columns->phases * length;
+    int64_t top, bottom, lo = 0, hi = 0;
+    zero(dst, 0, src && columns->step > 1 ? 0 : rows->phases * rows->length * pitch);
+    for (int64_t s = 0; src && s < rows->phases; s++, dst += rows->length * pitch) {
+        const int64_t y = rows->begin + rows->origin[s], x = columns->begin + columns->origin[0];
+        inside(rows, y, &top, &bottom);
+        if (columns->step == 1) {
+            inside(columns, x, &lo, &hi);
+            for (int64_t i = top; i < bottom && lo < hi; i++)
+                copy(dst + i * pitch + lo, src + (y + i * rows->step) * columns->size + x + lo, hi - lo);
+            continue;
         }
+        for (int64_t i = 0; i < rows->length; i++)
+            for (int64_t t = 0; t < columns->phases; t++) {
+                T *to = dst + i * pitch + t * length;
+                const int64_t x0 = columns->begin + columns->origin[t];
+                inside(columns, x0, &lo, &hi);
+                if (top <= i && i < bottom && lo < hi)
+                    pad_row(to, length, lo, hi, src + (y + i * rows->step) * columns->size + x0 + lo * columns->step,
+                            end, columns->step);
+                else
+                    zero(to, 0, length);
+            }
+    }
 }
 
 INLINE void copy_pieces(T *dst, int64_t width, const T *src, const int64_t *at, int64_t k, const int64_t *from,
@@ -87,29 +118,40 @@ static void slide(void *dst, const int64_t *from, const int64_t *to, int64_t pie
     for (; i < pieces; i++) slide_n(1, dst, from + i, to + i, w, src, at, k, bias);
 }
 
-/* Sums of products along n rows at a time, in 16 lanes.  a (n, count) rows width apart, b (count), sums (n, LANES). */
-INLINE void dots_n(const int n, T *sums, const T *a, int64_t width, const T *b, int64_t count, int add) {
-    vec acc[4][NV];
+/* Sums over positions of dy[position] * src[position + at[r]] for n taps at a time, in 16 lanes that start anew with
+ * each run.  dy (positions), src (padded block), sums (n, LANES).  Reads dy once for n taps. */
+INLINE void dots_n(const int n, T *sums, const T *dy, const T *src, const int64_t *at, const mtb_conv_run *runs,
+                   int64_t n_runs, int add) {
+    static const TI ones[2 * VL] = {[0 ... VL - 1] = -1};
+    vec acc[3][NV];
     UNROLL for (int r = 0; r < n; r++)
         UNROLL for (int v = 0; v < NV; v++) acc[r][v] = add ? vload(sums + r * LANES + v * VL) : (vec){};
-    int64_t j = 0;
-    for (; j + LANES <= count; j += LANES)
-        UNROLL for (int v = 0; v < NV; v++) {
-            const vec x = vload(b + j + v * VL);
-            UNROLL for (int r = 0; r < n; r++) acc[r][v] = vfma(vload(a + r * width + j + v * VL), x, acc[r][v]);
+    for (; n_runs > 0; n_runs--, runs++) {
+        const T *b = dy + runs->to, *a = src + runs->from;
+        int64_t left = runs->count;
+        for (; left >= LANES; left -= LANES, a += LANES, b += LANES)
+            UNROLL for (int v = 0; v < NV; v++) {
+                const vec y = vload(b + v * VL);
+                UNROLL for (int r = 0; r < n; r++) acc[r][v] = vfma(vload(a + at[r] + v * VL), y, acc[r][v]);
+            }
+        UNROLL for (int v = 0; v < NV; v++, left -= VL) {
+            if (left <= 0) continue;
+            ivec mask;
+            memcpy(&mask, ones + (left < VL ? VL - left : 0), sizeof mask);
+            const vec y = vselect(mask, vload(b + v * VL), (vec){});
+            UNROLL for (int r = 0; r < n; r++)
+                acc[r][v] = vfma(vselect(mask, vload(a + at[r] + v * VL), (vec){}), y, acc[r][v]);
         }
-    UNROLL for (int r = 0; r < n; r++) {
-        UNROLL for (int v = 0; v < NV; v++) vstore(sums + r * LANES + v * VL, acc[r][v]);
-        for (int64_t l = j; l < count; l++) sums[r * LANES + l % LANES] = sfma(a[r * width + l], b[l], sums[r * LANES + l % LANES]);
     }
+    UNROLL for (int r = 0; r < n; r++) UNROLL for (int v = 0; v < NV; v++) vstore(sums + r * LANES + v * VL, acc[r][v]);
 }
 
-static void dots(void *sums_, const void *a_, int64_t width, const void *b, int64_t rows, int64_t n, int add) {
+static void dots(void *sums_, const void *dy, const void *src, const int64_t *at, int64_t k, const mtb_conv_run *runs,
+                 int64_t n_runs, int add) {
     T *sums = sums_;
-    const T *a = a_;
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) dots_n(4, sums + r * LANES, a + r * width, width, b, n, add);
-    for (; r < rows; r++) dots_n(1, sums + r * LANES, a + r * width, width, b, n, add);
+    for (; r + 3 <= k; r += 3) dots_n(3, sums + r * LANES, dy, src, at + r, runs, n_runs, add);
+    for (; r < k; r++) dots_n(1, sums + r * LANES, dy, src, at + r, runs, n_runs, add);
 }
 
 static void fold(void *dst, const void *sums, int64_t rows, int64_t parts, int64_t part_size) {

@@ -6,6 +6,29 @@
 #if !MTB_IS_REAL
 #include "../intfun.h"
 #endif
+#include <string.h>
+
+/* A long loop body is compiled once, for whole blocks of PAD elements; in `padded`, the rest becomes a block of its own. */
+#define PAD ((int64_t)16)
+#define NOINLINE __attribute__((noinline))
+enum { MOST = 5 }; /* g, a, b, c, y */
+
+#if MTB_IS_REAL
+static NOINLINE void padded(mtb_loop blocks, int inputs, void *const *p, int64_t n, const double *k) {
+    int64_t whole = n & -PAD, rest = n - whole;
+    if (whole > 0) blocks(p, whole, k);
+    if (rest == 0) return;
+    T space[MOST + 1][PAD];
+    void *at[MOST + 1] = {space[0]};
+    for (int i = 1; i <= inputs; i++) {
+        const T *from = (const T *)p[i] + whole;
+        at[i] = space[i];
+        for (int64_t j = 0; j < PAD; j++) space[i][j] = from[j < rest ? j : 0];
+    }
+    blocks(at, PAD, k);
+    memcpy((T *)p[0] + whole, space[0], (size_t)rest * sizeof(T));
+}
+#endif
 #include "../gen/ops.h"
 
 extern const mtb_elementwise TABLE(elementwise);

@@ -21,8 +21,8 @@ typedef void tile_fn(int64_t k, const char *a, int64_t down, int64_t right, cons
                      int add, const T *bias_n, const T *bias_m);
 
 /* One tile: m rows by nv vectors of C over one block of K.
- * a (m, k) with its strides down and right in bytes, b (k, nv * VL) rows ldb apart, c (m, nv * VL) rows ldc apart; m and nv are literals.
- * Reads A and B once, C once if add; writes C once. */
+ * a (m, k) with its strides down and right in bytes, b (k, nv * VL) rows ldb apart, c (m, nv * VL) rows ldc apart; m
+ * and nv are literals. Reads A and B once, C once if add; writes C once. */
 INLINE void tile(const int m, const int nv, int64_t k, const char *a, int64_t down, int64_t right, const T *b,
                  int64_t ldb, T *c, int64_t ldc, int add, const T *bias_n, const T *bias_m) {
     vec acc[MR][WIDEST];
@@ -67,7 +67,8 @@ TILE(tile_2x4, 2, 4)
 static tile_fn *const tiles[MR][2] = {TILES(X)};
 #undef X
 
-/* The columns that do not fill a vector: from a tile's copy into C, in the same order of additions as the tile's own. */
+/* The columns that do not fill a vector: from a tile's copy into C, in the same order of additions as the tile's own.
+ * */
 static void merge(int64_t m, int64_t n, const T *t, int64_t ldt, T *c, int64_t ldc, int add,
                   const T *bias_n, const T *bias_m) {
     for (int64_t i = 0; i < m; i++, t += ldt, c += ldc)
@@ -133,14 +134,16 @@ INLINE void transpose(vec *r) {
 #endif
 }
 
-/* VL values of p by n values of j (the last one again if n < VL), contiguous along p: r[p][j] = src[p + j * sj].
- * Rows of a matrix are too many streams for the hardware to prefetch. */
-INLINE void load_square(vec *r, const T *src, int64_t sj, int64_t n) {
-    UNROLL for (int j = 0; j < VL; j++) {
-        const T *at = src + (j < n ? j : n - 1) * sj;
-        r[j] = vload(at);
-        __builtin_prefetch(at + AHEAD, 0, 2);
-    }
+/* Where n <= VL rows of a matrix start, sj apart; the last one again for the rest. */
+INLINE void row_starts(const T **at, const T *src, int64_t sj, int64_t n) {
+    UNROLL for (int j = 0; j < VL; j++) at[j] = src + (j < n ? j : n - 1) * sj;
+}
+
+/* Columns p to p + VL of those rows: r[i][j] = at[j][p + i]. Rows are too many streams for the hardware to prefetch. */
+INLINE void load_square(vec *r, const T *const *at, int64_t p) {
+    UNROLL for (int j = 0; j < VL; j++) r[j] = vload(at[j] + p);
+    if (p % (128 / (int)sizeof(T)) == 0)
+        UNROLL for (int j = 0; j < VL; j++) __builtin_prefetch(at[j] + p + AHEAD, 0, 2);
     transpose(r);
 }
 
@@ -164,9 +167,11 @@ static __attribute__((noinline)) void pack(void *dst_, int64_t width, const void
     if (sk == 1)
         for (int64_t j = (width - 1) / VL * VL; j >= 0; j -= VL) {
             const int64_t first = j < n ? j : n - 1;
+            const T *at[VL];
+            row_starts(at, src + first * sj, sj, n - first);
             for (p = 0; p + VL <= k; p += VL) {
                 vec r[VL];
-                load_square(r, src + p + first * sj, sj, n - first);
+                load_square(r, at, p);
                 UNROLL for (int i = 0; i < VL; i++) vstore(dst + (p + i) * width + j, r[i]);
             }
         }
@@ -184,12 +189,14 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
         vec sum = (vec){}, r[VL];
         const int64_t left = n - j;
         int64_t p = 0;
+        const T *at[VL];
+        row_starts(at, b, sj, left);
         for (; p + VL <= k; p += VL) {
-            load_square(r, b + p, sj, left);
+            load_square(r, at, p);
             UNROLL for (int i = 0; i < VL; i++) sum = vfma(vset(a[(p + i) * sa]), r[i], sum);
         }
         for (; p < k; p++) {
-            for (int i = 0; i < VL; i++) edge[i] = b[(i < left ? i : left - 1) * sj + p];
+            for (int i = 0; i < VL; i++) edge[i] = at[i][p];
             sum = vfma(vset(a[p * sa]), vload(edge), sum);
         }
         vstore(edge, sum);

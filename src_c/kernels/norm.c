@@ -39,12 +39,20 @@ ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
             }                                                                                                         \
             wide_add(s0, a), wide_add(s1, b);                                                                         \
         }                                                                                                             \
-        for (; i + LANES <= n; i += LANES) {                                                                          \
-            UNROLL for (int k = 0; k < NV; k++) PAIR(LOAD_FULL, i + k * VL, a[k], b[k])                               \
-            wide_add(s0, a), wide_add(s1, b);                                                                         \
-        }                                                                                                             \
-        if (i < n) {                                                                                                  \
-            UNROLL for (int k = 0; k < NV; k++) PAIR(LOAD_REST, i + k * VL, a[k], b[k])                               \
+        if (i < n) { /* up to 7 values in each lane, and a part */                                                    \
+            UNROLL for (int k = 0; k < NV; k++) a[k] = b[k] = (vec){};                                                \
+            for (; i + LANES <= n; i += LANES) {                                                                      \
+                UNROLL for (int k = 0; k < NV; k++) {                                                                 \
+                    vec ak, bk;                                                                                       \
+                    PAIR(LOAD_FULL, i + k * VL, ak, bk)                                                               \
+                    a[k] += ak, b[k] += bk;                                                                           \
+                }                                                                                                     \
+            }                                                                                                         \
+            for (int k = 0; k < NV && i + k * VL < n; k++) {                                                          \
+                vec ak, bk;                                                                                           \
+                PAIR(LOAD_REST, i + k * VL, ak, bk)                                                                   \
+                a[k] += ak, b[k] += bk;                                                                               \
+            }                                                                                                         \
             wide_add(s0, a), wide_add(s1, b);                                                                         \
         }                                                                                                             \
     } while (0)

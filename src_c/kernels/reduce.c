@@ -118,16 +118,10 @@ static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t strid
         const T *x = (const T *)xv + r * stride;
         double s = 0;
         for (int64_t i = whole; i < n; i++) s += x[i];
-        if (blocks < whole) {
-            vec lanes[NV] = {};
-            for (int64_t i = blocks; i < whole; i += LANES)
-                UNROLL for (int k = 0; k < NV; k++) lanes[k] += vload(x + i + k * VL);
-            s += lanes_sum(lanes);
-        }
-        if (blocks > 0) {
+        if (whole > 0) {
             wide_sum wide = {};
+            vec lanes[NV];
             for (int64_t i = 0; i < blocks; i += SUM_BLOCK) {
-                vec lanes[NV];
                 UNROLL for (int k = 0; k < NV; k++) {
                     const T *p = x + i + k * VL;
                     vec pair[8];
@@ -135,6 +129,12 @@ static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t strid
                         pair[j] = vload(p + 2 * j * LANES) + vload(p + (2 * j + 1) * LANES);
                     lanes[k] = pairwise8(pair);
                 }
+                wide_add(&wide, lanes);
+            }
+            if (blocks < whole) { /* up to 15 values in each lane */
+                UNROLL for (int k = 0; k < NV; k++) lanes[k] = (vec){};
+                for (int64_t i = blocks; i < whole; i += LANES)
+                    UNROLL for (int k = 0; k < NV; k++) lanes[k] += vload(x + i + k * VL);
                 wide_add(&wide, lanes);
             }
             s += wide_fold(&wide);

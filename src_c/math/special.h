@@ -12,7 +12,7 @@ static inline double special_lgamma_unit(double x) {
         -0x1.683a603a76c1dp-16, 0x1.abec0407a12ddp-17, -0x1.3713cee17be1ap-16, 0x1.a2f8d86538ff2p-17);
 }
 /* log|Gamma(x)|: the polynomial with the recurrence below 8, Stirling's series above, the reflection below 0 */
-static inline double special_lgamma(double x) {
+SHARED double special_lgamma(double x) {
     double a = M(abs)(x), y;
     if (x != x) return x;
     if (a == __builtin_inf()) return a;
@@ -32,7 +32,7 @@ static inline double special_lgamma(double x) {
     return x > 0 ? y : M(log)(3.14159265358979323846 / (a * M(abs)(M(sinpi)(a)))) - y;
 }
 /* Gamma'(x) / Gamma(x) */
-static inline double special_digamma(double x) {
+SHARED double special_digamma(double x) {
     if (x == 0) return M(copysign)(__builtin_inf(), -x);
     if (x < 0) {
         if (M(floor)(x) == x) return __builtin_nan("");
@@ -51,7 +51,7 @@ static inline double special_power(double x, double s) {
     return y;
 }
 /* Hurwitz's zeta(s, q), the sum of (q + k)^-s over k >= 0, for an integer s >= 2 and q > 0: Euler and Maclaurin */
-static inline double special_zeta(double s, double q) {
+SHARED double special_zeta(double s, double q) {
     static const double b[] = {1.0 / 12, -1.0 / 720, 1.0 / 30240, -1.0 / 1209600, 1.0 / 47900160,
                                -691.0 / 1307674368000.0, 1.0 / 74724249600.0, -3617.0 / 10670622842880000.0};
     double sum = 0, limit = s + 12;
@@ -69,7 +69,7 @@ static inline double special_zeta(double s, double q) {
 }
 /* The n-th derivative of digamma: (-1)^(n+1) n! zeta(n + 1, x). Below 0 the sum over all integers, which depends on the
  * fraction of x alone, replaces the many terms. */
-static inline double special_polygamma(double n, double x) {
+SHARED double special_polygamma(double n, double x) {
     if (n == 0) return special_digamma(x);
     if (x != x || !(n > 0) || n > 170 || M(floor)(n) != n) return x != x ? x : __builtin_nan("");
     double s = n + 1, factor = M(floor)(0.5 * n) * 2 == n ? -1 : 1, parity = -factor, f = x - M(floor)(x), z;
@@ -82,7 +82,7 @@ static inline double special_polygamma(double n, double x) {
     return factor * z;
 }
 /* The inverse of erf: a first guess from its logarithm, three steps of Halley's method */
-static inline double special_erfinv(double x) {
+SHARED double special_erfinv(double x) {
     double a = M(abs)(x), y;
     if (!(a < 1)) return a == 1 ? M(copysign)(__builtin_inf(), x) : __builtin_nan("");
     if (a < 0.25) {
@@ -98,7 +98,7 @@ static inline double special_erfinv(double x) {
     return M(copysign)(y, x);
 }
 /* e^-x I_v(x) for x >= 0, v = 0 or 1: the power series, or the asymptotic one where it is exact to rounding */
-static inline double special_bessel(int v, double x) {
+SHARED double special_bessel(int v, double x) {
     double term = 1, sum = 1, slope = 0;
     if (x <= 20) {
         M(pair) w = M(two_prod)(0.5 * x, 0.5 * x);

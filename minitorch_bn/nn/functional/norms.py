@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import minitorch_bn as torch
@@ -10,12 +11,8 @@ from minitorch_bn import ops
 Tensor = torch.Tensor
 
 
-def _check_values_per_channel(size: Sequence[int], counted: Sequence[int], what: str) -> None:
-    count = 1
-    for n in counted:
-        count *= n
-    if count == 1:
-        raise ValueError(f"Expected more than 1 {what} when training, got input size {torch.Size(size)}")
+def _too_few(input: Tensor, what: str) -> ValueError:
+    return ValueError(f"Expected more than 1 {what} when training, got input size {input.shape}")
 
 
 def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
@@ -24,9 +21,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
 
     In training the batch's statistics are used, and the running ones, where given, moved towards them by `momentum`.
     """
-    if training:
-        size = input.shape
-        _check_values_per_channel(size, (size[0], *size[2:]), "value per channel")
+    if training and 0 < input.numel() == input.size(1):
+        raise _too_few(input, "value per channel")
     return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
@@ -34,8 +30,8 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
                   weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
                   momentum: float = 0.1, eps: float = 1e-5) -> Tensor:
     """batch_norm of every sample for itself (Ulyanov et al. 2016)."""
-    if use_input_stats:
-        _check_values_per_channel(input.shape, input.shape[2:], "spatial element")
+    if use_input_stats and math.prod(input.shape[2:]) == 1:
+        raise _too_few(input, "spatial element")
     return ops.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 
@@ -50,8 +46,8 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
     """Mean 0 and variance 1 over each group of channels of each sample (Wu & He 2018)."""
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
-    size = input.shape
-    _check_values_per_channel(size, (size[0] * size[1] // num_groups, *size[2:]), "value per channel")
+    if 0 < input.numel() == num_groups:
+        raise _too_few(input, "value per channel")
     return ops.group_norm(input, num_groups, weight, bias, eps)
 
 

@@ -1,0 +1,8 @@
+# The state of a generator, and the one step that every draw takes.
+from minitorch_bn.kernels.random cimport mtb_draw
+
+cdef class Generator:
+    cdef mtb_draw state
+    cdef object __weakref__
+
+cdef mtb_draw next_draw(object generator) except *     # None: the default generator
