@@ -26,23 +26,28 @@ sys.path.insert(0, str(ROOT / "minitorch_bn"))
 import _codegen  # noqa: E402  (a file of this project, importable with nothing built)
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-# Worst first. A new level is one line here, its width and fused multiply-add in src_c/vec.h, and its test in src_c/cpu.c.
+# Worst first; the first is there for correctness, so it is built small. A new level is one line here, its width and fused multiply-add in src_c/vec.h, and its test in src_c/cpu.c.
 LEVELS = (
-    {"generic": ["-march=x86-64"],
+    {"generic": ["-march=x86-64", "-Os"],
      "v3": ["-march=x86-64-v3"],
      "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
-    if X86 else {"generic": []} | ({"neon": ["-march=armv8-a"]} if platform.machine() in ("aarch64", "arm64") else {})
+    if X86 else {"generic": ["-Os"]} | ({"neon": ["-march=armv8-a"]} if platform.machine() in ("aarch64", "arm64") else {})
 )
+# Integer kernels gain nothing from the widest registers: a level named here uses those of another.
+INTEGERS_OF = {"v4": "v3"}
 REALS = ["f32", "f64"]
 DTYPES = {"REAL": REALS, "NATIVE": ["b8", "u8", "i8", "i16", "i32", "i64", *REALS], "ONCE": [None]}
 # No -ffast-math, and a fused multiply-add only where the source says so: the same bits at every level.
 KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC",
+                "-fno-asynchronous-unwind-tables",
                 "-fvisibility=hidden", "-Wall", "-Wextra", f"-ffile-prefix-map={ROOT}=."]
-# Per family, after the above. elementwise has hundreds of loops: vectorized as at -O3, but each with one plain loop for the
-# last few elements instead of a copy of the body for each of them.
-FAMILY_FLAGS = {"elementwise": ["-O2", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "--param=vect-epilogues-nomask=0",
-                                "-fno-asynchronous-unwind-tables"]}
+# Per family, after the above. Loops by the hundred are vectorized as at -O3, but each with one plain loop for the last few
+# elements instead of several copies of the body for them; what only moves memory is built plainly.
+COMPACT = ["-O2", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "--param=vect-epilogues-nomask=0"]
+FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "softmax": COMPACT, "norm": COMPACT,
+                "random": COMPACT, "optim": COMPACT, "pool": COMPACT, "indexing": ["-O2"], "sorting": ["-O2"]}
 CYTHON_FLAGS = ["-std=gnu11", "-O2", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
+                "-fno-asynchronous-unwind-tables",
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
 DIRECTIVES = {"language_level": "3", "cdivision": True,
               "initializedcheck": False, "embedsignature": False, "binding": True, "auto_pickle": False}
@@ -103,7 +108,9 @@ class BuildExt(build_ext):
         objects = self.compile_kernels(cc, extra + inner)
         config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
         for ext in self.extensions:
-            ext.extra_compile_args = CYTHON_FLAGS + openmp + extra
+            # The engine and the drivers are compiled for speed; the ops layer, mostly argument checks, for size.
+            size = ["-Os"] if ext.name.startswith("minitorch_bn.ops.") else []
+            ext.extra_compile_args = CYTHON_FLAGS + size + openmp + extra
             ext.extra_link_args = openmp + extra + (["-Wl,-s"] if sys.platform == "linux" and not extra else [])
             if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
                 ext.extra_objects, ext.extra_compile_args = objects, [*ext.extra_compile_args, config]
@@ -113,7 +120,8 @@ class BuildExt(build_ext):
 
     def compile_kernels(self, cc: list[str], extra: list[str]) -> list[str]:
         jobs = [("cpu", None, None)] + [("level", level, None) for level in LEVELS]
-        jobs += [(family, level, dtype) for family, dtype in families() for level in LEVELS]
+        jobs += [(family, level, dtype) for family, dtype in families() for level in LEVELS
+                 if dtype in (*REALS, None) or level not in INTEGERS_OF]
         with ThreadPoolExecutor(self.parallel) as pool:
             return list(pool.map(lambda job: self.compile_kernel(cc, extra, *job), jobs))
 
@@ -127,7 +135,7 @@ class BuildExt(build_ext):
         if family == "cpu":
             flags = [*flags, "-DMTB_LEVELS=" + " ".join(f"LEVEL({name})" for name in LEVELS)]
         else:
-            flags = [*flags, f"-DMTB_LEVEL={level}"]
+            flags = [*flags, f"-DMTB_LEVEL={level}", f"-DMTB_INTEGER_LEVEL={INTEGERS_OF.get(level, level)}"]
         if not shared:
             flags = [*flags, f'-DMTB_API="api/{family}.h"']
         if dtype:
@@ -145,7 +153,7 @@ class BuildExt(build_ext):
 def extensions() -> list[Extension]:
     """One extension module for each .pyx below the package."""
     only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
-    headers = [str(p) for p in Path("src_c").rglob("*.h")]
+    headers = ["setup.py", *map(str, Path("src_c").rglob("*.h"))]
     names = {".".join(p.with_suffix("").parts): str(p) for p in sorted(Path("minitorch_bn").rglob("*.pyx"))}
     return [Extension(name, [path], include_dirs=["src_c"], depends=headers)
             for name, path in names.items() if not only or name.removeprefix("minitorch_bn.") in only]

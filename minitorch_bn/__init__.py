@@ -74,6 +74,10 @@ def __getattr__(name: str) -> object:
     """Subpackages are imported when they are first named."""
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
+    if name in ("complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf", "complex"):
+        raise AttributeError(f"torch.{name}: complex dtypes are not supported by minitorch_bn")
+    if name.startswith(("sparse", "quint", "qint", "quantize")):
+        raise AttributeError(f"torch.{name}: sparse and quantized tensors are not supported by minitorch_bn")
     raise AttributeError(f"module 'minitorch_bn' has no attribute {name!r}")
 
 

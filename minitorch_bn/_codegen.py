@@ -36,10 +36,12 @@ class ToC(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         args = [to_c_node(a) for a in node.args]
         name = node.func.id  # type: ignore[attr-defined]
-        return ast.Name(f"(({args[0]}) ? ({args[1]}) : ({args[2]}))" if name == "where" else f"m_{name}({', '.join(args)})")
+        if name == "where":
+            return ast.Name(f"(({args[0]}) ? ({args[1]}) : ({args[2]}))")
+        return ast.Name(f"m_{name}({', '.join(args)})")
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        return ast.Name(f"((T){float(node.value)!r})" if isinstance(node.value, float) else f"((T){node.value})")
+        return ast.Name(f"((T){float(node.value)!r})" if isinstance(node.value, float) else f"((T){node.value!r})")
 
 
 def to_c_node(node: ast.AST) -> str:
@@ -67,11 +69,12 @@ def check(row: Row) -> None:
         if text is not None and (extra := names_of(text) - known - {"g", "y"}):
             raise ValueError(f"op table: {row.name}: a gradient uses unknown {sorted(extra)}")
     if len(row.grads) != row.arity or len(row.params) > MAX_PARAMS:
-        raise ValueError(f"op table: {row.name}: {row.arity} inputs need as many gradients, and at most {MAX_PARAMS} parameters")
+        raise ValueError(f"op table: {row.name}: {row.arity} inputs need as many gradients, and at most {MAX_PARAMS} "
+                         "parameters")
 
 
 def gradients() -> list[tuple[Row, int, str, list[str]]]:
-    """(row, input, text, operand names in order) of every gradient that needs a loop: all but None, "0" and the plain "g"."""
+    """(row, input, text, operand names in order) of every gradient that needs a loop: not None, "0" or "g"."""
     return [(row, i, text, [n for n in ("g", *row.inputs, "y") if n in names_of(text)])
             for row in TABLE for i, text in enumerate(row.grads) if text not in (None, "g", ZERO)]
 
@@ -145,12 +148,14 @@ def ops_h() -> str:
 
 def opids_h() -> str:
     kinds = ["float", "arith", "compare", "predicate", "bits", "logical", "where"]
-    lines = [f"/* {HEADER} */", "#ifndef MTB_OPIDS_H", "#define MTB_OPIDS_H", "enum {", *(f"    MTB_OP_{row.name}," for row in TABLE), "    MTB_NOPS", "};", "enum {",
+    lines = [f"/* {HEADER} */", "#ifndef MTB_OPIDS_H", "#define MTB_OPIDS_H", "enum {",
+             *(f"    MTB_OP_{row.name}," for row in TABLE), "    MTB_NOPS", "};", "enum {",
              *(f"    MTB_GRAD_{row.name}_{i}," for row, i, _, _ in gradients()), "    MTB_NGRADS", "};",
              "enum { " + ", ".join(f"MTB_KIND_{k}" for k in kinds) + " };",
-             "/* grad[i]: the loop of input i's gradient, -1 for zero, -2 for the upstream gradient itself. reads: one digit an",
-             " * operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for the gradients of each input. */",
-             "typedef struct {", "    const char *name, *reads[3];", "    int arity, kind, no_bool, grad[3], saves[3];", "} mtb_op_info;",
+             "/* grad[i]: the loop of input i's gradient, -1 for zero, -2 for the upstream gradient itself. reads: one",
+             " * digit an operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for each gradient. */",
+             "typedef struct {", "    const char *name, *reads[3];", "    int arity, kind, no_bool, grad[3], saves[3];",
+             "} mtb_op_info;",
              "static const mtb_op_info mtb_ops[MTB_NOPS] = {"]
     by_key = {(row.name, i): operands for row, i, _, operands in gradients()}
     codes = {"g": 0, "x": 1, "a": 1, "b": 2, "c": 3, "y": 4}
@@ -162,8 +167,8 @@ def opids_h() -> str:
             reads.append('"' + "".join(str(codes[o]) for o in operands or []) + '"')
             grad.append(f"MTB_GRAD_{row.name}_{i}" if operands else ("-2" if text == "g" else "-1"))
             saves.append(str(sum(1 << codes[o] for o in operands or [] if o != "g")))
-        lines.append(f'    {{"{row.name}", {{{", ".join(reads)}}}, {row.arity}, MTB_KIND_{row.kind}, {int(row.no_bool)}, '
-                     f'{{{", ".join(grad)}}}, {{{", ".join(saves)}}}}},')
+        lines.append(f'    {{"{row.name}", {{{", ".join(reads)}}}, {row.arity}, MTB_KIND_{row.kind}, '
+                     f'{int(row.no_bool)}, {{{", ".join(grad)}}}, {{{", ".join(saves)}}}}},')
     return "\n".join([*lines, "};", "#endif", ""])
 
 
@@ -191,7 +196,8 @@ def function(row: Row) -> list[str]:
     args = {1: "input", 2: "input, other", 3: "input, other, third"}[row.arity]
     names = args.split(", ")
     padded = ", ".join(names + ["None"] * (3 - row.arity))
-    params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED))
+    ordered = sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED)
+    params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in ordered)
     star = "" if row.arity == 1 or not params else "*, "
     signature = ", ".join(filter(None, [args, star + params, ("out=None" if star else "*, out=None")]))
     lines = [f"def {row.name}({signature}):", f'    """{row.doc}"""']
@@ -220,26 +226,28 @@ def function(row: Row) -> list[str]:
 
 def functions_pyi() -> str:
     """The types of what functions_pyx writes, and of the methods that it makes."""
-    functions, methods = [], ["class _ElementwiseMethods:"]
+    functions, methods, public = [], ["class _ElementwiseMethods:"], []
     for row in ROWS:
-        names = {1: ["input"], 2: ["input", "other"], 3: ["input", "other", "third"]}[row.arity]
         ordered = sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED)
-        params = [f"{p}: Any" if v is REQUIRED else f"{p}: Any = {literal(v) if v not in (math.inf, -math.inf) else ...}"
+        params = [f"{p}: Any" if v is REQUIRED else f"{p}: Any = {'...' if v in (math.inf, -math.inf) else literal(v)}"
                   for p, v in ordered]
         star = [] if row.arity == 1 or not params else ["*"]
-        inputs = [f"{n}: Tensor | Number" for n in names]
-        forms = {row.name: [*inputs, *star, *params, *([] if star else ["*"]), "out: Tensor | None = None"]}
+        others = [f"{n}: Tensor | _Number" for n in ("other", "third")[:row.arity - 1]]
+        forms = {row.name: ([*others, *star, *params, *([] if star else ["*"]), "out: Tensor | None = None"], "Tensor")}
         if row.inplace:
-            forms[row.name + "_"] = [*inputs, *star, *params]
+            forms[row.name + "_"] = ([*others, *star, *params], "Self")
         for name in (row.name, *row.aliases):
-            for form, arguments in forms.items():
+            for form, (arguments, result) in forms.items():
                 full = name + form[len(row.name):]
-                functions.append(f"def {full}({', '.join(arguments)}) -> Tensor: ...")
+                first = "Tensor" if result == "Self" else "Tensor | _Number"
+                functions.append(f"def {full}({', '.join([f'input: {first}', *arguments])}) -> Tensor: ...")
                 if row.public and row.home == "torch":
-                    methods.append(f"    def {full}({', '.join(arguments)}) -> Tensor: ...")
-    head = [f'"""Types of the element-wise functions. ({HEADER})"""', "from typing import Any", "",
-            "from minitorch_bn._core import Tensor", "", "Number = int | float | bool", "METHODS: dict[str, Any]",
-            "FUNCTIONS: dict[str, Any]", "PRIMITIVES: dict[str, Any]", ""]
+                    public.append(full)
+                    methods.append(f"    def {full}({', '.join(['input', *arguments])}) -> {result}: ...")
+    head = [f'"""Types of the element-wise functions, in one file. ({HEADER})"""', "from collections.abc import Callable",
+            "from typing import Any, TypeAlias", "", "from typing_extensions import Self", "",
+            "from minitorch_bn._core import Tensor", "", f"__all__ = {public!r}", "_Number: TypeAlias = int | float",
+            *[f"{name}: dict[str, Callable[..., Any]]" for name in ("METHODS", "FUNCTIONS", "PRIMITIVES")], ""]
     return "\n".join([*head, *methods, "", *functions, ""])
 
 

@@ -9,6 +9,9 @@ from minitorch_bn._optable import ROWS
 
 def gradient_function(name: str, i: int, algebra: dict[str, Any]) -> Callable[..., Any]:
     """The gradient of input i of row `name` as f(g, first, second, third, y, k0, k1, k2, k3) in the functions of `algebra`."""
+    text: str
+    inputs: tuple[str, ...]
+    params: list[str]
     if name == "where":
         text, inputs, params = ("where(a, g, 0)" if i == 1 else "where(a, 0, g)"), ("a", "b", "c"), []
     else:

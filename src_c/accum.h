@@ -1,7 +1,6 @@
 /* accum.h: vectors of double for the sums that a reduction keeps, whatever T is.
  *
- * Every sum of float32 is taken in double: no block sizes to choose, no overflow, and one rounding at the end. The loads
- * convert (dload), so it costs an instruction more per vector, less than the memory that feeds it.
+ * A sum of float32 is kept in double: it does not overflow, and is rounded once, at the end.
  *   dvec         DL doubles: one register           ACC_LANES = 32   virtual lanes of such a sum, on every level
  *   ND           ACC_LANES / DL registers make up the 32 virtual lanes
  * Where a conversion for every load is too slow, eight or sixteen values are first added pairwise in T (three or four

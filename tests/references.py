@@ -1,8 +1,16 @@
-"""What every row of the op table computes, said a second time in NumPy, SciPy and Python integers: the tests' references."""
+"""What every row of the op table computes, said a second time in NumPy, SciPy and Python integers, for the tests."""
 import math
+import zlib
 
 import numpy as np
 from scipy import special
+
+import minitorch_bn as torch
+from minitorch_bn.ops import elementwise as functions
+
+FLOATS = ["float16", "bfloat16", "float32", "float64"]
+INTEGERS = ["uint8", "int8", "int16", "int32", "int64"]
+SHAPE = (3, 7)  # 21 elements: vector blocks and a rest
 
 
 def _pow(a, b):
@@ -14,7 +22,8 @@ REFERENCES = {
     # arithmetic
     "add": np.add, "sub": np.subtract, "rsub": lambda a, b: np.subtract(b, a), "mul": np.multiply, "div": np.divide,
     "_add_scaled": lambda a, b, alpha: np.add(a, np.multiply(alpha, b)),
-    "_div_trunc": lambda a, b: np.trunc(np.divide(a, b)), "_div_floor": np.floor_divide, "floor_divide": np.floor_divide,
+    "_div_trunc": lambda a, b: np.trunc(np.divide(a, b)), "_div_floor": np.floor_divide,
+    "floor_divide": np.floor_divide,
     "fmod": np.fmod, "remainder": np.remainder, "pow": _pow, "_pow_scalar": lambda x, exponent: _pow(x, exponent),
     "atan2": np.arctan2, "hypot": np.hypot, "copysign": np.copysign, "nextafter": np.nextafter,
     "heaviside": np.heaviside, "maximum": np.maximum, "minimum": np.minimum, "fmax": np.fmax, "fmin": np.fmin,
@@ -106,8 +115,8 @@ INTEGER_REFERENCES = {
     "heaviside": lambda a, b: b if a == 0 else int(a > 0), "maximum": max, "minimum": min, "fmax": max, "fmin": min,
     "neg": lambda x: -x, "abs": abs, "sign": lambda x: (x > 0) - (x < 0), "square": lambda x: x * x, "floor": int,
     "ceil": int, "trunc": int, "round": int, "clamp_min": lambda x, min: x if x > min else min,
-    "clamp_max": lambda x, max: x if x < max else max, "_clamp": lambda x, lo, hi: min(max(x, lo), hi), "_clamp_min_tensor": max,
-    "_clamp_max_tensor": min, "_clamp_tensor": lambda a, b, c: min(max(a, b), c),
+    "clamp_max": lambda x, max: x if x < max else max, "_clamp": lambda x, lo, hi: min(max(x, lo), hi),
+    "_clamp_min_tensor": max, "_clamp_max_tensor": min, "_clamp_tensor": lambda a, b, c: min(max(a, b), c),
     "_nan_to_num": lambda x, nan, posinf, neginf: x, "relu": lambda x: max(x, 0),
     "threshold": lambda x, threshold, value: x if x > threshold else value,
     "addcmul": lambda a, b, c, value: a + value * b * c, "bitwise_and": lambda a, b: a & b,
@@ -115,6 +124,7 @@ INTEGER_REFERENCES = {
     "bitwise_left_shift": lambda a, b: a << b, "bitwise_right_shift": lambda a, b: a >> b, "gcd": math.gcd,
     "lcm": math.lcm,
 }
+
 # Values for the parameters in the tests: exact in every dtype; the second is for integers.
 PARAMETERS = {
     "alpha": (0.75, 3), "exponent": (2.5, 3), "min": (-0.5, 1), "max": (0.5, 2), "lo": (-0.5, 0), "hi": (1.25, 2),
@@ -144,3 +154,40 @@ def integer_reference(row, arrays, params, dtype):
     info = np.iinfo(dtype)
     size = int(info.max) - int(info.min) + 1
     return np.array([(v - int(info.min)) % size + int(info.min) for v in flat], dtype).reshape(arrays[0].shape)
+
+
+def domains(row):
+    return (row.domain,) if row.arity == 1 else row.domain
+
+
+def points(row, dtype, shape=SHAPE, seed=0):
+    """Random inputs in the row's domain, as NumPy arrays that the dtype holds exactly (bfloat16 as float32)."""
+    rng = np.random.default_rng(zlib.crc32(row.name.encode()) + seed)
+    arrays = []
+    for low, high in domains(row):
+        if dtype == "bool":
+            arrays.append(rng.random(shape) < 0.5)
+        elif dtype in INTEGERS:
+            low, high = int(np.ceil(low)), int(np.floor(high))
+            low = max(low, 0) if dtype == "uint8" else low
+            arrays.append(rng.integers(low, max(low, high) + 1, shape).astype(dtype))
+        else:
+            x = rng.uniform(low, high, shape)
+            if dtype == "bfloat16":
+                x = (x.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+            arrays.append(x.astype("float32" if dtype == "bfloat16" else dtype))
+    return arrays
+
+
+def tensor(array, dtype):
+    return torch.tensor(array, dtype=getattr(torch, dtype))
+
+
+def numbers(t):
+    """A tensor as a NumPy array of its own dtype (bfloat16 as float32)."""
+    t = t.detach()
+    return (t.float() if t.dtype is torch.bfloat16 else t).numpy()
+
+
+def call(row, *inputs, suffix="", **more):
+    return getattr(functions, row.name + suffix)(*inputs, **parameters(row, more.pop("integers", False)), **more)

@@ -1,8 +1,9 @@
-"""Indexing by tensors: gather, scatter, rows, masks, x[...] read and written; values by NumPy, gradients, errors, bits."""
+"""Indexing by tensors: gather, scatter, rows, masks, x[...] read and written; by NumPy, gradients, errors, bits."""
 import numpy as np
 import pytest
 from digest import at, settings
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minitorch_bn as torch
 import minitorch_bn.nn.functional as F
@@ -32,7 +33,7 @@ def along(dim, n_out):
     return np.take(order, range(n_out), dim)
 
 
-# -- gather, scatter --------------------------------------------------------------------------------------------------------
+# -- gather, scatter ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("dim", [0, 1, -1])
@@ -102,10 +103,10 @@ def test_gradients_of_scatters():
     for reduce in ("sum", "mean", "amax", "amin", "prod"):
         for include in (True, False):
             leaves = tuple(torch.tensor(a, requires_grad=True) for a in (v, s))
-            assert gradcheck(lambda x, s: x.scatter_reduce(0, repeated, s, reduce, include_self=include), leaves)
+            assert gradcheck(lambda x, s: x.scatter_reduce(0, repeated, s, reduce, include_self=include), leaves)  # noqa: B023
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------------
+# -- rows --------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("dim", [0, 1, -1])
@@ -180,7 +181,7 @@ def test_one_hot():
         F.one_hot(i, 2)
 
 
-# -- x[...] -----------------------------------------------------------------------------------------------------------------
+# -- x[...] ------------------------------------------------------------------------------------------------------------
 
 @st.composite
 def indexing(draw):
@@ -215,9 +216,9 @@ def indexing(draw):
 
 
 def arrays_then_ints(parts):
-    """NumPy treats an int beside an array as an array; PyTorch selects it first. They agree where no int stands there."""
+    """NumPy treats an int beside an array as an array; PyTorch selects it first. Only without they agree."""
     arrays = any(isinstance(p, np.ndarray) for p in parts)
-    return not (arrays and any(isinstance(p, int) or isinstance(p, np.ndarray) and p.ndim == 0 for p in parts))
+    return not (arrays and any(isinstance(p, int) or (isinstance(p, np.ndarray) and p.ndim == 0) for p in parts))
 
 
 @given(indexing())
@@ -277,7 +278,7 @@ def test_write_through_a_view():
     assert x.grad.tolist() == [2, 0, 2, 0]
 
 
-# -- masks ------------------------------------------------------------------------------------------------------------------
+# -- masks -------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 0), (40, 50), (2, 3, 4), (70000,)])
 def test_nonzero_and_masks(shape):
@@ -305,22 +306,29 @@ def test_gradients_of_masks():
     check_grads(lambda x, s: x.masked_scatter(mask, s), X, RNG.standard_normal(130))
 
 
-# -- errors -----------------------------------------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("error, call", [
-    (RuntimeError, lambda x: x.gather(0, torch.tensor([[9]]))), (RuntimeError, lambda x: x.gather(0, torch.tensor([[-1]]))),
-    (RuntimeError, lambda x: x.gather(0, torch.tensor([1]))), (RuntimeError, lambda x: x.gather(0, torch.tensor([[0] * 9]))),
-    (RuntimeError, lambda x: x.gather(0, torch.tensor([[0.0]]))), (IndexError, lambda x: x.gather(2, torch.tensor([[0]]))),
-    (RuntimeError, lambda x: x.scatter(0, torch.tensor([[9]]), 1)), (RuntimeError, lambda x: x.scatter(0, torch.tensor([[0]]), x.int())),
+    (RuntimeError, lambda x: x.gather(0, torch.tensor([[9]]))),
+    (RuntimeError, lambda x: x.gather(0, torch.tensor([[-1]]))),
+    (RuntimeError, lambda x: x.gather(0, torch.tensor([1]))),
+    (RuntimeError, lambda x: x.gather(0, torch.tensor([[0] * 9]))),
+    (RuntimeError, lambda x: x.gather(0, torch.tensor([[0.0]]))),
+    (IndexError, lambda x: x.gather(2, torch.tensor([[0]]))),
+    (RuntimeError, lambda x: x.scatter(0, torch.tensor([[9]]), 1)),
+    (RuntimeError, lambda x: x.scatter(0, torch.tensor([[0]]), x.int())),
     (RuntimeError, lambda x: x.scatter_add(0, torch.tensor([[0] * 4]), torch.ones(1, 3))),
-    (IndexError, lambda x: x.index_select(0, torch.tensor([3]))), (IndexError, lambda x: x.index_select(0, torch.tensor([-1]))),
-    (IndexError, lambda x: x.index_select(0, torch.tensor([[0]]))), (RuntimeError, lambda x: x.index_add(0, torch.tensor([0]), x)),
+    (IndexError, lambda x: x.index_select(0, torch.tensor([3]))),
+    (IndexError, lambda x: x.index_select(0, torch.tensor([-1]))),
+    (IndexError, lambda x: x.index_select(0, torch.tensor([[0]]))),
+    (RuntimeError, lambda x: x.index_add(0, torch.tensor([0]), x)),
     (IndexError, lambda x: x.take(torch.tensor([12]))), (IndexError, lambda x: x[torch.tensor([3])]),
     (IndexError, lambda x: x[torch.tensor([-4])]), (IndexError, lambda x: x[torch.tensor([0.5])]),
     (IndexError, lambda x: x[[0, 1], [0, 1, 2]]), (IndexError, lambda x: x[torch.ones(2, dtype=torch.bool)]),
     (IndexError, lambda x: x[[0], [0], [0]]), (RuntimeError, lambda x: x.__setitem__([0, 1], torch.ones(3))),
     (RuntimeError, lambda x: x.masked_fill(x, 0)), (RuntimeError, lambda x: x.masked_select(x > 0).fill_(x)),
-    (RuntimeError, lambda x: x.masked_scatter(x == x, torch.ones(1))), (RuntimeError, lambda x: x.scatter_reduce(0, x.long(), x, "max")),
+    (RuntimeError, lambda x: x.masked_scatter(x == x, torch.ones(1))),
+    (RuntimeError, lambda x: x.scatter_reduce(0, x.long(), x, "max")),
     (RuntimeError, lambda x: torch.index_put(x, (torch.tensor([0]),), torch.ones(4, dtype=torch.float64))),
     (RuntimeError, lambda x: torch.zeros(3).masked_fill_(x[:, :3] == 0, 1)),
 ])
@@ -339,8 +347,10 @@ def test_same_bits_everywhere():
     seen = set()
     for level, threads in settings():
         with at(level, threads):
-            results = (x.index_add(0, i, src), x.scatter_add(0, ij, src), x[i], x.gather(0, ij), flat.scatter_add(0, vi, v),
-                       flat.index_add(0, vi, v), torch.index_put(x, (i,), src, accumulate=True), x[x > 0], (x > 0).nonzero(),
+            results = (x.index_add(0, i, src), x.scatter_add(0, ij, src), x[i], x.gather(0, ij),
+                       flat.scatter_add(0, vi, v),
+                       flat.index_add(0, vi, v), torch.index_put(x, (i,), src, accumulate=True), x[x > 0],
+                       (x > 0).nonzero(),
                        x.t().contiguous().index_add(1, i, src.t()))
             seen.add(b"".join(r.numpy().tobytes() for r in results))
     assert len(seen) == 1

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def windows(x, nd, k, s, p, dil, ceil):
-    """Yield (output position, the window's elements, their flat positions, the window's size with padding) of one plane."""
+    """Yield (output position, elements, their flat positions, size with padding) of each window of a plane."""
     shape = x.shape
     span = (k - 1) * dil + 1
     outs = []
@@ -44,7 +44,8 @@ def reference(x, nd, k, s, p, dil, ceil, reduce):
     return np.stack(results).reshape(*x.shape[:-nd], *results[0].shape)
 
 
-CASES = [(2, 2, 0, 1, False), (3, 2, 1, 1, False), (3, 1, 1, 1, False), (3, 2, 1, 2, True), (2, 3, 1, 1, True), (1, 1, 0, 1, False)]
+CASES = [(2, 2, 0, 1, False), (3, 2, 1, 1, False), (3, 1, 1, 1, False), (3, 2, 1, 2, True), (2, 3, 1, 1, True),
+         (1, 1, 0, 1, False)]
 SIZES = {1: [(2, 3, 23), (1, 40)], 2: [(2, 2, 9, 8), (1, 5, 70)], 3: [(1, 2, 5, 4, 6)]}
 NUMBERED = [(nd, shape, case) for nd in SIZES for shape in SIZES[nd] for case in CASES]
 
@@ -71,7 +72,8 @@ def test_avg_pool(nd, shape, case, include):
     np.testing.assert_allclose(y.numpy(), want, rtol=1e-13, atol=1e-15)
     if nd > 1:
         y = getattr(F, f"avg_pool{nd}d")(torch.tensor(x), k, s, p, ceil, include, 5)
-        np.testing.assert_allclose(y.numpy(), reference(x, nd, *case, lambda v, at, n: v.sum() / 5), rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(y.numpy(), reference(x, nd, *case, lambda v, at, n: v.sum() / 5), rtol=1e-13,
+                                   atol=1e-15)
 
 
 @pytest.mark.parametrize("nd", [1, 2, 3])
@@ -98,11 +100,12 @@ def test_adaptive_keeps_a_dim_with_none():
 @pytest.mark.parametrize("nd", [1, 2, 3])
 def test_gradients(nd):
     x = torch.tensor(RNG.permutation(2 * 2 * 4 ** nd).reshape(2, 2, *[4] * nd) / 7.0, requires_grad=True)  # no ties
-    for name, args in (("max_pool", (3, 2, 1)), ("avg_pool", (3, 2, 1)), ("adaptive_avg_pool", (3,)), ("adaptive_max_pool", (3,)),
+    for name, args in (("max_pool", (3, 2, 1)), ("avg_pool", (3, 2, 1)), ("adaptive_avg_pool", (3,)),
+                       ("adaptive_max_pool", (3,)),
                        ("adaptive_avg_pool", (1,))):
         function = getattr(F, f"{name}{nd}d")
-        assert gradcheck(lambda x: function(x, *args), (x,))
-        assert gradgradcheck(lambda x: function(x, *args), (x,))
+        assert gradcheck(lambda x: function(x, *args), (x,))  # noqa: B023
+        assert gradgradcheck(lambda x: function(x, *args), (x,))  # noqa: B023
 
 
 def test_max_unpool_is_the_inverse():
@@ -121,7 +124,8 @@ def test_nan_wins():
 
 def test_channels_last_and_strided_inputs():
     x = torch.tensor(RNG.standard_normal((2, 3, 8, 8)))
-    for other in (x.contiguous(memory_format=torch.channels_last), x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)):
+    for other in (x.contiguous(memory_format=torch.channels_last),
+                  x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)):
         for f in (F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d):
             assert torch.equal(f(other, 3), f(x, 3))
 
@@ -163,7 +167,8 @@ def test_same_bits_everywhere():
     for level, threads in settings():
         with at(level, threads):
             parts = []
-            for y in (F.max_pool2d(x, 3, 2, 1), F.avg_pool2d(x, 3, 2, 1), F.adaptive_avg_pool2d(x, 5), F.adaptive_avg_pool2d(x, 1)):
+            for y in (F.max_pool2d(x, 3, 2, 1), F.avg_pool2d(x, 3, 2, 1), F.adaptive_avg_pool2d(x, 5),
+                      F.adaptive_avg_pool2d(x, 1)):
                 parts += [y.detach(), torch.autograd.grad(y, x, torch.ones_like(y))[0]]
             seen.add(b"".join(p.numpy().tobytes() for p in parts))
     assert len(seen) == 1

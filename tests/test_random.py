@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 from digest import at, settings
+from minitorch_bn.kernels.random import philox
 
 import minitorch_bn as torch
 import minitorch_bn.nn.functional as F
-from minitorch_bn.kernels.random import philox
 
 
 def kolmogorov(sample, cdf):
@@ -159,7 +159,8 @@ def test_bernoulli():
 def test_normal_of_tensors():
     torch.manual_seed(0)
     z = torch.normal(torch.tensor([0.0, 100.0]).expand(20000, 2), torch.tensor([1.0, 5.0]))
-    assert z.mean(0).tolist() == pytest.approx([0, 100], abs=0.2) and z.std(0).tolist() == pytest.approx([1, 5], rel=0.05)
+    assert z.mean(0).tolist() == pytest.approx([0, 100], abs=0.2) and z.std(0).tolist() == pytest.approx([1, 5],
+                                                                                                         rel=0.05)
     assert torch.normal(2.0, 0.0, (3,)).tolist() == [2, 2, 2]
     with pytest.raises(RuntimeError):
         torch.normal(0.0, -1.0, (2,))
@@ -211,7 +212,8 @@ def test_in_place_filling_cuts_the_graph():
 
 
 @pytest.mark.parametrize("call", [
-    lambda: torch.empty(2).uniform_(2, 1), lambda: torch.empty(2).normal_(0, -1), lambda: torch.empty(2).exponential_(0),
+    lambda: torch.empty(2).uniform_(2, 1), lambda: torch.empty(2).normal_(0, -1),
+    lambda: torch.empty(2).exponential_(0),
     lambda: torch.empty(2).geometric_(1.0), lambda: torch.empty(2, dtype=torch.int64).normal_(),
     lambda: torch.empty(2).log_normal_(0, 0), lambda: torch.empty(2).cauchy_(0, 0),
 ])

@@ -13,7 +13,7 @@ M = RNG.standard_normal((4, 5))
 
 
 def check(f, want, *arrays):
-    """f's value on float64 tensors is `want` (an array or several), and its derivatives of order one and two are right."""
+    """f's value on float64 tensors is `want` (an array or several); its derivatives of order one and two are right."""
     leaves = tuple(torch.tensor(a, requires_grad=True) for a in arrays)
     got = f(*leaves)
     want = want if isinstance(want, (tuple, list)) else (want,)
@@ -65,7 +65,7 @@ def test_splits(dim):
 
 def test_pieces_are_views():
     x = torch.zeros(4, 3)
-    a, b = x.split(2)
+    _, b = x.split(2)
     b[0] = 7
     x.unbind(1)[2][0] = 5
     assert x.tolist() == [[0, 0, 5], [0, 0, 0], [7, 7, 7], [0, 0, 0]]
@@ -91,7 +91,7 @@ def test_order(dim):
     check(lambda x: x.roll((-1, 3), (dim, 0)), np.roll(X, (-1, 3), (dim, 0)), X)
     check(lambda x: x.roll(7), np.roll(X, 7), X)
     for k in range(-1, 4):
-        check(lambda x: x.rot90(k, (0, 2)), np.rot90(X, k, (0, 2)), X)
+        check(lambda x: x.rot90(k, (0, 2)), np.rot90(X, k, (0, 2)), X)  # noqa: B023
     check(torch.fliplr, np.fliplr(X), X)
     check(torch.flipud, np.flipud(X), X)
 
@@ -102,9 +102,9 @@ def test_repetition():
     check(lambda x: x.tile((2, 3)), np.tile(X, (2, 3)), X)
     assert torch.tensor(X).repeat(0, 1, 1).shape == (0, 5, 6)
     for dim in range(3):
-        check(lambda x: x.repeat_interleave(2, dim), np.repeat(X, 2, dim), X)
+        check(lambda x: x.repeat_interleave(2, dim), np.repeat(X, 2, dim), X)  # noqa: B023
         counts = RNG.integers(0, 3, X.shape[dim])
-        check(lambda x: x.repeat_interleave(torch.tensor(counts), dim), np.repeat(X, counts, dim), X)
+        check(lambda x: x.repeat_interleave(torch.tensor(counts), dim), np.repeat(X, counts, dim), X)  # noqa: B023
     assert torch.repeat_interleave(torch.tensor([2, 0, 1])).tolist() == [0, 0, 2]
 
 
@@ -143,29 +143,38 @@ def test_triangles_and_diagonals(k):
 
 def test_grids():
     for way in ("ij", "xy"):
-        check(lambda a, b, c: torch.meshgrid(a, b, c, indexing=way), np.meshgrid(V, V[:3], V[:2], indexing=way), V, V[:3], V[:2])
+        check(lambda a, b, c: torch.meshgrid(a, b, c, indexing=way), np.meshgrid(V, V[:3], V[:2], indexing=way), V,  # noqa: B023
+              V[:3], V[:2])
     pairs = torch.cartesian_prod(torch.arange(3), torch.arange(2))
     assert pairs.tolist() == [[a, b] for a in range(3) for b in range(2)]
     assert torch.combinations(torch.arange(4)).tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
-    assert torch.block_diag(torch.ones(2, 1), torch.full((3,), 2.0)).tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [0, 2, 2, 2]]
+    assert torch.block_diag(torch.ones(2, 1), torch.full((3,), 2.0)).tolist() == [[1, 0, 0, 0], [1, 0, 0, 0],
+                                                                                  [0, 2, 2, 2]]
     a, b = torch.broadcast_tensors(torch.zeros(3, 1), torch.zeros(4))
     assert a.shape == b.shape == (3, 4)
     for n in (1, 2, 3):
         for array in (np.array(1.0), V, M, X):
-            assert getattr(torch, f"atleast_{n}d")(torch.tensor(array)).shape == getattr(np, f"atleast_{n}d")(array).shape
+            want = getattr(np, f"atleast_{n}d")(array).shape
+            assert getattr(torch, f"atleast_{n}d")(torch.tensor(array)).shape == want
 
 
 @pytest.mark.parametrize("error, call", [
     (ValueError, lambda x: torch.cat([])), (RuntimeError, lambda x: torch.cat([x, x[0]])),
-    (RuntimeError, lambda x: torch.cat([x, x[:1]], 1)), (TypeError, lambda x: torch.cat(x)), (TypeError, lambda x: torch.cat([x, 1])),
+    (RuntimeError, lambda x: torch.cat([x, x[:1]], 1)), (TypeError, lambda x: torch.cat(x)),
+    (TypeError, lambda x: torch.cat([x, 1])),
     (RuntimeError, lambda x: torch.cat([torch.tensor(1.0)])), (IndexError, lambda x: torch.cat([x], 2)),
-    (RuntimeError, lambda x: torch.stack([x, x[0]])), (RuntimeError, lambda x: x.split([1, 2])), (RuntimeError, lambda x: x.split(-1)),
-    (RuntimeError, lambda x: x.chunk(0)), (RuntimeError, lambda x: torch.tensor(1.0).unbind()), (RuntimeError, lambda x: x.flip((0, 0))),
-    (IndexError, lambda x: x.flip(2)), (RuntimeError, lambda x: x.roll((1, 2), 0)), (RuntimeError, lambda x: x.repeat(2)),
-    (RuntimeError, lambda x: x.repeat(2, -1)), (RuntimeError, lambda x: F.pad(x, (1,))), (RuntimeError, lambda x: F.pad(x, (1,) * 6)),
+    (RuntimeError, lambda x: torch.stack([x, x[0]])), (RuntimeError, lambda x: x.split([1, 2])),
+    (RuntimeError, lambda x: x.split(-1)),
+    (RuntimeError, lambda x: x.chunk(0)), (RuntimeError, lambda x: torch.tensor(1.0).unbind()),
+    (RuntimeError, lambda x: x.flip((0, 0))),
+    (IndexError, lambda x: x.flip(2)), (RuntimeError, lambda x: x.roll((1, 2), 0)),
+    (RuntimeError, lambda x: x.repeat(2)),
+    (RuntimeError, lambda x: x.repeat(2, -1)), (RuntimeError, lambda x: F.pad(x, (1,))),
+    (RuntimeError, lambda x: F.pad(x, (1,) * 6)),
     (RuntimeError, lambda x: F.pad(x, (-3, -3))), (RuntimeError, lambda x: F.pad(x, (4, 0), "reflect")),
     (NotImplementedError, lambda x: F.pad(x, (1, 1), "other")), (RuntimeError, lambda x: x[0].tril()),
-    (RuntimeError, lambda x: x.repeat_interleave(torch.tensor([1, 2, 3]), 0)), (RuntimeError, lambda x: torch.hsplit(x, 2)),
+    (RuntimeError, lambda x: x.repeat_interleave(torch.tensor([1, 2, 3]), 0)),
+    (RuntimeError, lambda x: torch.hsplit(x, 2)),
 ])
 def test_errors(error, call):
     with pytest.raises(error):

@@ -16,7 +16,8 @@ def sample(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape, dim", [((), 0), ((0,), 0), ((1,), 0), ((64,), 0), ((65,), 0), ((5000,), 0), ((7, 90, 3), 1),
+@pytest.mark.parametrize("shape, dim", [((), 0), ((0,), 0), ((1,), 0), ((64,), 0), ((65,), 0), ((5000,), 0),
+                                        ((7, 90, 3), 1),
                                         ((200, 20), 0), ((3, 0, 2), 1)])
 def test_sort(shape, dim, dtype):
     x = sample(shape, dtype)
@@ -29,8 +30,9 @@ def test_sort(shape, dim, dtype):
         assert np.array_equal(x.argsort(dim, descending=True).numpy(), down)
         for k in {0, 1, x.shape[dim] // 3, x.shape[dim]} if x.shape[dim] else {0}:
             top, where = x.topk(k, dim)
-            assert np.array_equal(where.numpy(), np.take(down, range(k), dim)) and torch.equal(top, x.gather(dim, where))
-            low, where = x.topk(k, dim, largest=False)
+            assert np.array_equal(where.numpy(), np.take(down, range(k), dim))
+            assert torch.equal(top, x.gather(dim, where))
+            _, where = x.topk(k, dim, largest=False)
             assert np.array_equal(where.numpy(), np.take(want, range(k), dim))
 
 
@@ -89,7 +91,8 @@ def test_unique():
     want = np.unique(y, axis=0, return_counts=True)
     assert np.array_equal(values.numpy(), want[0]) and np.array_equal(counts.numpy(), want[1])
     assert np.array_equal(values[inverse].numpy(), y)
-    values, inverse, counts = torch.unique_consecutive(torch.tensor([1, 1, 2, 2, 2, 1]), return_inverse=True, return_counts=True)
+    values, inverse, counts = torch.unique_consecutive(torch.tensor([1, 1, 2, 2, 2, 1]), return_inverse=True,
+                                                       return_counts=True)
     assert (values.tolist(), inverse.tolist(), counts.tolist()) == ([1, 2, 1], [0, 0, 1, 1, 1, 2], [2, 3, 1])
     assert torch.zeros(0).unique().shape == (0,)
     assert torch.isin(torch.tensor([1, 2, 3]), torch.tensor([3, 1])).tolist() == [True, False, True]
@@ -102,7 +105,8 @@ def test_searchsorted(right, dtype):
     side = "right" if right else "left"
     want = np.stack([np.searchsorted(r, v, side) for r, v in zip(rows.numpy(), values.numpy())])
     assert np.array_equal(torch.searchsorted(rows, values, right=right).numpy(), want)
-    assert np.array_equal(torch.searchsorted(rows[0], values, side=side).numpy(), np.searchsorted(rows[0].numpy(), values.numpy(), side))
+    assert np.array_equal(torch.searchsorted(rows[0], values, side=side).numpy(),
+                          np.searchsorted(rows[0].numpy(), values.numpy(), side))
     assert torch.equal(torch.bucketize(values, rows[0], right=right), torch.searchsorted(rows[0], values, right=right))
     shuffled = torch.randperm(50)
     back = rows[0][shuffled]
@@ -112,7 +116,8 @@ def test_searchsorted(right, dtype):
 
 def test_gradients():
     x = torch.tensor(RNG.standard_normal((3, 5)), requires_grad=True)
-    for f in (lambda x: x.sort(0)[0], lambda x: x.topk(2, 1)[0], lambda x: x.kthvalue(2, 1)[0], lambda x: x.median(1)[0],
+    for f in (lambda x: x.sort(0)[0], lambda x: x.topk(2, 1)[0], lambda x: x.kthvalue(2, 1)[0],
+              lambda x: x.median(1)[0],
               lambda x: x.median()):
         assert gradcheck(f, (x,))
         assert gradgradcheck(f, (x,))

@@ -11,7 +11,7 @@ __all__ = ["AccumulateGrad", "GradientEdge", "Node", "get_gradient_edge"]
 class GradientEdge(NamedTuple):
     """A node and which of its outputs."""
 
-    node: Node
+    node: Node | AccumulateGrad
     output_nr: int
 
 

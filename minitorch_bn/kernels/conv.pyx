@@ -26,6 +26,7 @@ cdef enum:
 cdef struct sweep:
     window at
     i64 m, k, step, tiles    # output channels a group, in tiles of `step`
+    i64 tile_size            # elements that a packed tile takes, and what packing writes past it
     i64 row_block, row_blocks, group_block, group_blocks, tasks
     i64* source_at           # of each row of the unfolded matrix, its offset in the padded block of its K block
     const char* w            # packed tiles; or rows, if by lines
@@ -82,7 +83,7 @@ cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64* sourc
     cdef i64 size = q.at.size, p = 0, kb, c0, t, i, j, m, panel, columns, pieces, i0 = tile0 * q.step
     cdef i64 rows = min(q.m, tile1 * q.step) - i0, ldc = q.y_volume if q.into_y else s.positions
     cdef char* c = scratch + q.c_at
-    cdef const char* w = q.w + group * q.m * q.k * size
+    cdef const char* w = q.w + group * q.tiles * q.tile_size * size
     cdef const char* bias = NULL
     if q.into_y:
         c = q.y + (((s.start[0] * q.at.groups + group) * q.m + i0) * q.y_volume
@@ -102,7 +103,7 @@ cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64* sourc
                 bias = q.bias + (group * q.m + i0) * size
             for t in range(tile0, tile1):
                 i, m = t * q.step, min(q.step, q.m - t * q.step)
-                gemm.strip(m, columns, kb, w + (p * q.m + i * kb) * size, 1, m, scratch + q.panel_at, gemm.nr,
+                gemm.strip(m, columns, kb, w + (t * q.tile_size + p * m) * size, 1, m, scratch + q.panel_at, gemm.nr,
                            c + ((i - i0) * ldc + j) * size, ldc, p > 0, NULL, bias)
                 if bias != NULL:
                     bias += m * size
@@ -158,41 +159,37 @@ cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
     q.tasks = blocks * q.group_blocks * q.row_blocks
 
 
-cdef void pack_weights(const sweep* q, const char* w, char* rows, char* packed, bint backward,
-                       i64 kernel_volume) noexcept nogil:
-    """w as the tiles read it. Backward, the channels change sides and only some taps count: gathered to rows first."""
-    cdef i64 group, i, n, c, t, p, kb, size = q.at.size, channels = q.at.channels, taps = q.at.taps, at = 0, source
+cdef void pack_tile(const sweep* q, i64 index, const char* w, char* rows, char* packed, bint backward,
+                    i64 kernel_volume) noexcept nogil:
+    """One tile of w as it will be read. Backward, the channels change sides and only some taps count: gathered to rows
+    first."""
+    cdef i64 group = index // q.tiles, i0 = index % q.tiles * q.step, n = min(q.step, q.m - i0), i, c, t, p, kb
+    cdef i64 size = q.at.size, channels = q.at.channels, taps = q.at.taps, at, source
     if backward:
-        for group in range(q.at.groups):
-            for i in range(q.m):
-                for c in range(channels):
-                    source = ((group * channels + c) * q.m + i) * kernel_volume
-                    for t in range(taps):
-                        if size == 4:
-                            (<uint32_t*> rows)[at] = (<const uint32_t*> w)[source + q.at.kernel_at[t]]
-                        else:
-                            (<uint64_t*> rows)[at] = (<const uint64_t*> w)[source + q.at.kernel_at[t]]
-                        at += 1
+        for c in range(channels):
+            for i in range(i0, i0 + n):
+                source = ((group * channels + c) * q.m + i) * kernel_volume
+                at = ((group * q.m + i) * channels + c) * taps
+                for t in range(taps):
+                    if size == 4:
+                        (<uint32_t*> rows)[at + t] = (<const uint32_t*> w)[source + q.at.kernel_at[t]]
+                    else:
+                        (<uint64_t*> rows)[at + t] = (<const uint64_t*> w)[source + q.at.kernel_at[t]]
         w = rows
     if q.by_lines:
         return
-    for group in range(q.at.groups):
-        p = 0
-        while p < q.k:
-            kb = min(q.k - p, <i64> MTB_KC)
-            for t in range(q.tiles):
-                i = group * q.m + t * q.step
-                n = min(q.step, q.m - t * q.step)
-                q.at.gemm.pack(packed + (group * q.m * q.k + p * q.m + t * q.step * kb) * size, n,
-                               w + (i * q.k + p) * size, q.k, n, 1, kb)
-            p += kb
+    for t in range(parts(q.k, MTB_KC)):
+        p = t * MTB_KC
+        kb = min(q.k - p, <i64> MTB_KC)
+        q.at.gemm.pack(packed + (index * q.tile_size + p * n) * size, n,
+                       w + ((group * q.m + i0) * q.k + p) * size, q.k, n, 1, kb)
 
 
 cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* w, const void* bias, void* y,
                    bint backward, const i64* phase) except -1:
     """The whole convolution; or, backward, those of its dx whose index is `phase` modulo the stride."""
     cdef sweep q
-    cdef i64 d, t, i, table = 0, most = 0, total, at
+    cdef i64 d, t, i, table = 0, most = 0, total, at, rows_size, packed_size
     cdef i64 counts[3]
     cdef i64* offsets[3]
     cdef i64* index[3]
@@ -201,6 +198,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
     cdef i64* tables
     cdef char* memory
     cdef char* packed
+    cdef char* scratch
     q.at.gemm, q.at.conv, q.at.size = <const mtb_gemm*> K.gemm[real], <const mtb_conv*> K.conv[real], 8 if real else 4
     q.at.images, q.at.groups = g.n, g.groups
     q.at.channels, q.m = g.c_in // g.groups, g.c_out // g.groups
@@ -261,20 +259,29 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
                                                     * q.at.size, 64))
         q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
         q.scratch = q.pieces_at + 2 * max(q.at.positions, q.at.gemm.nr) * sizeof(i64)
-        total = up((g.groups * q.m * q.k + q.at.conv.vl) * q.at.size, 64)       # bytes of the weights
-        memory = <char*> take(2 * total + threads * q.scratch)
-        packed = memory + total
+        q.tile_size = q.step * q.k + q.at.gemm.vl
+        total = g.groups * q.m * q.k
+        rows_size = up(total * q.at.size, 64) if backward else 0
+        packed_size = up(g.groups * q.tiles * q.tile_size * q.at.size, 64)
+        memory = <char*> take(rows_size + packed_size + threads * q.scratch)
+        packed = memory + rows_size
+        scratch = packed + packed_size
         q.w = <const char*> w if q.by_lines and not backward else memory if q.by_lines else packed
-        pack_weights(&q, <const char*> w, memory, packed, backward, kernel_volume)
+        if team(total) > 1:
+            for i in prange(g.groups * q.tiles, num_threads=threads, schedule="static", nogil=True):
+                pack_tile(&q, i, <const char*> w, memory, packed, backward, kernel_volume)
+        else:
+            for i in range(g.groups * q.tiles):
+                pack_tile(&q, i, <const char*> w, memory, packed, backward, kernel_volume)
         if threads > 1:
             for i in prange(q.tasks, num_threads=threads, schedule="dynamic", chunksize=1 + q.tasks // (16 * threads),
                             nogil=True):
-                sweep_task(&q, i, packed + total + threadid() * q.scratch)
+                sweep_task(&q, i, scratch + threadid() * q.scratch)
         else:
             with nogil:
                 for i in range(q.tasks):
-                    sweep_task(&q, i, packed + total)
-        give(memory, 2 * total + threads * q.scratch)
+                    sweep_task(&q, i, scratch)
+        give(memory, rows_size + packed_size + threads * q.scratch)
     finally:
         give(tables, table * sizeof(i64))
     return 0

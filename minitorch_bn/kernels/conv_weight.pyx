@@ -15,9 +15,10 @@ from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces,
 
 cdef enum:
     RANGE_BYTES = 256 << 10  # of padded source and of sums that a task works on
+    MERGE_ROWS = 64          # of all partial sums that a task adds
     CHUNKS = 8               # weight gradient: partial sums over the batch, at most; constants of the algorithm
     CHUNK_BLOCKS = 16        # blocks in one of them, at least
-    CHUNK_ELEMENTS = 1 << 22 # all partial sums together, at most
+    CHUNK_ELEMENTS = 1 << 22  # all partial sums together, at most
     FEW_OUTPUTS = 2          # weight gradient: with so few output channels a group, sum in lanes, not in tiles
 
 cdef struct correlation:
@@ -97,9 +98,24 @@ cdef void correlation_task(const correlation* q, i64 index, char* scratch) noexc
                 r += step
 
 
+cdef void merge_task(const correlation* q, i64 index, char* dw) noexcept nogil:
+    """Adds the chunks for some rows of the unfolded matrix and one group, into dw."""
+    cdef i64 size = q.at.size, per_group = parts(q.k, MERGE_ROWS), group = index // per_group, i
+    cdef i64 r = index % per_group * MERGE_ROWS
+    cdef i64 rows = min(q.k - r, <i64> MERGE_ROWS)
+    cdef const char* sums = q.sums + group * q.group_size * size
+    dw += (group * q.m * q.k + r) * size
+    if q.in_lanes:
+        for i in range(q.m):
+            q.at.conv.fold(dw + i * q.k * size, sums + (i * q.k + r) * q.at.conv.lanes * size, rows, q.chunks,
+                           q.chunk_size)
+    else:
+        q.at.conv.merge(dw, q.k, sums + r * q.columns * size, q.columns, rows, q.m, q.chunks, q.chunk_size)
+
+
 cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, const void* dy, void* dw) except -1:
     cdef correlation q
-    cdef i64 d, t, i, at = 0, table = 0, positions
+    cdef i64 d, t, i, at = 0, table = 0, positions, nbytes, tasks
     cdef i64 counts[3]
     cdef i64* offsets[3]
     cdef i64* index[3]
@@ -144,8 +160,8 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
         q.chunks = parts(q.all_blocks, q.chunk_blocks)
         # From here on free choices: the range of input channels of a task.
         threads = team(<i64> min(<double> positions * g.c_out * q.k / 16, <double> (1 << 60)))
-        q.range_channels = max(<i64> 1, min(q.at.channels, RANGE_BYTES // (q.at.size * max(q.at.block[0] * q.at.c_pitch,
-                                                                                     q.at.taps * q.columns))))
+        i = q.at.size * max(q.at.block[0] * q.at.c_pitch, q.at.taps * q.columns)     # bytes for one channel
+        q.range_channels = max(<i64> 1, min(q.at.channels, RANGE_BYTES // i))
         while threads > 1 and q.range_channels > 1 and (q.chunks * g.groups * parts(q.at.channels, q.range_channels)
                                                         < 2 * threads):
             q.range_channels = parts(q.range_channels, 2)
@@ -160,7 +176,8 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
         q.runs_at = q.dy_at + up((MTB_KC * up(q.m, q.at.gemm.nr) + q.at.gemm.vl) * q.at.size, 64)
         q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
         q.scratch = q.pieces_at + 2 * MTB_KC * sizeof(i64)
-        memory = <char*> take(q.chunks * q.chunk_size * q.at.size + 64 + threads * q.scratch)
+        nbytes = q.chunks * q.chunk_size * q.at.size + 64 + threads * q.scratch
+        memory = <char*> take(nbytes)
         q.sums = memory + up(threads * q.scratch, 64)
         if threads > 1:
             for i in prange(q.chunks * q.group_blocks * q.ranges, num_threads=threads, schedule="dynamic", nogil=True):
@@ -169,14 +186,15 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
             with nogil:
                 for i in range(q.chunks * q.group_blocks * q.ranges):
                     correlation_task(&q, i, memory)
-        for i in range(g.groups):
-            if q.in_lanes:
-                q.at.conv.fold(<char*> dw + i * q.m * q.k * q.at.size, q.sums + i * q.group_size * q.at.size, q.m * q.k,
-                               q.chunks, q.chunk_size)
-            else:
-                q.at.conv.merge(<char*> dw + i * q.m * q.k * q.at.size, q.k, q.sums + i * q.group_size * q.at.size,
-                                q.columns, q.k, q.m, q.chunks, q.chunk_size)
-        give(memory, q.chunks * q.chunk_size * q.at.size + 64 + threads * q.scratch)
+        tasks = g.groups * parts(q.k, MERGE_ROWS)
+        threads = team(q.chunks * q.chunk_size)
+        if threads > 1:
+            for i in prange(tasks, num_threads=threads, schedule="static", nogil=True):
+                merge_task(&q, i, <char*> dw)
+        else:
+            for i in range(tasks):
+                merge_task(&q, i, <char*> dw)
+        give(memory, nbytes)
     finally:
         give(tables, table * sizeof(i64))
     return 0

@@ -15,8 +15,8 @@ cdef extern from "mtb.h" nogil:
         void (*scatter[5])(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 lo,
                            i64 hi) noexcept nogil
         void (*take_rows)(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 row) noexcept nogil
-        void (*put_rows[5])(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 row, i64 first, i64 to,
-                            i64 lo, i64 hi) noexcept nogil
+        void (*put_rows[5])(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 row, i64 first,
+                            i64 to, i64 lo, i64 hi) noexcept nogil
         i64 (*compress)(void* y, const void* x, const uint8_t* mask, i64 n) noexcept nogil
         i64 (*expand)(void* y, const void* x, const uint8_t* mask, i64 n) noexcept nogil
         void (*reverse)(void* y, const void* x, i64 n) noexcept nogil
@@ -26,12 +26,12 @@ cdef extern from "mtb.h" nogil:
         void (*searchsorted)(i64* at, const void* v, i64 m, const void* row, i64 n, const i64* sorter,
                              int right) noexcept nogil
 
-# Every index must have been checked: lo = 0, or -n where negative ones count from the end. The first bad position, or -1.
+# Every index must have been checked: lo = 0, or -n where negative ones count from the end. The first bad place, or -1.
 cdef i64 check_index(const i64* index, i64 n, i64 lo, i64 hi) except -2
 
 # Contiguous: x [outer, n, inner], index and y [outer, m, inner]. Any dtype.
 cdef int gather(int dtype, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner) except -1
-# Contiguous: y [outer, n, inner], index and x [outer, m, inner]. MTB_SCATTER_PUT: any dtype; else one with C arithmetic.
+# Contiguous: y [outer, n, inner], index and x [outer, m, inner]. MTB_SCATTER_PUT: any dtype; else one with arithmetic.
 cdef int scatter(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n,
                  i64 inner) except -1
 # y [outer, m, inner] contiguous; row k of x is `inner` contiguous elements at o * x_outer + k * row (in elements).
@@ -39,15 +39,15 @@ cdef int scatter(int dtype, int reduction, void* y, const void* x, const i64* in
 cdef int take_rows(int dtype, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner, i64 x_outer,
                    i64 row) except -1
 # The other way: row index[j] of y (reduced with) = row j of x, in the order of j; x [outer, m, inner] contiguous.
-cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner,
-                  i64 y_outer, i64 row) except -1
+cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n,
+                  i64 inner, i64 y_outer, i64 row) except -1
 
 # y[r, i] = x[r, n - 1 - i]; contiguous rows. Any dtype.
 cdef int reverse_rows(int dtype, void* y, const void* x, i64 rows, i64 n) except -1
 # Row r of x, run_bytes long, to y + r * step; rows of x follow each other.
 cdef int spread_rows(char* y, i64 step, const char* x, i64 run_bytes, i64 rows) except -1
 
-# Masks in two passes: mask_starts counts the set bytes before each block into starts[mask_blocks(n)], and returns them all.
+# Masks in two passes: mask_starts counts the set bytes before each block into starts[mask_blocks(n)]; returns all.
 cdef i64 mask_blocks(i64 n) noexcept
 cdef i64 mask_starts(const uint8_t* mask, i64 n, i64* starts) except -1
 cdef int compress(int dtype, void* y, const void* x, const uint8_t* mask, i64 n, const i64* starts) except -1

@@ -90,7 +90,8 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
     elif j.kind == UNRAVEL:
         unravel_rows(<i64*> y + first * j.inner, j.index + first, count, <int> j.inner, j.shape)
     else:
-        j.table.searchsorted(<i64*> j.y + o * j.m + first, x + first * size, count, <const char*> j.index + o * j.row * size, j.n,
+        j.table.searchsorted(<i64*> j.y + o * j.m + first, x + first * size, count,
+                             <const char*> j.index + o * j.row * size, j.n,
                              j.sorter + o * j.row if j.sorter != NULL else NULL, j.right)
 
 
@@ -177,7 +178,8 @@ cdef int scatter(int dtype, int reduction, void* y, const void* x, const i64* in
     return run(&j, work)
 
 
-cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner,
+cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n,
+                  i64 inner,
                   i64 y_outer, i64 row) except -1:
     cdef job j = new_job(PUT_ROWS, table_for(dtype, reduction), ITEMSIZE[dtype], y, x)
     cdef i64 work = outer * m * max(inner, 2)

@@ -231,14 +231,17 @@ cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void merge_columns(Plan* q, double* s) noexcept nogil:
     """s (2, c) = the sums (chunks, 2, cols) of q, chunk after chunk, of the columns of each channel."""
-    cdef i64 k, h, j, c = q.view.c
+    cdef i64 k, h, j, i, r, c = q.view.c
     cdef double* part
+    cdef double* sums
     memset(s, 0, 2 * c * 8)
-    for k in range(q.chunks):
-        for h in range(2):
-            part = q.s + (2 * k + h) * q.cols
-            for j in range(q.cols):
-                s[h * c + j // q.repeat % c] += part[j]
+    for k in range(2 * q.chunks):
+        part, sums, j = q.s + k * q.cols, s + k % 2 * c, 0
+        while j < q.cols:
+            for i in range(c):
+                for r in range(q.repeat):
+                    sums[i] += part[j]
+                    j += 1
 
 
 cdef int column_statistics(Plan* q, double* s) except -1:
@@ -246,12 +249,16 @@ cdef int column_statistics(Plan* q, double* s) except -1:
     cdef i64 c = q.view.c, i, work = q.rows * q.cols
     cdef size_t bytes = (c + q.cols) * q.size + c
     cdef char* x0 = <char*> take(bytes)
-    cdef double[1] mean, var
     try:
-        q.x0, q.unsure, q.s = x0 + c * q.size, x0 + (c + q.cols) * q.size, s + 2 * c
-        for i in range(c):                   # the first value of each channel, then of each column
+        q.unsure, q.s = x0 + (c + q.cols) * q.size, s + 2 * c
+        for i in range(c if q.repeat > 1 else 0):    # the first value of each channel, then of each column
             memcpy(x0 + i * q.size, q.x + i * q.repeat * q.size, q.size)
-        q.kernels.spread(1, q.cols, x0, 0, q.repeat, c, q.x0, 0)
+        if q.repeat == 1:
+            memcpy(x0, q.x, c * q.size)
+        q.x0 = x0
+        if q.cols != c:
+            q.x0 = x0 + c * q.size
+            q.kernels.spread(1, q.cols, x0, 0, q.repeat, c, q.x0, 0)
         run_tasks(moments_tile_task, q, q.chunks * q.panels, work)
         merge_columns(q, s)
         if q.kernels.finish_moments(c, s, c, q.m, x0, q.mean, q.var, q.unsure):
@@ -328,7 +335,7 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
 cdef int apply(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                const void* bias, bint relu, void* y, const double* mean, const double* invstd) except -1:
     cdef Plan q
-    cdef i64 c = view.c, i, work = view.n * c * view.s
+    cdef i64 c = view.c, work = view.n * c * view.s
     cdef size_t bytes
     cdef char* p
     prepare(&q, real, view)

@@ -26,7 +26,8 @@ cdef void step(job* j, slot* s, i64 first, i64 n) noexcept nogil:
     if j.sgd != NULL:
         j.table.sgd(s.param + offset, s.grad + offset, at(s.first, offset), n, j.sgd)
     else:
-        j.table.adam(s.param + offset, s.grad + offset, s.first + offset, s.second + offset, at(s.third, offset), n, j.adam)
+        j.table.adam(s.param + offset, s.grad + offset, s.first + offset, s.second + offset, at(s.third, offset), n,
+                     j.adam)
 
 
 cdef void step_chunk(void* plan, i64 i) noexcept nogil:

@@ -139,7 +139,8 @@ cdef int adaptive_average_backward(int real, void* dx, const void* dy, i64 plane
     return run_adaptive(&j)
 
 
-cdef int scatter(int real, void* dx, i64 n_in, const void* dy, const i64* at, i64 n_out, i64 planes, bint add) except -1:
+cdef int scatter(int real, void* dx, i64 n_in, const void* dy, const i64* at, i64 n_out, i64 planes,
+                 bint add) except -1:
     cdef job j = new_job(SCATTER, real, dx, dy, planes, n_in, n_out)
     j.at, j.add = <i64*> at, add
     return run(&j, n_in + 2 * n_out)

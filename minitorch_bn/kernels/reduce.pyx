@@ -12,7 +12,7 @@ cdef extern from "mtb.h" nogil:
         void (*round)(i64 n, const void* acc, double divisor, int root, void* out) noexcept nogil
         extreme_kernel extreme_rows[2]
         extreme_kernel extreme_cols[2]
-        void (*cumulate_rows[2])(i64 rows, i64 n, const void* x, void* y) noexcept nogil
+        sum_kernel cumulate_rows[2]
         sum_kernel cumulate_cols[2]
         extreme_kernel cumulate_extreme[2]
 
@@ -28,7 +28,7 @@ cdef inline const mtb_reduce* table(int dtype) noexcept nogil:
     return <const mtb_reduce*> K.reduce[dtype]
 
 
-# ---- one step: (outer, n, inner) -> (outer, chunks, inner) ----------------------------------------------------------
+# ---- one step: (outer, n, inner) -> (outer, chunks, inner) -------------------------------------------------------
 
 cdef struct Step:
     const mtb_reduce* kernels
@@ -258,8 +258,8 @@ cdef void cumulate_task(void* plan, i64 i) noexcept nogil:
     if s.reverse:
         at += (s.n - 1) * s.inner * s.size
         stride = -stride
-    if s.inner == 1 and not s.reverse:
-        s.kernels.cumulate_rows[op](1, s.n, s.x + at, s.y + at)
+    if s.inner == 1:
+        s.kernels.cumulate_rows[op](1, s.n, s.x + at, stride, s.y + at)
     else:
         s.kernels.cumulate_cols[op](s.n, cols, s.x + at, stride, s.y + at)
 

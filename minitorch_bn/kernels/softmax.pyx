@@ -118,7 +118,7 @@ cdef int logsumexp(int real, i64 outer, i64 n, i64 inner, const void* x, void* o
     return 0
 
 
-# ---- cross entropy -------------------------------------------------------------------------------------------------
+# ---- cross entropy -----------------------------------------------------------------------------------------------
 
 cdef struct Loss:
     const mtb_softmax* kernels

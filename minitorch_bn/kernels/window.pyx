@@ -76,14 +76,14 @@ cdef void pad_block(const window* q, const spot* s, i64 channel, i64 channels, c
     cdef mtb_conv_axis axis[3]
     cdef const char* src
     cdef char* at
-    cdef i64 d, n, c, i, phase, z
+    cdef i64 d, n, _c, i, phase, z
     for d in range(3):
         axis[d].size, axis[d].step, axis[d].begin = q.extent[d], q.step[d], s.start[d + 1] * q.step[d]
         axis[d].length, axis[d].phases, axis[d].origin = q.length[d], q.phases[d], q.origin[d]
     for n in range(s.count[0]):
         src = q.x + ((s.start[0] + n) * q.groups * q.channels + channel) * q.volume * q.size
         at = dst + n * q.n_pitch * q.size
-        for c in range(channels):
+        for _c in range(channels):
             for phase in range(q.phases[0]):
                 for i in range(q.length[0]):
                     z = axis[0].begin + axis[0].origin[phase] + i * axis[0].step

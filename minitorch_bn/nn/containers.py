@@ -148,8 +148,8 @@ class ModuleList(_ModuleSequence):
             raise TypeError("ModuleList.extend should be called with an iterable, but got " + type(modules).__name__)
         return super().extend(modules)
 
-    def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
-        return self.extend(modules)
+    def __iadd__(self, other: Iterable[Module]) -> ModuleList:
+        return self.extend(other)
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList(chain(self, other))

@@ -15,7 +15,12 @@ from .parameter import Parameter
 EXTRA_STATE = "_extra_state"
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class _Keys(NamedTuple):
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class IncompatibleKeys(_Keys):
     """What `load_state_dict` found too little and too much."""
 
     __slots__ = ()

@@ -4,8 +4,8 @@ import importlib
 from minitorch_bn import _core
 
 MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg", "contractions", "conv", "norm",
-           "softmax", "pool", "generator", "random", "indexing", "gathering", "advanced", "sorting", "joining",
-           "triangles", "shaping", "optim", "attention")
+           "rownorm", "softmax", "pool", "generator", "random", "indexing", "gathering", "advanced", "sorting", "joining",
+           "triangles", "shaping", "counting", "optim", "attention")
 FUNCTIONS: dict = {}
 
 

@@ -5,9 +5,9 @@ ops.indexing, or a write by the same rows. Boolean masks become positions first 
 """
 from libc.stdint cimport uint8_t
 
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, bump, cast, check_inplace, copy_into, dtype_object, inplace_history,
-                                 is_float, new_node, raw_cast, raw_contiguous, save, saved, set_history, shape_from,
-                                 shape_tuple, sum_to, tracks, tracks2, wants)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, bump, cast, check_inplace, copy_into, dtype_object,
+                                 inplace_history, is_float, new_node, raw_cast, raw_contiguous, save, saved,
+                                 set_history, shape_from, shape_tuple, sum_to, tracks, tracks2, wants)
 from minitorch_bn.kernels cimport indexing as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_i64, MTB_u8, give, i64, take
 from minitorch_bn.ops.indexing cimport new_of, put_rows, rows
@@ -15,7 +15,7 @@ from minitorch_bn.ops.indexing cimport new_of, put_rows, rows
 from minitorch_bn._core import arange, broadcast_shapes, set_advanced_indexing, where
 
 
-# -- x[indices] -----------------------------------------------------------------------------------------------------------
+# -- x[indices] --------------------------------------------------------------------------------------------------------
 
 cdef list as_positions(Tensor x, object indices):
     """One entry for each dim of x: None or an integer tensor; masks become the positions of what they select."""
@@ -32,7 +32,8 @@ cdef list as_positions(Tensor x, object indices):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         if t.dtype == MTB_b8 or t.dtype == MTB_u8:
             if shape_tuple(t) != shape_tuple(x)[len(out):len(out) + t.ndim]:
-                raise IndexError(f"The shape of the mask {list(shape_tuple(t))} at index 0 does not match the shape of the indexed "
+                raise IndexError(f"The shape of the mask {list(shape_tuple(t))} at index 0 does not match the shape "
+                                 "of the indexed "
                                  f"tensor {list(shape_tuple(x))} at index {len(out)}")
             out.extend(nonzero(t, as_tuple=True))
         else:
@@ -53,7 +54,7 @@ cdef int add_positions(Tensor total, Tensor at, i64 size, i64 step) except -1:
 
 
 cdef tuple resolve(Tensor x, object indices):
-    """(row numbers, plan of the rows move) for x[indices]. Dims indexed side by side keep their place, else they go first."""
+    """(row numbers, plan of the rows move) of x[indices]. Dims indexed side by side stay there, others go first."""
     cdef list positions = as_positions(x, indices), dims = [d for d in range(x.ndim) if positions[d] is not None]
     cdef Tensor at, total = None
     cdef i64 outer = 1, n = 1, inner = 1, bad, step
@@ -129,7 +130,8 @@ cdef Tensor put(Tensor x, Tensor at, tuple plan, Tensor value, bint accumulate, 
         try:
             source = value.reshape(squeezed).expand(plan[1])
         except RuntimeError:
-            raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape_tuple(value))} cannot be broadcast to indexing "
+            raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape_tuple(value))} cannot be "
+                               "broadcast to indexing "
                                f"result of shape {list(plan[1])}") from None
     if is_float(x.dtype) and tracks2(x, value):
         node = new_node(index_put_vjp, "IndexPutBackward0", x, value, None)
@@ -162,7 +164,8 @@ cdef Tensor values_for(Tensor x, object values):
     if not isinstance(values, Tensor):
         return new_of((), x.dtype, False).fill_(values)
     if (<Tensor> values).dtype != x.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {dtype_object(x.dtype)} for the "
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {dtype_object(x.dtype)} "
+                           "for the "
                            f"destination and {dtype_object((<Tensor> values).dtype)} for the source.")
     return values
 
@@ -190,7 +193,7 @@ def put_flat_(Tensor self not None, Tensor index not None, Tensor source not Non
     return self.copy_(put_flat(self, index, source, accumulate))
 
 
-# -- masks ----------------------------------------------------------------------------------------------------------------
+# -- masks -------------------------------------------------------------------------------------------------------------
 
 cdef Tensor truth(Tensor x):
     """x != 0 as contiguous bytes."""
@@ -204,7 +207,7 @@ cdef Tensor bool_mask(Tensor mask, str op):
 
 
 def nonzero(Tensor input not None, *, as_tuple=False, out=None):
-    """The positions of what is not zero, in row-major order: (count, ndim) of int64; `as_tuple`: a vector for each dim."""
+    """The positions of what is not zero, in row-major order: (count, ndim); `as_tuple`: a vector for each dim."""
     cdef Tensor x = input.reshape(1) if input.ndim == 0 and as_tuple else input, mask = truth(x), flat, at
     cdef i64 count
     cdef size_t size = (kernels.mask_blocks(mask.numel) + 1) * sizeof(i64)
@@ -278,7 +281,8 @@ def masked_scatter(Tensor input not None, Tensor mask not None, Tensor source no
     cdef Node node
     bool_mask(mask, "masked_scatter_")
     if input.dtype != source.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got {dtype_object(input.dtype)} and "
+        raise RuntimeError("masked_scatter: expected self and source to have same dtypes but got "
+                           f"{dtype_object(input.dtype)} and "
                            f"{dtype_object(source.dtype)}")
     shape = broadcast_shapes(shape_tuple(input), shape_tuple(mask))
     input, mask = input.expand(shape), mask.expand(shape)
@@ -323,11 +327,13 @@ def masked_fill(Tensor input not None, Tensor mask not None, value):
     if isinstance(value, Tensor):
         v = value
         if v.ndim:
-            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {v.ndim} dimension(s).")
+            raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor with "
+                               f"{v.ndim} dimension(s).")
         v = cast(v, input.dtype)
     else:
         if isinstance(value, float) and not is_float(input.dtype) and not value.is_integer():
-            raise RuntimeError(f"value cannot be converted to type {dtype_object(input.dtype)} without overflow: {value}")
+            raise RuntimeError(f"value cannot be converted to type {dtype_object(input.dtype)} without overflow: "
+                               f"{value}")
         v = new_of((), input.dtype, False).fill_(value)
     return where(mask, v, input)
 

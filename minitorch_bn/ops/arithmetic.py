@@ -1,5 +1,7 @@
-"""The element-wise functions of PyTorch that are more than one row of the op table: optional factors, rounding, bounds."""
+"""The element-wise functions of PyTorch that are more than one row of the op table: factors, rounding, bounds."""
 from __future__ import annotations
+
+import builtins
 
 from minitorch_bn import _core
 from minitorch_bn._core import Tensor, as_tensor_, result_type, where
@@ -7,15 +9,14 @@ from minitorch_bn.ops import elementwise as ew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import builtins
-from typing import Any
+    from typing import Any
 
 Number = int | float | bool
 
 
 def _scaled(input: Any, other: Any, alpha: Number) -> Any:
     """alpha * other, for input + alpha * other."""
-    if isinstance(alpha, float) and not any(isinstance(x, float) or isinstance(x, Tensor) and x.is_floating_point()
+    if isinstance(alpha, float) and not any(isinstance(x, float) or (isinstance(x, Tensor) and x.is_floating_point())
                                             for x in (input, other)):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     return other if alpha == 1 else other * alpha
@@ -50,7 +51,8 @@ def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     return ew.sub(other, _scaled(other, input, alpha))
 
 
-def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None,
+        out: Tensor | None = None) -> Tensor:
     """input / other; rounded towards zero with rounding_mode="trunc", down with "floor"."""
     if rounding_mode is None:
         return ew.div(input, other, out=out)
@@ -116,7 +118,9 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
     """input to the power `exponent`."""
     if isinstance(exponent, int | float) and isinstance(input, Tensor) and out is None:
-        if exponent == 2 and input.dtype is not _core.DTYPES["bool"]:
+        if input.dtype is _core.DTYPES["bool"]:
+            input = input.to(result_type(input, exponent))
+        if exponent == 2:
             return ew.square(input)
         if exponent == 0.5:
             return ew.sqrt(input)
@@ -124,7 +128,8 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
             return input.clone()
         if isinstance(exponent, int) and exponent < 0 and not input.is_floating_point():
             raise RuntimeError("Integers to negative integer powers are not allowed.")
-        if exponent != 0 and (input.is_floating_point() or isinstance(exponent, int)) and not isinstance(exponent, bool):
+        exact = input.is_floating_point() or isinstance(exponent, int)
+        if exponent != 0 and exact and not isinstance(exponent, bool):
             return ew._pow_scalar(input, exponent)
     return ew.pow(input, exponent, out=out)
 
@@ -132,7 +137,8 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
 def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """input ** exponent in float64."""
     double = _core.DTYPES["float64"]
-    return ew.pow(*[v.to(double) if isinstance(v, Tensor) else as_tensor_(float(v), dtype=double) for v in (input, exponent)])
+    return ew.pow(*[v.to(double) if isinstance(v, Tensor) else as_tensor_(float(v), dtype=double)
+                    for v in (input, exponent)])
 
 
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
@@ -205,7 +211,8 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     return ew.digamma(input) if n == 0 else ew._polygamma(input, order=n)
 
 
-def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = None,
+               neginf: float | None = None) -> Tensor:
     """input with NaN and the infinities replaced: by default 0 and the greatest and least numbers of the dtype."""
     if not input.is_floating_point():
         return input.clone()
@@ -214,18 +221,20 @@ def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = No
                           neginf=limits.min if neginf is None else neginf)
 
 
-_BOTH = {f.__name__: f for f in (add, sub, div, clamp, clamp_min, clamp_max, pow, float_power, ldexp, logit, isclose, allclose,
-                                 equal, nan_to_num, round, positive)}
-_BOTH |= {"subtract": sub, "divide": div, "true_divide": ew.div, "clip": clamp, "rsub": rsub}
+subtract, divide, true_divide, clip = sub, div, ew.div, clamp
+_BOTH = {f.__name__: f for f in (add, sub, div, clamp, clamp_min, clamp_max, pow, float_power, ldexp, logit, isclose,
+                                 allclose, equal, nan_to_num, round, positive)}
+_BOTH |= {"subtract": subtract, "divide": divide, "true_divide": true_divide, "clip": clip, "rsub": rsub}
 METHODS = _BOTH | {
     "add_": add_, "sub_": sub_, "subtract_": sub_, "div_": div_, "divide_": div_, "clamp_": clamp_, "clip_": clamp_,
     "clamp_min_": lambda self, min: clamp_(self, min=min), "clamp_max_": lambda self, max: clamp_(self, max=max),
-    "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)), 
+    "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)),
     "round_": lambda self, *, decimals=0: _overwrite(self, round(self, decimals=decimals)),
-    "nan_to_num_": lambda self, *args, **kwargs: _overwrite(self, nan_to_num(self, *args, **kwargs)), "where": where_method,
+    "nan_to_num_": lambda self, *args, **kwargs: _overwrite(self, nan_to_num(self, *args, **kwargs)),
+    "where": where_method,
     "polygamma": lambda self, n: polygamma(n, self),
 }
 FUNCTIONS = _BOTH | {"where": where, "polygamma": polygamma}
 PRIMITIVES = {"gelu": gelu}
-_core.algebra.update({name: getattr(ew, name) for name in dir(ew) if not name.startswith("__")} | {"where": where, "pow": pow,
-                                                                                             "polygamma": polygamma})
+_core.algebra.update({name: getattr(ew, name) for name in dir(ew) if not name.startswith("__")}
+                     | {"where": where, "pow": pow, "polygamma": polygamma})

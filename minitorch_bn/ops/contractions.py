@@ -15,8 +15,8 @@ def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Any]], 
     left, arrow, right = equation.replace(" ", "").replace("...", ELLIPSIS).partition("->")
     for at, letter in enumerate(equation):
         if letter not in " .,->" and not (letter.isascii() and letter.isalpha()):
-            raise RuntimeError(f"einsum(): invalid subscript given at index {at} in the equation string, subscripts must "
-                               f"be in [a-zA-Z]")
+            raise RuntimeError(f"einsum(): invalid subscript given at index {at} in the equation string, subscripts "
+                               f"must be in [a-zA-Z]")
     terms = left.split(",")
     if len(terms) != len(operands):
         more = "more" if len(operands) > len(terms) else "fewer"
@@ -29,8 +29,8 @@ def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Any]], 
         if "-" in term or ">" in term or term.count(ELLIPSIS) > 1:
             raise RuntimeError(f"einsum(): found '{term}' for operand {i}; letters and at most one '...' are expected")
         if hidden < 0 or (hidden > 0 and ELLIPSIS not in term):
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number "
-                               f"of dimensions ({operand.ndim}) for operand {i}"
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the "
+                               f"number of dimensions ({operand.ndim}) for operand {i}"
                                + ("" if ELLIPSIS in term else " and no ellipsis was given"))
         widest = max(widest, hidden if ELLIPSIS in term else 0)
         labels.append([x for c in term for x in (range(hidden - 1, -1, -1) if c == ELLIPSIS else (c,))])

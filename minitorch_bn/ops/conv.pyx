@@ -26,7 +26,6 @@ cdef object vjp_convolve(Node node, object g_):
     cdef Tensor g = g_, a = None, b = None, ga = None, gb = None, gc = None
     cdef const conv_geometry* q = <const conv_geometry*> PyBytes_AS_STRING(node.aux)
     cdef int kind = <int> node.k[0], n = <int> node.k[1]
-    cdef i64[1] channels
     if wants(node, 0):
         b = saved(node, 1)
         if kind == FORWARD:
@@ -94,7 +93,6 @@ cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geome
 cdef int read_sizes(object value, int n, str what, i64* sizes, i64 least) except -1:
     """One int for all n dims, or n of them, to the last n of three."""
     cdef int d
-    cdef object item
     if isinstance(value, (tuple, list)):
         if len(value) == 1:
             value = tuple(value) * n
@@ -125,8 +123,8 @@ cdef int check_types(Tensor x, Tensor w, Tensor bias) except -1:
     if bias is not None and bias.dtype != x.dtype:
         raise RuntimeError(f"Input type ({brief(x)}) and bias type ({brief(bias)}) should be the same")
     if x.dtype < MTB_f16:
-        raise NotImplementedError(f"\"convolution\" not implemented for '{brief(x)}'; convert to a floating point dtype "
-                                  f"first")
+        raise NotImplementedError(f"\"convolution\" not implemented for '{brief(x)}'; convert to a floating point "
+                                  f"dtype first")
     return 0
 
 
@@ -164,11 +162,11 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
     if q.groups < 1:
         raise RuntimeError("non-positive groups is not supported")
     if w.shape[0] < q.groups:
-        raise RuntimeError(f"Given groups={q.groups}, expected weight to be at least {q.groups} at dimension 0, but got "
-                           f"weight of size {list(shape_tuple(w))} instead")
-    if w.shape[0] % q.groups:
-        raise RuntimeError(f"Given groups={q.groups}, expected weight to be divisible by {q.groups} at dimension 0, but "
+        raise RuntimeError(f"Given groups={q.groups}, expected weight to be at least {q.groups} at dimension 0, but "
                            f"got weight of size {list(shape_tuple(w))} instead")
+    if w.shape[0] % q.groups:
+        raise RuntimeError(f"Given groups={q.groups}, expected weight to be divisible by {q.groups} at dimension 0, "
+                           f"but got weight of size {list(shape_tuple(w))} instead")
     channels = w.shape[0] if transposed else w.shape[1] * q.groups
     if x.shape[1] != channels:
         raise RuntimeError(f"Given {'transposed=1' if transposed else f'groups={q.groups}'}, weight of size "
@@ -177,8 +175,8 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
     q.n, q.c_out, q.c_in = x.shape[0], w.shape[0], w.shape[1] * q.groups
     channels = q.c_in if transposed else q.c_out
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != channels):
-        raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {list(shape_tuple(w))}, expected "
-                           f"bias to be 1-dimensional with {channels} elements, but got bias of size "
+        raise RuntimeError(f"Given {'transposed=1, ' if transposed else ''}weight of size {list(shape_tuple(w))}, "
+                           f"expected bias to be 1-dimensional with {channels} elements, but got bias of size "
                            f"{list(shape_tuple(bias))} instead")
     for d in range(n):
         e = 3 - n + d

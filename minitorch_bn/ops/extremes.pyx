@@ -1,11 +1,14 @@
-"""Extremes: max, min and where they are; any and all. NaN is the extreme of any slice that has one; the first counts."""
+"""Extremes: max, min and where they are; any and all. A NaN is the extreme of its slice; of equals, the first is."""
 from collections import namedtuple
 
-from minitorch_bn._core cimport (Node, Tensor, dims_mask, dtype_object, fill_raw, is_float, new_node, raw_cast,
-                                 raw_contiguous, save, save_output, saved, set_history, shape_tuple, tracks, wrap_dim)
+from libc.stdint cimport int16_t, int32_t
+
+from minitorch_bn._core cimport (Node, Tensor, dims_mask, dtype_object, fill_raw, grad_enabled, is_float, new_node,
+                                 new_zeros, raw_cast, raw_contiguous, save, save_output, saved, set_history,
+                                 shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport reduce as kernels
 from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN
-from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_f32, MTB_i64, MTB_u8, i64
+from minitorch_bn.kernels.runtime cimport ITEMSIZE, MTB_b8, MTB_f32, MTB_i64, MTB_u8, i64
 from minitorch_bn.ops.reduce cimport (Layout, count_of, lay_out, new_reduced, pick, positions, spread, with_out)
 
 
@@ -28,8 +31,8 @@ cdef tuple raw_extreme(Tensor x, int op, unsigned int mask, bint keepdim, bint i
     for d in range(x.ndim):
         if mask >> d & 1 and x.shape[d] == 0:
             if mask & (mask - 1) or (x.ndim == 1 and not keepdim and name in ("max", "min")):
-                raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
-                                   "reduction dim with the 'dim' argument.")
+                raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                                   "the reduction dim with the 'dim' argument.")
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
     source = lay_out(raw_contiguous(source) if indices and mask & (mask - 1) else source, mask, &l)
     value = new_reduced(x, mask, keepdim, source.dtype)
@@ -40,7 +43,7 @@ cdef tuple raw_extreme(Tensor x, int op, unsigned int mask, bint keepdim, bint i
     return raw_cast(value, x.dtype), index
 
 
-# -- amax, amin, aminmax, and max, min of everything: the gradient is shared by equals --------------------------------------
+# -- amax, amin, aminmax, and max, min of everything: the gradient is shared by equals -----------------------------
 
 cdef object amax_vjp(Node node, object g):
     cdef Tensor x = saved(node, 0)
@@ -84,18 +87,41 @@ def aminmax(Tensor input not None, *, dim=None, keepdim=False):
                    extreme_value(input, MTB_MAX, dim, keepdim, "aminmax"))
 
 
-# -- max, min along a dim: the gradient goes to the element taken -----------------------------------------------------------
+# -- max, min along a dim: the gradient goes to the element taken --------------------------------------------------
 
 cdef object select_vjp(Node node, object g):
-    cdef Tensor index = saved(node, 0)
+    """g at the element taken of each slice, 0 elsewhere."""
+    cdef Tensor index = saved(node, 0), dy, dx
+    cdef i64[8] sizes
+    cdef i64 outer = 1, n = 1, inner = 1, o, i, to
+    cdef int d, dim = 0, size
     shape, mask, keepdim = node.aux
     if not shape:
         return g
-    dim = [d for d in range(len(shape)) if mask >> d & 1][0]
-    place = positions(shape[dim])
-    place = (<object> place).reshape([shape[dim] if d == dim else 1 for d in range(len(shape))])
-    at = place == spread(index, shape, mask, keepdim)
-    return spread(g, shape, mask, keepdim).where(at, 0)
+    while not mask >> dim & 1:
+        dim += 1
+    if grad_enabled():
+        place = (<object> positions(shape[dim])).reshape([-1 if d == dim else 1 for d in range(len(shape))])
+        at = place == spread(index, shape, mask, keepdim)
+        return spread(g, shape, mask, keepdim).where(at, 0)
+    for d in range(len(shape)):
+        sizes[d] = shape[d]
+        if d < dim:
+            outer *= sizes[d]
+        elif d > dim:
+            inner *= sizes[d]
+    n, dy = sizes[dim], raw_contiguous(<Tensor> g)
+    dx, index, size = new_zeros(dy.dtype, len(shape), sizes), raw_contiguous(index), ITEMSIZE[dy.dtype]
+    for o in range(outer):
+        for i in range(inner):
+            to = (o * n + (<i64*> index.data)[o * inner + i]) * inner + i
+            if size == 4:                    # the bits of a number, whatever its kind
+                (<int32_t*> dx.data)[to] = (<int32_t*> dy.data)[o * inner + i]
+            elif size == 8:
+                (<i64*> dx.data)[to] = (<i64*> dy.data)[o * inner + i]
+            else:
+                (<int16_t*> dx.data)[to] = (<int16_t*> dy.data)[o * inner + i]
+    return dx
 
 
 cdef object extreme(Tensor x, int op, object dim, object keepdim, str name, type result, object out):
@@ -129,12 +155,11 @@ def min(Tensor input not None, dim=None, keepdim=False, *, out=None, other=None,
 
 
 cdef Tensor arg_extreme(Tensor x, int op, object dim, bint keepdim, str name):
-    cdef Tensor index
     if dim is not None:
         return raw_extreme(x, op, 1u << wrap_dim(dim, x.ndim), keepdim, True, name)[1]
     if x.numel == 0:
-        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
-                         "with the 'dim' argument.")
+        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                         "reduction dim with the 'dim' argument.")
     return raw_extreme(x, op, dims_mask(None, x.ndim), keepdim, True, name)[1]
 
 
@@ -148,7 +173,7 @@ def argmin(Tensor input not None, dim=None, keepdim=False, *, out=None, axis=Non
     return with_out(arg_extreme(input, MTB_MIN, pick(dim, axis), pick(keepdim, keepdims), "argmin"), out)
 
 
-# -- any, all ------------------------------------------------------------------------------------------------------------
+# -- any, all ------------------------------------------------------------------------------------------------------
 
 cdef Tensor truth(Tensor x, int op, object dim, bint keepdim):
     cdef unsigned int mask = dims_mask(dim, x.ndim)

@@ -1,9 +1,10 @@
 """Single elements along one dim by a tensor of positions: gather, scatter and its sums and reductions, one_hot."""
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, check_inplace, copy_into, dtype_object, is_float, new_node, raw_cast,
-                                 raw_contiguous, save, saved, shape_tuple, tracks2, view_of, wants, wrap_dim)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, check_inplace, copy_into, dtype_object, is_float, new_node,
+                                 raw_cast, raw_contiguous, save, saved, shape_tuple, tracks2, view_of, wants, wrap_dim)
 from minitorch_bn.kernels cimport indexing as kernels
 from minitorch_bn.kernels.runtime cimport MTB_i64, i64
-from minitorch_bn.ops.indexing cimport cells, check_bounds, copy_of, long_index, new_of, split, summable, with_dim, written
+from minitorch_bn.ops.indexing cimport (cells, check_bounds, copy_of, long_index, new_of, split, summable, with_dim,
+                                        written)
 
 from minitorch_bn._core import attach, finfo, iinfo, ones_like
 
@@ -11,11 +12,13 @@ from minitorch_bn._core import attach, finfo, iinfo, ones_like
 cdef int check_extents(Tensor x, Tensor at, int dim, str op) except -1:
     cdef int d
     if at.ndim != x.ndim:
-        raise RuntimeError(f"Index tensor must have the same number of dimensions as {'input' if op == 'gather' else 'self'} tensor: "
+        raise RuntimeError("Index tensor must have the same number of dimensions as "
+                           f"{'input' if op == 'gather' else 'self'} tensor: "
                            f"{op} of shape {list(shape_tuple(x))} by an index of shape {list(shape_tuple(at))}")
     for d in range(x.ndim):
         if d != dim and at.shape[d] > x.shape[d]:
-            raise RuntimeError(f"Size does not match at dimension {d} expected index {list(shape_tuple(at))} to be no larger than "
+            raise RuntimeError(f"Size does not match at dimension {d} expected index {list(shape_tuple(at))} to be "
+                               "no larger than "
                                f"self {list(shape_tuple(x))} apart from dimension {dim}")
     return 0
 
@@ -131,7 +134,7 @@ def scatter_(Tensor self not None, dim, Tensor index not None, src=None, *, valu
 
 
 def scatter_add(Tensor input not None, dim, Tensor index not None, Tensor src not None):
-    """The input with src added at `index` along dim, in the order of the indices: the same bits on any number of threads."""
+    """The input with src added at `index` along dim, in the order of the indices on any number of threads."""
     return scatter_op(input, dim, index, src, kernels.MTB_SCATTER_ADD, False, "scatter_add")
 
 
@@ -140,7 +143,8 @@ def scatter_add_(Tensor self not None, dim, Tensor index not None, Tensor src no
     return scatter_op(self, dim, index, src, kernels.MTB_SCATTER_ADD, True, "scatter_add")
 
 
-def scatter_reduce(Tensor input not None, dim, Tensor index not None, Tensor src not None, reduce, *, bint include_self=True):
+def scatter_reduce(Tensor input not None, dim, Tensor index not None, Tensor src not None, reduce, *,
+                   bint include_self=True):
     """The input with src reduced into it at `index` along dim: 'sum', 'prod', 'mean', 'amax' or 'amin'."""
     cdef Tensor base, y, at, part
     cdef int d = wrap_dim(dim, input.ndim), e
@@ -196,7 +200,8 @@ def take_along_dim(Tensor input not None, Tensor indices not None, dim=None):
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     cdef int d = wrap_dim(dim, input.ndim)
     if indices.ndim != input.ndim:
-        raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, "
+                           "but got "
                            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
     a, b = list(shape_tuple(input)), list(shape_tuple(indices))
     for e in range(input.ndim):
@@ -208,7 +213,8 @@ def take_along_dim(Tensor input not None, Tensor indices not None, dim=None):
 def one_hot(Tensor tensor not None, num_classes=-1):
     """int64 rows of zeros with a one where the class index says: (*) -> (*, num_classes)."""
     if tensor.dtype != MTB_i64:
-        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {dtype_object(tensor.dtype)}")
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor, got "
+                           f"{dtype_object(tensor.dtype)}")
     if tensor.numel == 0 and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
     cdef Tensor at = raw_contiguous(tensor)

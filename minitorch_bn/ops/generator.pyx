@@ -8,10 +8,10 @@ from minitorch_bn._core cimport Tensor, dtype_object, new_tensor, raw_contiguous
 from minitorch_bn.kernels.random cimport mtb_draw
 from minitorch_bn.kernels.runtime cimport MTB_u8, i64
 
-from minitorch_bn._core import device
+from minitorch_bn._core import device as device_
 
 cdef uint64_t DEFAULT_SEED = 67280421310721
-CPU = device("cpu")
+CPU = device_("cpu")
 
 
 cdef class Generator:
@@ -31,7 +31,8 @@ cdef class Generator:
         """Start again from this seed, an integer in [-2**63, 2**64); returns the generator."""
         value = seed if type(seed) is int else int(seed)
         if not -1 << 63 <= value < 1 << 64:
-            raise RuntimeError(f"Overflow when unpacking long: manual_seed expects a seed in [-2**63, 2**64), got {seed}")
+            raise RuntimeError("Overflow when unpacking long: manual_seed expects a seed in [-2**63, 2**64), got "
+                               f"{seed}")
         self.state.seed, self.state.offset = value % (1 << 64), 0
         return self
 

@@ -1,19 +1,20 @@
-"""Slices along one dim by a vector of positions: index_select, index_add, index_copy, take, embedding; and the two moves that
-all indexing is made of.
+"""Slices along one dim by a vector of positions: index_select, index_add, index_copy, take, embedding; and the two
+moves that all indexing is made of.
 
 A move is linear: rows() takes whole slices, cells() single elements. The backward of a move
-is its adjoint, which is one more move; so gradients of any order are exact. Every position is checked before a kernel runs.
+is its adjoint, which is one more move; so gradients of any order are exact. Every position is checked before.
 """
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, bump, check_inplace, copy_into, dtype_object, fill_raw, grad_enabled,
-                                 inplace_history, is_float, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save,
-                                 saved, set_history, shape_from, shape_tuple, tracks, tracks2, view_of, wants, wrap_dim)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, bump, check_inplace, copy_into, dtype_object, fill_raw,
+                                 grad_enabled, inplace_history, is_float, new_node, new_tensor, new_zeros, raw_cast,
+                                 raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks, tracks2,
+                                 view_of, wants, wrap_dim)
 from minitorch_bn.kernels cimport indexing as kernels
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, MTB_bf16, MTB_f16, MTB_f32, MTB_i32, MTB_i64, i64
 
 cdef str LONG_ERROR = "{}(): Expected dtype int64 for index, got {}"
 
 
-# -- shapes, positions ----------------------------------------------------------------------------------------------------
+# -- shapes, positions -------------------------------------------------------------------------------------------------
 
 cdef Tensor new_of(tuple sizes, int dtype, bint zeroed):
     cdef i64[MAXDIM] shape
@@ -38,7 +39,8 @@ cdef int split(Tensor x, int dim, i64* outer, i64* n, i64* inner) noexcept:
 cdef Tensor long_index(Tensor index, str op, bint any_integer):
     if index.dtype != MTB_i64 and not (any_integer and index.dtype == MTB_i32):
         if op == "embedding":
-            raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
+            raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+                               "Long, Int; "
                                f"but got {dtype_object(index.dtype)} instead (while checking arguments for embedding)")
         raise RuntimeError(LONG_ERROR.format(op, dtype_object(index.dtype)))
     return raw_contiguous(raw_cast(index, MTB_i64))
@@ -76,7 +78,7 @@ cdef int summable(int dtype) noexcept:
     return MTB_f32 if dtype == MTB_f16 or dtype == MTB_bf16 else dtype
 
 
-# -- the two moves --------------------------------------------------------------------------------------------------------
+# -- the two moves -----------------------------------------------------------------------------------------------------
 
 cdef object rows_vjp(Node node, object g):
     return rows(node.op == 0, <Tensor> g, saved(node, 0), node.aux, node.name_)
@@ -91,7 +93,8 @@ cdef Tensor rows(bint back, Tensor input, Tensor at, tuple plan, object name):
     if back:
         x = raw_contiguous(raw_cast(input, dtype))
         y = new_of(plan[0] if perm is None else tuple([plan[0][d] for d in perm]), dtype, True)
-        kernels.put_rows(dtype, kernels.MTB_SCATTER_ADD, y.data, x.data, <i64*> at.data, outer, m, n, inner, n * inner, inner)
+        kernels.put_rows(dtype, kernels.MTB_SCATTER_ADD, y.data, x.data, <i64*> at.data, outer, m, n, inner, n * inner,
+                         inner)
         y = raw_cast(y if perm is None else permuted(y, inverse(perm)), input.dtype)
     else:
         x = raw_contiguous(input if perm is None else permuted(input, perm))
@@ -127,7 +130,7 @@ cdef Tensor cells(bint back, Tensor input, Tensor at, tuple plan, object name):
     return y
 
 
-# -- rows as writes -------------------------------------------------------------------------------------------------------
+# -- rows as writes ----------------------------------------------------------------------------------------------------
 
 cdef int put_rows(Tensor y, Tensor at, tuple plan, Tensor src, int reduction) except -1:
     """y[o, at[j]] (reduced with) = src[o, j], raw. src has the plan's y shape."""
@@ -158,7 +161,7 @@ cdef Tensor written(Tensor x, Tensor y, Node node, bint inplace):
     return y
 
 
-# -- by rows --------------------------------------------------------------------------------------------------------------
+# -- by rows -----------------------------------------------------------------------------------------------------------
 
 cdef tuple rows_plan(Tensor x, int dim, Tensor at, str op, object error):
     """The plan of index_select(x, dim, at); positions checked."""
@@ -199,14 +202,17 @@ cdef Tensor index_write(Tensor self, dim, Tensor index, Tensor source, int reduc
         check_inplace(self)
     plan = rows_plan(x, d, at, op, RuntimeError if op == "index_add" else IndexError)
     if src.dtype != x.dtype:
-        raise RuntimeError(f"{op}(): self and source expected to have the same dtype, but got (self) {dtype_object(x.dtype)} and "
+        raise RuntimeError(f"{op}(): self and source expected to have the same dtype, but got (self) "
+                           f"{dtype_object(x.dtype)} and "
                            f"(source) {dtype_object(src.dtype)}")
     if shape_tuple(src) != plan[1]:
-        raise RuntimeError(f"{op}(): source of shape {list(shape_tuple(src))} does not fit: self {list(shape_tuple(x))} by "
+        raise RuntimeError(f"{op}(): source of shape {list(shape_tuple(src))} does not fit: self "
+                           f"{list(shape_tuple(x))} by "
                            f"{at.numel} indices at dim {d} needs {list(plan[1])}")
     if is_float(x.dtype) and tracks2(x, src):
         node = new_node(index_add_vjp if reduction == kernels.MTB_SCATTER_ADD else index_copy_vjp,
-                        "IndexAddBackward0" if reduction == kernels.MTB_SCATTER_ADD else "IndexCopyBackward0", x, src, None)
+                        "IndexAddBackward0" if reduction == kernels.MTB_SCATTER_ADD else "IndexCopyBackward0", x, src,
+                        None)
         save(node, 0, at)
         node.op = d
     y = x if inplace else copy_of(x)
@@ -217,12 +223,14 @@ cdef Tensor index_write(Tensor self, dim, Tensor index, Tensor source, int reduc
 
 def index_add(Tensor input not None, dim, Tensor index not None, Tensor source not None, *, alpha=1):
     """The input with alpha * source added to the slices that `index` names, in the order of the indices."""
-    return index_write(input, dim, index, source if alpha == 1 else source * alpha, kernels.MTB_SCATTER_ADD, False, "index_add")
+    source = source if alpha == 1 else source * alpha
+    return index_write(input, dim, index, source, kernels.MTB_SCATTER_ADD, False, "index_add")
 
 
 def index_add_(Tensor self not None, dim, Tensor index not None, Tensor source not None, *, alpha=1):
     """In-place version of :func:`index_add`."""
-    return index_write(self, dim, index, source if alpha == 1 else source * alpha, kernels.MTB_SCATTER_ADD, True, "index_add")
+    source = source if alpha == 1 else source * alpha
+    return index_write(self, dim, index, source, kernels.MTB_SCATTER_ADD, True, "index_add")
 
 
 def index_copy(Tensor input not None, dim, Tensor index not None, Tensor source not None):
@@ -242,18 +250,21 @@ cdef Tensor filling(Tensor x, dim, Tensor index, object value):
     if not isinstance(value, Tensor):
         value = new_of((), x.dtype, False).fill_(value)
     if (<Tensor> value).ndim:
-        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+        raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                           f"{value.ndim} dimension(s).")
     return value.to(dtype_object(x.dtype)).expand(shape[:d] + (index.numel,) + shape[d + 1:])
 
 
 def index_fill(Tensor input not None, dim, Tensor index not None, value):
     """The input with the slices that `index` names filled with one number."""
-    return index_write(input, dim, index, filling(input, dim, index, value), kernels.MTB_SCATTER_PUT, False, "index_fill")
+    value = filling(input, dim, index, value)
+    return index_write(input, dim, index, value, kernels.MTB_SCATTER_PUT, False, "index_fill")
 
 
 def index_fill_(Tensor self not None, dim, Tensor index not None, value):
     """In-place version of :func:`index_fill`."""
-    return index_write(self, dim, index, filling(self, dim, index, value), kernels.MTB_SCATTER_PUT, True, "index_fill")
+    value = filling(self, dim, index, value)
+    return index_write(self, dim, index, value, kernels.MTB_SCATTER_PUT, True, "index_fill")
 
 
 def take(Tensor input not None, Tensor index not None):
@@ -265,19 +276,22 @@ def take(Tensor input not None, Tensor index not None):
     return rows(False, x, at, ((x.numel,), shape_tuple(at), 1, at.numel, x.numel, 1, None), "TakeBackward0")
 
 
-# -- embedding ------------------------------------------------------------------------------------------------------------
+# -- embedding ---------------------------------------------------------------------------------------------------------
 
 cdef object embedding_vjp(Node node, object g):
     cdef Tensor at = saved(node, 0), dy = <Tensor> g, dw
+    cdef char* row
     plan, padding, scale = node.aux
     if scale:
-        counts = new_of((plan[4],), dy.dtype, True).index_add(0, at.reshape(-1), new_of((at.numel,), dy.dtype, True) + 1)
+        ones = new_of((at.numel,), dy.dtype, True) + 1
+        counts = new_of((plan[4],), dy.dtype, True).index_add(0, at.reshape(-1), ones)
         dy = dy / index_select(counts, 0, at.reshape(-1)).reshape(shape_tuple(at) + (1,))
     if padding >= 0 and grad_enabled():
         dy = dy.masked_fill((at == padding).unsqueeze(-1), 0)
     dw = rows(True, dy, at, plan, node.name_)
     if padding >= 0 and not grad_enabled():
-        fill_raw(view_of(dw, 1, dw.shape + 1, dw.strides + 1, dw.data + <i64> padding * dw.strides[0] * ITEMSIZE[dw.dtype]), 0)
+        row = dw.data + <i64> padding * dw.strides[0] * ITEMSIZE[dw.dtype]
+        fill_raw(view_of(dw, 1, dw.shape + 1, dw.strides + 1, row), 0)
     return dw
 
 
@@ -301,7 +315,8 @@ def embedding(Tensor input not None, Tensor weight not None, padding_idx=None, s
     if tracks(weight) and (padding_idx is not None or scale_grad_by_freq):
         node = new_node(embedding_vjp, "EmbeddingBackward0", weight, None, None)
         save(node, 0, at)
-        node.aux = plan, -1 if padding_idx is None else int(padding_idx) % max(weight.shape[0], 1), bool(scale_grad_by_freq)
+        padding = -1 if padding_idx is None else int(padding_idx) % max(weight.shape[0], 1)
+        node.aux = plan, padding, bool(scale_grad_by_freq)
         set_history(y, node)
     return y
 

@@ -1,9 +1,10 @@
 """Joining tensors and taking them apart: cat, stack, split, unbind, flip.
 
-The pieces of a split are views; the graph has one node for all of them, so that a loop over T steps costs T, not T squared.
+The pieces of a split are views; the graph has one node for all of them, so a loop over T steps costs T, not T squared.
 """
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_enabled, index_arg, is_float, new_node, new_tensor,
-                                 promote, raw_contiguous, set_history, shape_tuple, tracks, view_of, wrap_dim)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_enabled, index_arg, is_float, new_node,
+                                 new_tensor, promote, raw_contiguous, set_history, shape_tuple, tracks, view_of,
+                                 wrap_dim)
 from minitorch_bn.kernels.indexing cimport reverse_rows, spread_rows
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 from minitorch_bn.ops.indexing cimport new_of
@@ -11,7 +12,7 @@ from minitorch_bn.ops.indexing cimport new_of
 from minitorch_bn._core import attach
 
 
-# -- cat, stack -----------------------------------------------------------------------------------------------------------
+# -- cat, stack --------------------------------------------------------------------------------------------------------
 
 cdef tuple tensors_of(object tensors, str op):
     cdef tuple items
@@ -84,7 +85,8 @@ def cat(tensors, dim=0, *, out=None):
             raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {t.ndim}")
         for e in range(t.ndim):
             if e != d and t.shape[e] != first.shape[e]:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size {first.shape[e]} but got size "
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {d}. Expected size "
+                                   f"{first.shape[e]} but got size "
                                    f"{t.shape[e]} for tensor number {i} in the list.")
         lengths.append(t.shape[d])
     for e in range(first.ndim):
@@ -123,7 +125,8 @@ def stack(tensors, dim=0, *, out=None):
         copy_into(slice_at(y, d, i), t)
 
     def backward(g):
-        return tuple([cast(g.select(d, i), (<Tensor> t).dtype) if t.requires_grad else None for i, t in enumerate(items)])
+        return tuple([cast(g.select(d, i), (<Tensor> t).dtype) if t.requires_grad else None
+                      for i, t in enumerate(items)])
 
     y = attach(y, items, backward, "StackBackward0")
     return y if out is None else out.resize_(shape_tuple(y)).copy_(y)
@@ -151,7 +154,7 @@ def column_stack(tensors, *, out=None):
     return cat([t.reshape(-1, 1) if t.ndim < 2 else t for t in tensors_of(tensors, "column_stack")], 1, out=out)
 
 
-# -- taking apart ---------------------------------------------------------------------------------------------------------
+# -- taking apart ------------------------------------------------------------------------------------------------------
 
 cdef Tensor slice_at(Tensor x, int dim, i64 i):
     """x at position i of dim, which disappears; without history."""
@@ -188,7 +191,8 @@ cdef tuple split_sizes(Tensor x, int d, list sizes):
 
     def backward(*grads):
         like = next(g for g in grads if g is not None)
-        return cat([like.new_zeros(shape[:d] + (size,) + shape[d + 1:]) if g is None else g for g, size in zip(grads, sizes)], d),
+        return cat([like.new_zeros(shape[:d] + (size,) + shape[d + 1:]) if g is None else g
+                    for g, size in zip(grads, sizes)], d),
 
     return as_views(x, views, backward, "SplitBackward0")
 
@@ -203,7 +207,8 @@ def split(Tensor self not None, split_size_or_sections, dim=0):
     if isinstance(split_size_or_sections, (tuple, list)):
         sizes = [index_arg(s, "split size") for s in split_size_or_sections]
         if sum(sizes) != n or any([s < 0 for s in sizes]):
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), "
+            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+                               f"dimension {d}), "
                                f"but got split_sizes={sizes}")
         return split_sizes(self, d, sizes)
     size = index_arg(split_size_or_sections, "split_size")
@@ -282,14 +287,16 @@ def dsplit(Tensor input not None, indices_or_sections):
 
 cdef tuple even_split(Tensor x, sections, int d, int least, str op):
     if x.ndim < least:
-        raise RuntimeError(f"torch.{op} requires a tensor with at least {least} dimension, but got a tensor with {x.ndim} dimensions!")
+        raise RuntimeError(f"torch.{op} requires a tensor with at least {least} dimension, but got a tensor with "
+                           f"{x.ndim} dimensions!")
     if isinstance(sections, int) and (sections <= 0 or x.shape[d] % sections):
-        raise RuntimeError(f"torch.{op} attempted to split along dimension {d}, but the size of the dimension {x.shape[d]} is not "
+        raise RuntimeError(f"torch.{op} attempted to split along dimension {d}, but the size of the dimension "
+                           f"{x.shape[d]} is not "
                            f"divisible by the split_size {sections}!")
     return tensor_split(x, sections, d)
 
 
-# -- flip -----------------------------------------------------------------------------------------------------------------
+# -- flip --------------------------------------------------------------------------------------------------------------
 
 cdef object flip_vjp(Node node, object g):
     return flip(g, node.aux)
@@ -308,7 +315,8 @@ def flip(Tensor input not None, *dims):
         strides[d] = input.strides[d]
     wrapped = [wrap_dim(dim, input.ndim) for dim in chosen]
     if len(set(wrapped)) != len(wrapped):
-        raise RuntimeError(f"flip: dim {next(d for d in wrapped if wrapped.count(d) > 1)} appears multiple times in the list of dims")
+        raise RuntimeError(f"flip: dim {next(d for d in wrapped if wrapped.count(d) > 1)} appears multiple times in "
+                           "the list of dims")
     if input.numel and input.ndim:
         for d in wrapped:
             if d != input.ndim - 1:

@@ -240,9 +240,9 @@ def dot(Tensor input not None, Tensor tensor not None, *, out=None):
                            f"{scalar_name(tensor)}")
     check_dtypes(input, tensor)
     if input.shape[0] != tensor.shape[0]:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] to "
-                           f"have the same number of elements, but got {input.shape[0]} and {tensor.shape[0]} elements "
-                           f"respectively")
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] "
+                           f"to have the same number of elements, but got {input.shape[0]} and {tensor.shape[0]} "
+                           f"elements respectively")
     return given(product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "DotBackward0").reshape(()), out)
 
 
@@ -311,8 +311,8 @@ cdef Tensor check_expands(Tensor x, tuple shape):
     cdef int d
     for d in range(x.ndim):
         if x.ndim > len(shape) or x.shape[d] != 1 and x.shape[d] != shape[d - x.ndim]:
-            raise RuntimeError(f"The expanded size of the tensor ({shape[d - x.ndim] if x.ndim <= len(shape) else 1}) must "
-                               f"match the existing size ({x.shape[d]}) at non-singleton dimension "
+            raise RuntimeError(f"The expanded size of the tensor ({shape[d - x.ndim] if x.ndim <= len(shape) else 1}) "
+                               f"must match the existing size ({x.shape[d]}) at non-singleton dimension "
                                f"{d - x.ndim + len(shape)}.  Target sizes: {list(shape)}.  Tensor sizes: "
                                f"{list(shape_tuple(x))}")
     return x
@@ -369,5 +369,5 @@ def addr(Tensor input not None, Tensor vec1 not None, Tensor vec2 not None, *, b
 
 FUNCTIONS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": dot, "matmul": matmul, "addmm": addmm, "addmv": addmv,
              "baddbmm": baddbmm, "addbmm": addbmm, "outer": outer, "ger": outer, "addr": addr}
-METHODS = dict(FUNCTIONS, __matmul__=matmul)
+METHODS = FUNCTIONS
 PRIMITIVES = {"linear": linear}

@@ -1,4 +1,4 @@
-"""Normalization: batch, instance, group, layer and RMS norm, forward, backward, and backward of any order.
+"""Batch normalization, also fused with an addition and ReLU: forward, backward, and backward of any order.
 
 First derivatives are fused kernels (two passes). When the gradient is itself to be differentiated, it is written in
 tensor algebra that starts again from the input: mean and variance stay functions of it, so every order is exact.
@@ -6,19 +6,15 @@ tensor algebra that starts again from the input: mean and variance stay function
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from minitorch_bn._core cimport (Node, Tensor, bump, cast, contiguous, copy_into, grad_enabled, is_float, new_like, new_node,
-                                 new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history, shape_tuple,
-                                 tracks3, wants)
-from minitorch_bn.kernels cimport layernorm as row_kernels, norm as kernels
-from minitorch_bn.kernels.norm cimport MTB_MASK_NONE, Channels
-from minitorch_bn.kernels.reduce cimport round_doubles
+from minitorch_bn._core cimport (Node, Tensor, bump, cast, contiguous, copy_into, grad_enabled, is_float, new_like,
+                                 new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
+                                 shape_tuple, tracks3, wants)
+from minitorch_bn._core import attach
+from minitorch_bn.kernels cimport norm as kernels
+from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, Channels
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
 
-cdef enum:
-    SHORT = 64         # a group norm of shorter channels is a layer norm with a weight for each element
-
-
-# -- what all of them share ------------------------------------------------------------------------------------------------
+# -- what all of them share ----------------------------------------------------------------------------------------
 
 cdef tuple algebra(object x, object g, object weight, object dims, double eps, bint centered):
     """(dx, g xhat) of xhat * weight with statistics over dims, in differentiable operations."""
@@ -42,14 +38,6 @@ cdef Tensor new_statistics(i64 rows, i64 n):
     cdef i64[2] shape
     shape[0], shape[1] = rows, n
     return new_tensor(MTB_f64, 2, shape)
-
-
-cdef inline double* row_of(Tensor stats, int row) noexcept:
-    return <double*> stats.data + row * stats.shape[1]
-
-
-cdef inline void* data_of(Tensor x) noexcept:
-    return <void*> x.data if x is not None else NULL
 
 
 cdef Tensor same_layout(Tensor g, Tensor x):
@@ -90,7 +78,7 @@ cdef i64 product(Tensor x, int first, int end) noexcept:
     return n
 
 
-# -- batch norm --------------------------------------------------------------------------------------------------------------
+# -- batch norm ----------------------------------------------------------------------------------------------------
 
 cdef Tensor as_channels(Tensor x, Channels* view):
     """(N, C, ...) as channels: x if it is contiguous or channels-last, else a contiguous copy."""
@@ -133,15 +121,17 @@ cdef object batch_norm_vjp(Node node, object g):
 
 cdef object batch_norm_algebra(Node node, Tensor x, object g, Tensor weight, Tensor stats, bint training):
     dims = [0, *range(2, x.ndim)]
-    across = [1, -1] + [1] * (x.ndim - 2)
-    w = None if weight is None else (<object> weight).reshape(across)
-    if training:
-        dx, gx = algebra(x, g, w, dims, node.k[1], True)
-    else:
-        mean, inverse = [t.reshape(across).to((<object> x).dtype) for t in (<object> stats).unbind(0)[:2]]
-        dx = g * inverse if w is None else g * (inverse * w)
-        gx = g * ((<object> x - mean) * inverse)
+    w = None if weight is None else (<object> weight).reshape([1, -1] + [1] * (x.ndim - 2))
+    dx, gx = channel_algebra(x, g, w, dims, stats, training, node.k[1])
     return gradients(node, dx, gx.sum(dims) if wants(node, 1) else None, g.sum(dims) if wants(node, 2) else None)
+
+
+cdef tuple channel_algebra(Tensor x, object g, object w, list dims, Tensor stats, bint training, double eps):
+    if training:
+        return algebra(x, g, w, dims, eps, True)
+    shape = [1, -1] + [1] * (x.ndim - 2)     # constant statistics
+    mean, inverse = [t.reshape(shape).to((<object> x).dtype) for t in (<object> stats).unbind(0)[:2]]
+    return g * inverse if w is None else g * (inverse * w), g * ((<object> x - mean) * inverse)
 
 
 cdef int read_running(Tensor running, double* value, i64 n) except -1:
@@ -160,48 +150,74 @@ cdef int update_running(Tensor running, const double* value, i64 n, double momen
     return bump(running)
 
 
-def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight, Tensor bias, bint training,
-               momentum, double eps):
+cdef Tensor forward(Tensor input, Channels* view, Tensor w, Tensor b, Tensor residual, bint relu, Tensor stats,
+                    double eps):
+    """y, from the batch's statistics, written to stats (3, C): mean, invstd, var; or from those given (eps < 0)."""
+    cdef Tensor x = as_channels(input, view), y = new_like(x, x.dtype), r = None
+    if x.numel == 0:
+        return y
+    if residual is not None:
+        r = same_layout(residual, x)
+    if eps < 0:
+        kernels.apply(x.dtype - MTB_f32, view, x.data, data_of(r), data_of(w), data_of(b), relu, y.data,
+                      row_of(stats, 0), row_of(stats, 1))
+    else:
+        kernels.normalize(x.dtype - MTB_f32, view, x.data, data_of(r), data_of(w), data_of(b), eps, relu, y.data,
+                          row_of(stats, 0), row_of(stats, 2), row_of(stats, 1))
+    return y
+
+
+cdef Tensor checked_forward(Tensor x, Tensor running_mean, Tensor running_var, Tensor w, Tensor b, Tensor residual,
+                            bint relu, bint training, double momentum, double eps, Tensor stats):
+    """The forward pass of batch norm with its running statistics: read, or moved towards the batch's."""
+    cdef Channels view
+    cdef i64 c = x.shape[1], i, count
+    cdef Tensor y
+    parameter(running_mean, x, "running_mean", "batch_norm", c)
+    parameter(running_var, x, "running_var", "batch_norm", c)
+    if training:
+        y = forward(x, &view, w, b, residual, relu, stats, eps)
+        if x.numel > 0:
+            count = x.numel // c
+            if running_mean is not None:
+                update_running(running_mean, row_of(stats, 0), c, momentum, 1)
+            if running_var is not None:
+                update_running(running_var, row_of(stats, 2), c, momentum, count / (count - 1.) if count > 1 else 1)
+        return y
+    if running_mean is None or running_var is None:
+        raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+    read_running(running_mean, row_of(stats, 0), c)
+    read_running(running_var, row_of(stats, 2), c)
+    for i in range(c):
+        row_of(stats, 1)[i] = 1 / sqrt(row_of(stats, 2)[i] + eps)
+    return forward(x, &view, w, b, residual, relu, stats, -1)
+
+
+cdef int check_input(Tensor x, str op) except -1:
+    need_float(x, op)
+    if x.ndim < 2:
+        raise RuntimeError(f"{op}: expected an input of shape (N, C, ...), got {list(shape_tuple(x))}")
+    return 0
+
+
+def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight, Tensor bias,
+               bint training, momentum, double eps):
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, ...) (Ioffe & Szegedy 2015, Alg. 1).
 
     Training: statistics of the batch, var biased; running ones move towards them by momentum, var unbiased. Otherwise
     the running statistics. The mean is kept in two floats, so the result keeps its digits however large it is.
     """
-    cdef Tensor x = input, y, stats, w, b
-    cdef Channels view
-    cdef i64 c, i, count
+    cdef Tensor y, stats, w, b
+    cdef i64 c
     cdef Node node
-    need_float(x, "batch_norm")
-    if x.ndim < 2:
-        raise RuntimeError(f"batch_norm: expected an input of shape (N, C, ...), got {list(shape_tuple(x))}")
-    if x.dtype < MTB_f32:
-        return cast(batch_norm(cast(x, MTB_f32), running_mean, running_var, weight, bias, training, momentum, eps), x.dtype)
-    c = x.shape[1]
-    w, b = parameter(weight, x, "weight", "batch_norm", c), parameter(bias, x, "bias", "batch_norm", c)
-    parameter(running_mean, x, "running_mean", "batch_norm", c)
-    parameter(running_var, x, "running_var", "batch_norm", c)
-    if not training and (running_mean is None or running_var is None):
-        raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
-    stats = new_statistics(3, c)             # mean, invstd, var
-    x = as_channels(input, &view)
-    y = new_like(x, x.dtype)
-    if training:
-        if x.numel > 0:
-            count = x.numel // c
-            kernels.normalize(x.dtype - MTB_f32, &view, x.data, NULL, data_of(w), data_of(b), eps, False, y.data,
-                              row_of(stats, 0), row_of(stats, 2), row_of(stats, 1))
-            if running_mean is not None:
-                update_running(running_mean, row_of(stats, 0), c, momentum, 1)
-            if running_var is not None:
-                update_running(running_var, row_of(stats, 2), c, momentum, count / (count - 1.) if count > 1 else 1)
-    else:
-        read_running(running_mean, row_of(stats, 0), c)
-        read_running(running_var, row_of(stats, 2), c)
-        for i in range(c):
-            row_of(stats, 1)[i] = 1 / sqrt(row_of(stats, 2)[i] + eps)
-        if x.numel > 0:
-            kernels.apply(x.dtype - MTB_f32, &view, x.data, NULL, data_of(w), data_of(b), False, y.data, row_of(stats, 0),
-                          row_of(stats, 1))
+    check_input(input, "batch_norm")
+    if input.dtype < MTB_f32:
+        return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, training, momentum, eps),
+                    input.dtype)
+    c = input.shape[1]
+    w, b = parameter(weight, input, "weight", "batch_norm", c), parameter(bias, input, "bias", "batch_norm", c)
+    stats = new_statistics(3, c)
+    y = checked_forward(input, running_mean, running_var, w, b, None, False, training, momentum, eps, stats)
     if tracks3(input, w, b):
         node = new_node(batch_norm_vjp, "NativeBatchNormBackward0", input, w, b)
         save(node, 0, input)
@@ -212,235 +228,60 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
     return y
 
 
-# -- layer norm and RMS norm: over the last dims, row by row -----------------------------------------------------------------
+def batch_norm_relu(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight, Tensor bias,
+                    bint training, momentum, double eps, Tensor residual=None):
+    """relu(batch_norm(input, ...) + residual) in the passes of batch_norm alone; `residual` is shaped like the input.
 
-cdef object layer_norm_vjp(Node node, object g):
-    """dx = invstd (wg - mean(wg) - xhat mean(wg xhat)) of each row, wg = weight g; the second term not for RMS norm."""
-    cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dy, dx, dw, dweight = None, dbias = None
-    cdef int trailing = <int> node.k[0]
-    cdef bint rms = node.k[2] != 0, params = wants(node, 1) or wants(node, 2)
-    cdef i64 n = product(x, x.ndim - trailing, x.ndim), rows = stats.shape[1]
-    cdef i64* shape = x.shape + (x.ndim - trailing)
-    if grad_enabled():
-        dims = list(range(x.ndim - trailing, x.ndim))
-        dx_, gx = algebra(x, g, weight, dims, node.k[1], not rms)
-        lead = list(range(x.ndim - trailing))
-        if lead:
-            gx, g = gx.sum(lead), g.sum(lead)
-        return gradients(node, dx_, gx if wants(node, 1) else None, g if wants(node, 2) else None)
-    if x.numel == 0:
-        return gradients(node, g, new_zeros(x.dtype, trailing, shape), new_zeros(x.dtype, trailing, shape))
-    x, dy = raw_contiguous(x), raw_contiguous(raw_cast(<Tensor> g, x.dtype))
-    dx = new_tensor(x.dtype, x.ndim, x.shape)
-    dw = new_statistics(2, n) if params else None
-    row_kernels.layer_backward(x.dtype - MTB_f32, rows, n, x.data, dy.data, data_of(weight), 1, rms, row_of(stats, 0),
-                               row_of(stats, 1), dx.data, row_of(dw, 0) if params else NULL, row_of(dw, 1) if params else NULL)
-    if wants(node, 1):
-        dweight = new_tensor(x.dtype, trailing, shape)
-        round_doubles(x.dtype, n, row_of(dw, 0), 1, False, dweight.data)
-    if wants(node, 2):
-        dbias = new_tensor(x.dtype, trailing, shape)
-        round_doubles(x.dtype, n, row_of(dw, 1), 1, False, dbias.data)
-    return gradients(node, dx, dweight, dbias)
-
-
-cdef Tensor row_parameter(Tensor p, Tensor x, int trailing, str name):
-    if p is None:
-        return None
-    if shape_tuple(p) != shape_tuple(x)[x.ndim - trailing:]:
-        raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                           f"{list(shape_tuple(p))} and normalized_shape = {list(shape_tuple(x)[x.ndim - trailing:])}")
-    return contiguous(cast(p, x.dtype))
-
-
-cdef Tensor normalize_rows(Tensor input, object normalized_shape, Tensor weight, Tensor bias, double eps, bint rms, str op):
-    cdef Tensor x = raw_contiguous(input), y, stats
-    cdef Node node
-    cdef int trailing = len(normalized_shape)
-    cdef i64 n, rows
-    if trailing == 0:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but "
-                           "got normalized_shape = []")
-    if trailing > x.ndim or tuple(normalized_shape) != shape_tuple(x)[x.ndim - trailing:]:
-        wanted = ", ".join(["*", *map(str, normalized_shape)])
-        raise RuntimeError(f"Given normalized_shape={list(normalized_shape)}, expected input with shape [{wanted}], but got "
-                           f"input of size{list(shape_tuple(x))}")
-    weight, bias = row_parameter(weight, x, trailing, "weight"), row_parameter(bias, x, trailing, "bias")
-    rows, n = product(x, 0, x.ndim - trailing), product(x, x.ndim - trailing, x.ndim)
-    y, stats = new_tensor(x.dtype, x.ndim, x.shape), new_statistics(2, rows)
-    if x.numel > 0:
-        row_kernels.layer(x.dtype - MTB_f32, rows, n, x.data, data_of(weight), data_of(bias), 1, eps, rms, y.data,
-                          row_of(stats, 0), row_of(stats, 1))
-    if tracks3(input, weight, bias):
-        node = new_node(layer_norm_vjp, op, input, weight, bias)
-        save(node, 0, input)
-        save(node, 1, weight)
-        save(node, 2, stats)
-        node.k[0], node.k[1], node.k[2] = trailing, eps, rms
-        set_history(y, node)
-    return y
-
-
-cdef tuple shape_of(object normalized_shape):
-    return tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
-
-
-def layer_norm(Tensor input not None, normalized_shape, Tensor weight, Tensor bias, double eps):
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last dims (Ba et al. 2016); a row does not see the others."""
-    need_float(input, "layer_norm")
-    if input.dtype < MTB_f32:
-        return cast(layer_norm(cast(input, MTB_f32), normalized_shape, weight, bias, eps), input.dtype)
-    return normalize_rows(input, shape_of(normalized_shape), weight, bias, eps, False, "NativeLayerNormBackward0")
-
-
-def rms_norm(Tensor input not None, normalized_shape, Tensor weight, eps):
-    """x / sqrt(mean(x^2) + eps) * weight over the last dims (Zhang & Sennrich 2019); eps=None: that of the dtype."""
-    need_float(input, "rms_norm")
-    if input.dtype < MTB_f32:
-        eps = 2.0 ** -23 if eps is None else eps
-        return cast(rms_norm(cast(input, MTB_f32), normalized_shape, weight, eps), input.dtype)
-    eps = 2.0 ** -23 if eps is None and input.dtype == MTB_f32 else 2.0 ** -52 if eps is None else eps
-    return normalize_rows(input, shape_of(normalized_shape), weight, None, eps, True, "FusedRmsNormBackward0")
-
-
-# -- group norm, and instance norm as groups of one channel --------------------------------------------------------------------
-
-cdef Tensor spread_over(Tensor p, i64 s):
-    """A value for each channel -> one for each of its s elements."""
-    cdef Tensor y
-    if p is None or s == 1:
-        return p
-    y = (<object> p).detach().unsqueeze(1).expand(p.numel, s)
-    return raw_contiguous(y)
-
-
-cdef object group_norm_vjp(Node node, object g):
-    """Layer norm's derivative with the channels of a group as the row; weight and bias are of channels."""
-    cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dy, dx, dw, spread_w
-    cdef Tensor dweight = None, dbias = None
-    cdef i64 groups = <i64> node.k[0], n = x.shape[0], c = x.shape[1], s = product(x, 2, x.ndim), per = c // groups, i, j
-    cdef Channels view
-    if grad_enabled():
-        return group_norm_algebra(node, x, g, weight, [n, groups, per, s])
-    if wants(node, 1):
-        dweight = new_zeros(x.dtype, 1, &c)
-    if wants(node, 2):
-        dbias = new_zeros(x.dtype, 1, &c)
-    if x.numel == 0:
-        return gradients(node, g, dweight, dbias)
-    x, dy = raw_contiguous(x), raw_contiguous(raw_cast(<Tensor> g, x.dtype))
-    dx = new_tensor(x.dtype, x.ndim, x.shape)
-    if s >= SHORT:
-        view = Channels(False, 1, n * c, s, n * c * s, s, per, c)
-        kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight), NULL, row_of(stats, 0),
-                                   row_of(stats, 1), MTB_MASK_NONE, False, dx.data, NULL, data_of(dweight), data_of(dbias))
-        return gradients(node, dx, dweight, dbias)
-    dw, spread_w = new_statistics(2, c * s), spread_over(weight, s)
-    row_kernels.layer_backward(x.dtype - MTB_f32, n * groups, per * s, x.data, dy.data, data_of(spread_w), groups, False,
-                               row_of(stats, 0), row_of(stats, 1), dx.data, row_of(dw, 0), row_of(dw, 1))
-    for i in range(2 * c):                   # of the elements of a channel, summed to the front
-        row_of(dw, 0)[i] = row_of(dw, 0)[i * s]
-        for j in range(1, s):
-            row_of(dw, 0)[i] += row_of(dw, 0)[i * s + j]
-    if dweight is not None:
-        round_doubles(x.dtype, c, row_of(dw, 0), 1, False, dweight.data)
-    if dbias is not None:
-        round_doubles(x.dtype, c, row_of(dw, 0) + c, 1, False, dbias.data)
-    return gradients(node, dx, dweight, dbias)
-
-
-cdef object group_norm_algebra(Node node, Tensor x, object g, object weight, list grouped):
-    w = None if weight is None else weight.reshape([1, grouped[1], grouped[2], 1])
-    shape = (<object> x).shape
-    g = g.reshape(grouped)
-    dx, gx = algebra((<object> x).reshape(grouped), g, w, [2, 3], node.k[1], True)
-    return gradients(node, dx.reshape(shape), gx.sum([0, 3]).reshape([-1]) if wants(node, 1) else None,
-                     g.sum([0, 3]).reshape([-1]) if wants(node, 2) else None)
-
-
-cdef Tensor normalize_groups(Tensor input, i64 groups, Tensor weight, Tensor bias, double eps, Tensor stats, str name):
-    """stats (3, n * groups) receives mean, invstd, var."""
-    cdef Tensor x = raw_contiguous(input), y = new_tensor(x.dtype, x.ndim, x.shape)
-    cdef i64 n = x.shape[0], c = x.shape[1], s = product(x, 2, x.ndim), i
-    cdef Channels view
-    cdef Node node
-    if x.numel > 0 and s >= SHORT:
-        view = Channels(False, 1, n * c, s, n * c * s, s, c // groups, c)
-        kernels.normalize(x.dtype - MTB_f32, &view, x.data, NULL, data_of(weight), data_of(bias), eps, False, y.data,
-                          row_of(stats, 0), row_of(stats, 2), row_of(stats, 1))
-    elif x.numel > 0:
-        row_kernels.layer(x.dtype - MTB_f32, n * groups, c // groups * s, x.data, data_of(spread_over(weight, s)),
-                          data_of(spread_over(bias, s)), groups, eps, False, y.data, row_of(stats, 0), row_of(stats, 1))
-        for i in range(n * groups):
-            row_of(stats, 2)[i] = 1 / (row_of(stats, 1)[i] * row_of(stats, 1)[i]) - eps
-    if tracks3(input, weight, bias):
-        node = new_node(group_norm_vjp, name, input, weight, bias)
-        save(node, 0, input)
-        save(node, 1, weight)
-        save(node, 2, stats)
-        node.k[0], node.k[1] = groups, eps
-        set_history(y, node)
-    return y
-
-
-def group_norm(Tensor input not None, i64 num_groups, Tensor weight, Tensor bias, double eps):
-    """Each of num_groups groups of channels of each sample of (N, C, ...) to mean 0, variance 1 (Wu & He 2018)."""
-    need_float(input, "group_norm")
-    if input.ndim < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
-    if num_groups < 1 or input.shape[1] % num_groups:
-        raise RuntimeError("Expected number of channels in input to be divisible by num_groups, but got input of shape "
-                           f"{list(shape_tuple(input))} and num_groups={num_groups}")
-    if input.dtype < MTB_f32:
-        return cast(group_norm(cast(input, MTB_f32), num_groups, weight, bias, eps), input.dtype)
-    return normalize_groups(input, num_groups, parameter(weight, input, "weight", "group_norm", input.shape[1]),
-                            parameter(bias, input, "bias", "group_norm", input.shape[1]), eps,
-                            new_statistics(3, input.shape[0] * num_groups), "NativeGroupNormBackward0")
-
-
-def instance_norm(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight, Tensor bias,
-                  bint use_input_stats, momentum, double eps):
-    """Each channel of each sample of (N, C, ...) to mean 0, variance 1 (Ulyanov et al. 2016).
-
-    Running statistics move towards the mean over the samples of each sample's (var unbiased).
+    Without a residual nothing but the input is kept for backward: the ReLU's mask is computed again.
     """
-    cdef Tensor y, stats, w, b
-    cdef i64 n, c, s, i, j
-    need_float(input, "instance_norm")
-    if input.ndim < 3:
-        raise RuntimeError(f"instance_norm: expected an input of shape (N, C, ...), got {list(shape_tuple(input))}")
-    if not use_input_stats:
-        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    cdef Tensor y, stats, w, b, r = None
+    cdef i64 c
+    check_input(input, "batch_norm_relu")
+    if residual is not None and shape_tuple(residual) != shape_tuple(input):
+        raise RuntimeError(f"batch_norm_relu: the residual has shape {list(shape_tuple(residual))}, the input "
+                           f"{list(shape_tuple(input))}: both must be the same")
     if input.dtype < MTB_f32:
-        return cast(instance_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, True, momentum, eps),
-                    input.dtype)
-    n, c, s = input.shape[0], input.shape[1], product(input, 2, input.ndim)
-    w, b = parameter(weight, input, "weight", "instance_norm", c), parameter(bias, input, "bias", "instance_norm", c)
-    parameter(running_mean, input, "running_mean", "instance_norm", c)
-    parameter(running_var, input, "running_var", "instance_norm", c)
-    stats = new_statistics(3, n * c)
-    y = normalize_groups(input, c, w, b, eps, stats, "InstanceNormBackward0")
-    if input.numel > 0 and (running_mean is not None or running_var is not None):
-        y_stats = new_statistics(2, c)
-        average_samples(row_of(stats, 0), row_of(y_stats, 0), n, c)
-        average_samples(row_of(stats, 2), row_of(y_stats, 1), n, c)
-        if running_mean is not None:
-            update_running(running_mean, row_of(y_stats, 0), c, momentum, 1)
-        if running_var is not None:
-            update_running(running_var, row_of(y_stats, 1), c, momentum, s / (s - 1.) if s > 1 else 1)
-    return y
+        return cast(batch_norm_relu(cast(input, MTB_f32), running_mean, running_var, weight, bias, training, momentum,
+                                    eps, residual), input.dtype)
+    c = input.shape[1]
+    w = parameter(weight, input, "weight", "batch_norm_relu", c)
+    b = parameter(bias, input, "bias", "batch_norm_relu", c)
+    if residual is not None:
+        r = cast(residual, input.dtype)
+    stats = new_statistics(3, c)
+    y = checked_forward(input, running_mean, running_var, w, b, r, True, training, momentum, eps, stats)
+
+    def backward(g, z=None):
+        return relu_gradients(input, g, z, w, b, stats, training, eps, r is not None)
+
+    return attach(y, (input, w, b, r), backward, "BatchNormReluBackward0", (input, w, b), r is not None)
 
 
-cdef int average_samples(const double* value, double* mean, i64 n, i64 c) except -1:
-    """mean (c) of value (n, c)."""
-    cdef i64 i, j
-    for j in range(c):
-        mean[j] = 0
-        for i in range(n):
-            mean[j] += value[i * c + j]
-        mean[j] /= n
-    return 0
+cdef tuple relu_gradients(Tensor input, object g, Tensor z, Tensor w, Tensor b, Tensor stats, bint training, double eps,
+                          bint residual):
+    """Gradients of input, weight, bias, residual. The mask is z > 0, z the output: kept, or computed again."""
+    cdef Tensor x, dy, dx, dr = None, dweight, dbias
+    cdef Channels view
+    cdef i64 c = input.shape[1]
+    if grad_enabled():
+        if z is None:
+            z = forward(input, &view, w, b, None, True, stats, -1)
+        g = g * ((<object> z).detach() > 0).to((<object> input).dtype)
+        weight = None if w is None else (<object> w).reshape([1, -1] + [1] * (input.ndim - 2))
+        dims = [0, *range(2, input.ndim)]
+        dx_, gx = channel_algebra(input, g, weight, dims, stats, training, eps)
+        return dx_, None if w is None else gx.sum(dims), None if b is None else g.sum(dims), g if residual else None
+    dweight, dbias = new_zeros(input.dtype, 1, &c), new_zeros(input.dtype, 1, &c)
+    if input.numel == 0:
+        return g, None if w is None else dweight, None if b is None else dbias, g if residual else None
+    x = as_channels(input, &view)
+    dy, dx = same_layout(g, x), new_like(x, x.dtype)
+    if residual:
+        z, dr = same_layout(z, x), new_like(x, x.dtype)
+    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(z), data_of(w), data_of(b),
+                               row_of(stats, 0), row_of(stats, 1), MTB_MASK_OUTPUT if residual else MTB_MASK_AGAIN,
+                               not training, dx.data, data_of(dr), data_of(dweight), data_of(dbias))
+    return dx, None if w is None else dweight, None if b is None else dbias, dr
 
 
-PRIMITIVES = {"batch_norm": batch_norm, "layer_norm": layer_norm, "rms_norm": rms_norm, "group_norm": group_norm,
-              "instance_norm": instance_norm}
+PRIMITIVES = {"batch_norm": batch_norm, "batch_norm_relu": batch_norm_relu}

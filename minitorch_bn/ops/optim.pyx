@@ -4,7 +4,7 @@ from minitorch_bn.kernels cimport optim as kernels
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, give, take
 
 cdef char* workable(object x, int dtype, list copies, bint written) except NULL:
-    """The memory of x where the kernel can use it as it is; else of a contiguous copy of that dtype, kept in `copies`."""
+    """The memory of x if the kernel can use it as it is; else of a contiguous copy of that dtype, kept in `copies`."""
     cdef Tensor t = x, own
     if written:
         check_inplace(t)
@@ -34,7 +34,8 @@ cdef int run(list params, list grads, list first, list second, list third, const
         for items in lists:
             t = items[i]
             if t.numel != p.numel:
-                raise RuntimeError(f"optimizer step: parameter {i} has shape {list(p.shape_())}, but its gradient or state has "
+                raise RuntimeError(f"optimizer step: parameter {i} has shape {list(p.shape_())}, but its gradient or "
+                                   "state has "
                                    f"shape {list(t.shape_())}")
     slots = <kernels.slot*> take(size)
     try:
@@ -67,8 +68,8 @@ cdef int run(list params, list grads, list first, list second, list third, const
     return 0
 
 
-def sgd_step(params, grads, momentum_buffers, *, double lr, double momentum=0, double dampening=0, double weight_decay=0,
-             bint nesterov=False, bint maximize=False, bint first=False):
+def sgd_step(params, grads, momentum_buffers, *, double lr, double momentum=0, double dampening=0,
+             double weight_decay=0, bint nesterov=False, bint maximize=False, bint first=False):
     """Stochastic gradient descent on every parameter, in place.
 
     momentum_buffers: a list, or None if momentum is 0; with `first` they are not read but set to the gradients.
@@ -81,8 +82,9 @@ def sgd_step(params, grads, momentum_buffers, *, double lr, double momentum=0, d
     run(list(params), list(grads), None if momentum == 0 else list(momentum_buffers), None, None, &o, NULL)
 
 
-def adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, double step_count, *, double lr, double beta1, double beta2,
-              double eps, double weight_decay=0, bint amsgrad=False, bint maximize=False, bint decoupled=False):
+def adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, double step_count, *, double lr, double beta1,
+              double beta2, double eps, double weight_decay=0, bint amsgrad=False, bint maximize=False,
+              bint decoupled=False):
     """Adam (decoupled: AdamW) on every parameter, in place; step_count is 1 in the first step.
 
     max_exp_avg_sqs: used only with `amsgrad`.
@@ -93,7 +95,8 @@ def adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, double step
     o.lr, o.beta1, o.beta2, o.eps, o.weight_decay = lr, beta1, beta2, eps, weight_decay
     o.correction1, o.correction2 = 1 - beta1 ** step_count, 1 - beta2 ** step_count
     o.amsgrad, o.maximize, o.decoupled = amsgrad, maximize, decoupled
-    run(list(params), list(grads), list(exp_avgs), list(exp_avg_sqs), list(max_exp_avg_sqs) if amsgrad else None, NULL, &o)
+    run(list(params), list(grads), list(exp_avgs), list(exp_avg_sqs), list(max_exp_avg_sqs) if amsgrad else None,
+        NULL, &o)
 
 
 PRIMITIVES = {"sgd_step": sgd_step, "adam_step": adam_step}

@@ -1,14 +1,14 @@
-"""Pooling: the maximum or the average of windows over the last one, two or three dims, forward and any order of backward.
+"""Pooling: the maximum or the average of windows over the last one, two or three dims, and gradients of any order.
 
-Averaging is linear, and so is taking the elements at given places: the backward of each is one more op of the same kind,
+Averaging is linear, and so is taking the elements at given places: the backward of each is one more op of that kind,
 its adjoint, whose backward is the first again.
 """
 from libc.string cimport memcpy
 
-from minitorch_bn._core cimport (Node, Tensor, cast, dtype_object, index_arg, is_float, new_node, new_tensor, raw_contiguous, save, saved,
-                                 set_history, shape_from, shape_tuple, tracks)
+from minitorch_bn._core cimport (Node, Tensor, cast, dtype_object, index_arg, is_float, new_node, new_tensor,
+                                 raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks)
 from minitorch_bn.kernels cimport pool as kernels
-from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_i64, i64
 
 cdef enum:
     AVERAGE = 0
@@ -22,7 +22,7 @@ cdef tuple NODE_NAMES = ("AvgPool{}DBackward0", "AvgPool{}DBackwardBackward0", "
 # A plan: (the window's bytes, the input's shape, the output's shape, the number of dims pooled).
 
 
-# -- arguments ------------------------------------------------------------------------------------------------------------
+# -- arguments ---------------------------------------------------------------------------------------------------------
 
 cdef int sizes_of(object value, int nd, object fill, str op, str name, i64* out) except -1:
     """`value`, an int or nd of them, at the end of out[3]; the leading dims get `fill`."""
@@ -51,7 +51,8 @@ cdef int input_sizes(Tensor x, int nd, str op, kernels.mtb_window* w) except -1:
                            f"{list(shape_tuple(x))}")
     for d in range(lead - 1, x.ndim):
         if x.shape[d] == 0 and not (lead == 2 and d == 0):
-            raise RuntimeError(f"{op}: Expected {nd + 1}D or {nd + 2}D (batch mode) tensor with optional 0 dim batch size for "
+            raise RuntimeError(f"{op}: Expected {nd + 1}D or {nd + 2}D (batch mode) tensor with optional 0 dim batch "
+                               "size for "
                                f"input, but got: {list(shape_tuple(x))}")
     if not is_float(x.dtype):
         raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: "
@@ -59,18 +60,20 @@ cdef int input_sizes(Tensor x, int nd, str op, kernels.mtb_window* w) except -1:
     for d in range(3):
         w.input[d] = x.shape[x.ndim - 3 + d] if d >= 3 - nd else 1
     if w.input[0] * w.input[1] * w.input[2] >= <i64> 1 << 31:
-        raise RuntimeError(f"{op}: a channel of {w.input[0] * w.input[1] * w.input[2]} elements is too large; at most 2**31 - 1")
+        raise RuntimeError(f"{op}: a channel of {w.input[0] * w.input[1] * w.input[2]} elements is too large; at "
+                           "most 2**31 - 1")
     return 0
 
 
-cdef tuple plan_window(Tensor x, int nd, str op, kernel_size, stride, padding, dilation, bint ceil_mode, kernels.mtb_window* w):
+cdef tuple plan_window(Tensor x, int nd, str op, kernel_size, stride, padding, dilation, bint ceil_mode,
+                       kernels.mtb_window* w):
     """Checks every size, fills the window and gives the plan."""
     cdef int d
     cdef i64 reach, room
     input_sizes(x, nd, op, w)
     sizes_of(kernel_size, nd, 1, op, "kernel_size", w.kernel)
-    sizes_of(kernel_size if stride is None or isinstance(stride, (tuple, list)) and len(stride) == 0 else stride, nd, 1, op,
-             "stride", w.stride)
+    sizes_of(kernel_size if stride is None or isinstance(stride, (tuple, list)) and len(stride) == 0 else stride, nd, 1,
+             op, "stride", w.stride)
     sizes_of(padding, nd, 0, op, "padding", w.pad)
     sizes_of(dilation, nd, 1, op, "dilation", w.dilation)
     for d in range(3 - nd, 3):
@@ -93,13 +96,13 @@ cdef tuple plan_window(Tensor x, int nd, str op, kernel_size, stride, padding, d
         if ceil_mode and w.out[d] > 0 and (w.out[d] - 1) * w.stride[d] >= w.input[d] + w.pad[d]:
             w.out[d] -= 1
         if w.out[d] < 1:
-            raise RuntimeError(f"{op}: Given input size: {list(shape_tuple(x))[-nd - 1:]}, kernel_size {kernel_size}: the "
-                               "calculated output size is too small; use a smaller kernel or more padding")
+            raise RuntimeError(f"{op}: Given input size: {list(shape_tuple(x))[-nd - 1:]}, kernel_size "
+                               f"{kernel_size}: the calculated output size is too small; use a smaller kernel or more "
+                               "padding")
     return make_plan(x, nd, w)
 
 
 cdef tuple plan_adaptive(Tensor x, int nd, str op, output_size, kernels.mtb_window* w):
-    cdef int d
     input_sizes(x, nd, op, w)
     sizes = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * nd
     own = shape_tuple(x)[x.ndim - nd:]
@@ -138,7 +141,7 @@ cdef Tensor working(Tensor x):
     return x if x.dtype >= MTB_f32 else cast(x, MTB_f32)
 
 
-# -- averages -------------------------------------------------------------------------------------------------------------
+# -- averages ----------------------------------------------------------------------------------------------------------
 
 cdef object linear_vjp(Node node, object g):
     return linear(node.op ^ 1, <Tensor> g, node.aux)
@@ -217,7 +220,7 @@ def adaptive_avg_pool3d(Tensor input not None, output_size):
     return adaptive(input, 3, output_size)
 
 
-# -- maxima ---------------------------------------------------------------------------------------------------------------
+# -- maxima ------------------------------------------------------------------------------------------------------------
 
 cdef object put_back_vjp(Node node, object g):
     """Of a maximum, or of `pick`: each gradient goes to the place that its value came from."""
@@ -229,7 +232,7 @@ cdef object pick_vjp(Node node, object g):
 
 
 cdef Tensor at_places(bint put_back, Tensor input, Tensor at, tuple plan):
-    """The plan's input with `input` added at the places `at` of zeros; or (not put_back) the elements at those places."""
+    """Zeros of the plan's input shape with `input` added at the places `at`; or (not put_back) the elements there."""
     cdef Tensor x = raw_contiguous(input), y = new_of(plan[1] if put_back else plan[2], input.dtype)
     cdef Tensor large = y if put_back else x
     cdef int nd = plan[3], d
@@ -285,17 +288,20 @@ cdef object adaptive_max(Tensor input, int nd, output_size, return_indices):
     return maximum(input, f"AdaptiveMaxPool{nd}DBackward0", plan, True, return_indices)
 
 
-def max_pool1d(Tensor input not None, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool1d(Tensor input not None, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
+               return_indices=False):
     """Maxima of windows: (N, C, L) or (C, L); with `return_indices` also where, in the last dim. Padding never wins."""
     return max_pool(input, 1, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool2d(Tensor input not None, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool2d(Tensor input not None, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
+               return_indices=False):
     """Maxima of windows: (N, C, H, W) or (C, H, W); indices are flat within the channel."""
     return max_pool(input, 2, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def max_pool3d(Tensor input not None, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+def max_pool3d(Tensor input not None, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
+               return_indices=False):
     """Maxima of windows: (N, C, D, H, W) or (C, D, H, W); indices are flat within the channel."""
     return max_pool(input, 3, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
@@ -315,6 +321,7 @@ def adaptive_max_pool3d(Tensor input not None, output_size, return_indices=False
     return adaptive_max(input, 3, output_size, return_indices)
 
 
-FUNCTIONS = {f.__name__: f for f in (avg_pool1d, adaptive_avg_pool1d, max_pool1d, max_pool2d, max_pool3d, adaptive_max_pool1d)}
-PRIMITIVES = {f.__name__: f for f in (avg_pool2d, avg_pool3d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool2d,
-                                      adaptive_max_pool3d)}
+FUNCTIONS = {f.__name__: f for f in (avg_pool1d, adaptive_avg_pool1d, max_pool1d, max_pool2d, max_pool3d,
+                                     adaptive_max_pool1d)}
+PRIMITIVES = {f.__name__: f for f in (avg_pool2d, avg_pool3d, adaptive_avg_pool2d, adaptive_avg_pool3d,
+                                      adaptive_max_pool2d, adaptive_max_pool3d)}

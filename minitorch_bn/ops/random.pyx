@@ -7,9 +7,10 @@ from math import log1p as _log1p
 
 from libc.stdint cimport uint8_t
 
-from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, default_dtype, dtype_code, dtype_object,
-                                 grad_enabled, index_arg, inplace_history, is_float, new_node, new_tensor, raw_cast,
-                                 raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks)
+from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, default_dtype, dtype_code,
+                                 dtype_object, grad_enabled, index_arg, inplace_history, is_float, new_node,
+                                 new_tensor, raw_cast, raw_contiguous, save, saved, set_history, shape_from,
+                                 shape_tuple, tracks)
 from minitorch_bn.kernels cimport random as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
 from minitorch_bn.ops.generator cimport next_draw
@@ -17,7 +18,7 @@ from minitorch_bn.ops.generator cimport next_draw
 from minitorch_bn._core import empty
 
 
-# -- filling --------------------------------------------------------------------------------------------------------------
+# -- filling -----------------------------------------------------------------------------------------------------------
 
 cdef enum:
     UNIFORM = 0
@@ -79,8 +80,8 @@ def normal_(Tensor self not None, double mean=0, double std=1, *, generator=None
 
 cdef Tensor unit_exponential(Tensor like, object generator):
     """-log(1 - u), of like's shape, in float32 or float64."""
-    cdef Tensor u = draw_real(new_tensor(MTB_f64 if like.dtype == MTB_f64 else MTB_f32, like.ndim, like.shape), UNIFORM, 0, 1,
-                              generator)
+    cdef int dtype = MTB_f64 if like.dtype == MTB_f64 else MTB_f32
+    cdef Tensor u = draw_real(new_tensor(dtype, like.ndim, like.shape), UNIFORM, 0, 1, generator)
     return (-u).log1p().neg()
 
 
@@ -97,7 +98,8 @@ def log_normal_(Tensor self not None, double mean=1, double std=2, *, generator=
     if not std > 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
     check_float(self, "log_normal_")
-    z = draw_real(new_tensor(MTB_f64 if self.dtype == MTB_f64 else MTB_f32, self.ndim, self.shape), NORMAL, mean, std, generator)
+    cdef int dtype = MTB_f64 if self.dtype == MTB_f64 else MTB_f32
+    z = draw_real(new_tensor(dtype, self.ndim, self.shape), NORMAL, mean, std, generator)
     return overwrite(self, z.exp(), "LogNormalBackward0")
 
 
@@ -122,18 +124,20 @@ def geometric_(Tensor self not None, double p, *, generator=None):
 cdef Tensor draw_integers(int ndim, const i64* shape, object low, object high, object generator):
     cdef Tensor x = new_tensor(MTB_i64, ndim, shape)
     if not -1 << 63 <= low < high <= 1 << 64 or high - low > 1 << 64:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', both within 64 bits, but got from={low} >= to={high}")
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', both within 64 bits, but got from={low} >= "
+                           f"to={high}")
     kernels.integers(<i64*> x.data, x.numel, next_draw(generator), low, (high - low) % (1 << 64))
     return x
 
 
 cdef object integer_limit(int dtype):
     """One more than the largest integer that `dtype` holds with all smaller ones."""
-    return (2, 1 << 8, 1 << 7, 1 << 15, 1 << 31, 1 << 63, (1 << 11) + 1, (1 << 8) + 1, (1 << 24) + 1, (1 << 53) + 1)[dtype]
+    return (2, 1 << 8, 1 << 7, 1 << 15, 1 << 31, 1 << 63, (1 << 11) + 1, (1 << 8) + 1, (1 << 24) + 1,
+            (1 << 53) + 1)[dtype]
 
 
 def random_(Tensor self not None, *args, generator=None, **kwargs):
-    """random_(), random_(to), random_(from, to): fill with integers of [from, to); without `to`, all that the dtype holds."""
+    """random_(), random_(to), random_(from, to): integers of [from, to); without `to`, all that the dtype holds."""
     low, high = kwargs.pop("from", 0), kwargs.pop("to", None)
     if kwargs or len(args) > 2:
         raise TypeError(f"random_() takes from and to, got {args} {kwargs}")
@@ -181,12 +185,13 @@ def bernoulli(Tensor input not None, p=None, *, generator=None, out=None):
         raise RuntimeError(f"\"bernoulli\" not implemented for {dtype_object(input.dtype)}: use a floating dtype")
     x = raw_cast(input.detach(), MTB_f64 if input.dtype == MTB_f64 else MTB_f32)
     if x.numel and not bool(((x >= 0) & (x <= 1)).all()):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: every probability of bernoulli must be in [0, 1]")
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: every probability of bernoulli must be in "
+                           "[0, 1]")
     u = draw_real(new_tensor(x.dtype, x.ndim, x.shape), UNIFORM, 0, 1, generator)
     return into(out, (u < x).to(dtype_object(input.dtype)))
 
 
-# -- new tensors ----------------------------------------------------------------------------------------------------------
+# -- new tensors -------------------------------------------------------------------------------------------------------
 
 cdef object into(object out, Tensor values):
     """`values`, or `out` after they are copied there."""
@@ -220,14 +225,16 @@ def randn(*sizes, size=None, generator=None, out=None, dtype=None, layout=None, 
 def rand_like(Tensor input not None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
               memory_format=None):
     """Numbers from [0, 1), of the input's shape and dtype."""
-    return rand(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
+    return rand(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)),
+                device=device,
                 requires_grad=requires_grad)
 
 
 def randn_like(Tensor input not None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
                memory_format=None):
     """Numbers from the standard normal distribution, of the input's shape and dtype."""
-    return randn(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
+    return randn(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)),
+                 device=device,
                  requires_grad=requires_grad)
 
 
@@ -261,7 +268,8 @@ def randint_like(Tensor input not None, low, high=None, *, dtype=None, layout=No
                    requires_grad=requires_grad)
 
 
-def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+             pin_memory=False):
     """A random permutation of 0 .. n-1 (Fisher and Yates), int64 unless a dtype is given."""
     cdef i64 count = index_arg(n, "n")
     cdef Tensor x
@@ -292,12 +300,13 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
 
 
 def multinomial(Tensor input not None, num_samples, replacement=False, *, generator=None, out=None):
-    """Indices drawn with the probabilities proportional to the rows of `input`, (C,) or (N, C) -> (num_samples,) or (N, ...)."""
+    """Indices drawn with probabilities proportional to the rows of `input`: (C,) or (N, C) -> (..., num_samples)."""
     cdef i64 count = index_arg(num_samples, "num_samples")
     if input.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if not is_float(input.dtype):
-        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {dtype_object(input.dtype)}")
+        raise RuntimeError("multinomial only supports floating-point dtypes for input, got: "
+                           f"{dtype_object(input.dtype)}")
     if count <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and count > input.shape[input.ndim - 1]:
@@ -316,7 +325,8 @@ def multinomial(Tensor input not None, num_samples, replacement=False, *, genera
         return into(out, chosen.minimum(last))
     race = p / unit_exponential(p, generator).clamp(min=1e-300)  # the first finishers of exponential clocks
     if bool(((p > 0).sum(-1) < count).any()):
-        raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)")
+        raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative "
+                           "category to sample)")
     return into(out, race.topk(count, -1)[1])
 
 
@@ -325,7 +335,7 @@ def _searchsorted(edges, u, right):
     return searchsorted(edges, u, right=right)
 
 
-# -- dropout --------------------------------------------------------------------------------------------------------------
+# -- dropout -----------------------------------------------------------------------------------------------------------
 
 cdef object dropout_vjp(Node node, object g):
     cdef Tensor mask = saved(node, 0), dy = <Tensor> g, dx
@@ -346,7 +356,8 @@ def dropout(Tensor input not None, double p=0.5, bint train=True):
     if not train or p == 0 or input.numel == 0:
         return input
     if not is_float(input.dtype):
-        raise RuntimeError(f"result type Float can't be cast to the desired output type: dropout of {dtype_object(input.dtype)}")
+        raise RuntimeError("result type Float can't be cast to the desired output type: dropout of "
+                           f"{dtype_object(input.dtype)}")
     source = input if input.dtype >= MTB_f32 else cast(input, MTB_f32)
     x = raw_contiguous(source)
     y, mask = new_tensor(x.dtype, x.ndim, x.shape), new_tensor(MTB_b8, x.ndim, x.shape)
@@ -365,7 +376,7 @@ def dropout_(Tensor self not None, double p=0.5, bint train=True):
     return self if y is self else self.copy_(y)
 
 
-METHODS = {f.__name__: f for f in (uniform_, normal_, exponential_, log_normal_, cauchy_, geometric_, random_, bernoulli_,
-                                   bernoulli, multinomial)}
-FUNCTIONS = {f.__name__: f for f in (rand, randn, randint, randperm, rand_like, randn_like, randint_like, normal, bernoulli,
-                                     multinomial, dropout, dropout_)}
+METHODS = {f.__name__: f for f in (uniform_, normal_, exponential_, log_normal_, cauchy_, geometric_, random_,
+                                   bernoulli_, bernoulli, multinomial)}
+FUNCTIONS = {f.__name__: f for f in (rand, randn, randint, randperm, rand_like, randn_like, randint_like, normal,
+                                     bernoulli, multinomial, dropout, dropout_)}

@@ -7,7 +7,7 @@ from minitorch_bn.kernels.reduce cimport MTB_PROD, MTB_SUM, MTB_SUM_ABS, MTB_SUM
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_i64, give, i64, take
 
 
-# -- from any strides and dims to what the kernels take -------------------------------------------------------------------
+# -- from any strides and dims to what the kernels take ------------------------------------------------------------
 
 
 cdef Tensor lay_out(Tensor x, unsigned int mask, Layout* l):
@@ -86,7 +86,8 @@ cdef object with_out(Tensor y, object out):
     if out is None:
         return y
     if shape_tuple(<Tensor?> out) != shape_tuple(y):
-        raise RuntimeError(f"the out= tensor has shape {list(shape_tuple(out))}, but the result has {list(shape_tuple(y))}")
+        raise RuntimeError(f"the out= tensor has shape {list(shape_tuple(out))}, but the result has shape "
+                           f"{list(shape_tuple(y))}")
     return out.copy_(y)
 
 
@@ -105,12 +106,12 @@ cdef str long_name(int dtype):
 
 cdef int need_float(Tensor x, str op) except -1:
     if not is_float(x.dtype):
-        raise RuntimeError(f"{op}(): could not infer output dtype. Input dtype must be either a floating point or complex "
-                           f"dtype. Got: {long_name(x.dtype)}")
+        raise RuntimeError(f"{op}(): could not infer output dtype. Input dtype must be either a floating point or "
+                           f"complex dtype. Got: {long_name(x.dtype)}")
     return 0
 
 
-# -- sum, mean -----------------------------------------------------------------------------------------------------------
+# -- sum, mean -----------------------------------------------------------------------------------------------------
 
 cdef object sum_vjp(Node node, object g):
     """Of sum and mean: g / divisor everywhere."""
@@ -148,7 +149,7 @@ def mean(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None
 
 def nansum(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None):
     """Sum over `dim` with NaN counted as 0."""
-    cdef Tensor x = in_dtype(input, dtype), y
+    cdef Tensor x = in_dtype(input, dtype)
     cdef unsigned int mask
     if not is_float(x.dtype):
         return sum(x, dim, keepdim, out=out)
@@ -170,7 +171,7 @@ def count_nonzero(Tensor input not None, dim=None):
     return sum(input != 0, dim)
 
 
-# -- product -------------------------------------------------------------------------------------------------------------
+# -- product -------------------------------------------------------------------------------------------------------
 
 cdef object prod_vjp(Node node, object g):
     """g y / x; where a slice has zeros, the product of the others of each element."""
@@ -225,7 +226,7 @@ def prod(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None
     return with_out(y if dtype is None or is_float(x.dtype) else raw_cast(y, x.dtype), out)
 
 
-# -- norms ---------------------------------------------------------------------------------------------------------------
+# -- norms ---------------------------------------------------------------------------------------------------------
 
 cdef object norm2_vjp(Node node, object g):
     """g x / |x|, and 0 where |x| is 0."""
@@ -286,7 +287,7 @@ def norm(Tensor input not None, p="fro", dim=None, keepdim=False, out=None, dtyp
     return vector_norm(input, p, dim, keepdim, dtype=dtype, out=out)
 
 
-# -- variance ------------------------------------------------------------------------------------------------------------
+# -- variance ------------------------------------------------------------------------------------------------------
 
 cdef object var_vjp(Node node, object g):
     """g 2 (x - mean) / (n - correction), also of std through g / (2 std); and of the mean beside them, g / n."""
@@ -321,7 +322,7 @@ cdef object variance(Tensor input, object dim, object unbiased, object correctio
         dim, unbiased = None, dim
     if not is_float(x.dtype):
         raise RuntimeError(f"{name} only support floating point and complex dtypes")
-    less = 1 if correction is None and unbiased is None else float(correction) if correction is not None else bool(unbiased)
+    less = correction if correction is not None else 1 if unbiased is None or unbiased else 0
     mask = dims_mask(dim, x.ndim)
     count = count_of(x, mask)
     n = <double> count
@@ -387,13 +388,15 @@ cdef int moments_of(Tensor source, unsigned int mask, i64 count, i64 rows, doubl
 def var(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, axis=None,
         keepdims=None):
     """Variance over `dim`: squared deviations over n - correction (1; 0 with unbiased=False)."""
-    return with_out(variance(input, pick(dim, axis), unbiased, correction, pick(keepdim, keepdims), "var", False, False), out)
+    y = variance(input, pick(dim, axis), unbiased, correction, pick(keepdim, keepdims), "var", False, False)
+    return with_out(y, out)
 
 
 def std(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, axis=None,
         keepdims=None):
     """The square root of :func:`var`."""
-    return with_out(variance(input, pick(dim, axis), unbiased, correction, pick(keepdim, keepdims), "std", True, False), out)
+    y = variance(input, pick(dim, axis), unbiased, correction, pick(keepdim, keepdims), "std", True, False)
+    return with_out(y, out)
 
 
 def var_mean(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None):

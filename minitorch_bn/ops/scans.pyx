@@ -1,6 +1,6 @@
 """Scans along a dim: running sums, products, and extremes with where they are."""
-from minitorch_bn._core cimport (Node, Tensor, cast, dtype_code, grad_enabled, is_float, new_node, new_tensor, raw_cast,
-                                 raw_contiguous, save, save_output, saved, set_history, shape_tuple, tracks, wrap_dim)
+from minitorch_bn._core cimport (Node, Tensor, is_float, new_node, new_tensor, raw_cast, raw_contiguous, save,
+                                 save_output, saved, set_history, tracks, wrap_dim)
 from minitorch_bn.kernels cimport reduce as kernels
 from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN, MTB_PROD, MTB_SUM
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_i64, i64
@@ -35,7 +35,7 @@ cdef Tensor raw_scan(Tensor x, int op, int dim, bint reverse):
     return raw_cast(y, x.dtype)
 
 
-# -- cumsum: the gradient is the running sum from the other end -------------------------------------------------------------
+# -- cumsum: the gradient is the running sum from the other end ----------------------------------------------------
 
 cdef object cumsum_vjp(Node node, object g):
     return scan_sum(<Tensor> g, <int> node.k[0], node.k[1] == 0)
@@ -64,7 +64,7 @@ def cumsum(Tensor input not None, dim, *, dtype=None, out=None):
     return with_out(scan_sum(x, wrap_dim(dim, x.ndim), False), out)
 
 
-# -- cumprod ---------------------------------------------------------------------------------------------------------------
+# -- cumprod -------------------------------------------------------------------------------------------------------
 
 cdef object cumprod_vjp(Node node, object g):
     """dx[j] = sum over i >= j of g[i] y[i] / x[j]; with zeros, through the products that leave out each element."""
@@ -97,7 +97,7 @@ def cumprod(Tensor input not None, dim, *, dtype=None, out=None):
     return with_out(y, out)
 
 
-# -- cummax, cummin: the gradient goes to the elements taken ------------------------------------------------------------------
+# -- cummax, cummin: the gradient goes to the elements taken -------------------------------------------------------
 
 cdef object cumextreme_vjp(Node node, object g):
     cdef Tensor index = saved(node, 0)

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from minitorch_bn._core import Tensor, arange, attach, broadcast_shapes, empty, full, where, zeros
 from minitorch_bn.ops.indexing import index_select
@@ -20,7 +21,7 @@ def _wrap(dim: int, ndim: int) -> int:
     return dim % bound
 
 
-# -- order ----------------------------------------------------------------------------------------------------------------
+# -- order -------------------------------------------------------------------------------------------------------------
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved by `shifts` places along dims, those that leave at the end coming back at the start."""
@@ -62,7 +63,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
             lambda: flip(input.transpose(a, b), b))[k % 4]()
 
 
-# -- repetition -----------------------------------------------------------------------------------------------------------
+# -- repetition --------------------------------------------------------------------------------------------------------
 
 def repeat(self: Tensor, *sizes: Any) -> Tensor:
     """The tensor, with leading dims of size 1 if needed, repeated sizes[d] times along each dim d."""
@@ -73,17 +74,17 @@ def repeat(self: Tensor, *sizes: Any) -> Tensor:
         raise RuntimeError(f"Trying to create tensor with negative dimension: repeat by {list(counts)}")
     result = self.reshape((1,) * (len(counts) - self.ndim) + tuple(self.shape))
     if result.ndim + sum(count != 1 for count in counts) <= 8:  # one copy of one expanded view
-        split, wide, shape = [], [], []
+        split: list[int] = []
+        wide: list[int] = []
         for count, size in zip(counts, result.shape):
             split += [size] if count == 1 else [1, size]
             wide += [size] if count == 1 else [count, size]
-            shape.append(count * size)
-        result = result.reshape(split).expand(wide).reshape(shape)
+        result = result.reshape(split).expand(wide).reshape([n * size for n, size in zip(counts, result.shape)])
     else:
         for dim, count in enumerate(counts):
             shape = tuple(result.shape)
-            wide = result.unsqueeze(dim).expand((*shape[:dim], count, *shape[dim:]))
-            result = wide.reshape((*shape[:dim], count * shape[dim], *shape[dim + 1:]))
+            copies = result.unsqueeze(dim).expand((*shape[:dim], count, *shape[dim:]))
+            result = copies.reshape((*shape[:dim], count * shape[dim], *shape[dim + 1:]))
     return result.clone() if all(count == 1 for count in counts) else result
 
 
@@ -118,11 +119,12 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
     ends = repeats.reshape(-1).expand(n).to(arange(0).dtype).cumsum(0)
     total = int(ends[-1]) if n else 0
     if output_size is not None and output_size != total:
-        raise RuntimeError(f"allocated size does not match required size: output_size={output_size}, repeats sum to {total}")
+        raise RuntimeError(f"allocated size does not match required size: output_size={output_size}, repeats sum to "
+                           f"{total}")
     return index_select(input, dim, searchsorted(ends, arange(total), right=True))
 
 
-# -- padding --------------------------------------------------------------------------------------------------------------
+# -- padding -----------------------------------------------------------------------------------------------------------
 
 def _constant_pad(input: Tensor, amounts: Sequence[int], value: float) -> Tensor:
     """Negative amounts crop. The gradient of a pad is the crop that undoes it, and the other way."""
@@ -136,14 +138,10 @@ def _constant_pad(input: Tensor, amounts: Sequence[int], value: float) -> Tensor
     source = input.detach()
     result = target = full(tuple(sizes), value, dtype=input.dtype)
     for dim, (a, b) in enumerate(zip(before, after)):
-        length = source.shape[dim] + min(a, 0) + min(b, 0)
-        if length <= 0:
-            source = None
-            break
-        source = source.narrow(dim, max(-a, 0), length)
-        target = target.narrow(dim, max(a, 0), length)
-    if source is not None:
-        target.copy_(source)
+        length = max(source.shape[dim] + min(a, 0) + min(b, 0), 0)
+        source = source.narrow(dim, max(-a, 0) if length else 0, length)
+        target = target.narrow(dim, max(a, 0) if length else 0, length)
+    target.copy_(source)
     return attach(result, (input,), lambda g: (_constant_pad(g, [-n for n in amounts], 0),), "ConstantPadNdBackward0")
 
 
@@ -164,7 +162,7 @@ def _outside(mode: str, n: int, before: int, after: int, shape: Sequence[int]) -
 
 
 def _mirrored_pad(input: Tensor, amounts: Sequence[int], places: dict[int, Tensor]) -> Tensor:
-    """The input in the middle, then the borders of each dim in places, a slice at a time, from what is there already."""
+    """The input in the middle, then the borders of each dim in `places`, a slice at a time, from what is there."""
     sizes = list(input.shape)
     for dim, shown in places.items():
         sizes[dim] = shown.numel()
@@ -192,15 +190,15 @@ def _mirrored_pad(input: Tensor, amounts: Sequence[int], places: dict[int, Tenso
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Rows added at both ends of the last dims: pad = (before last, after last, before last but one, ...).
 
-    mode: 'constant' (of `value`, 0), 'reflect', 'replicate' or 'circular'; the last three for the last 1 to 3 dims of an
-    input with 1 or 2 dims more. Negative amounts crop.
+    mode: 'constant' (of `value`, 0), 'reflect', 'replicate' or 'circular'; the last three for the last 1 to 3 dims of
+    an input with 1 or 2 dims more. Negative amounts crop.
     """
     amounts = [int(amount) for amount in (pad.tolist() if isinstance(pad, Tensor) else pad)]
     if len(amounts) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(amounts) > 2 * input.ndim:
-        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got padding "
-                           f"length {len(amounts)} and input of dimension {input.ndim}")
+        raise RuntimeError("Padding length should be less than or equal to two times the input dimension but got "
+                           f"padding length {len(amounts)} and input of dimension {input.ndim}")
     if mode == "constant":
         return _constant_pad(input, amounts, 0 if value is None else value)
     if value is not None and value != 0:
@@ -209,8 +207,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     dims = len(amounts) // 2
     if input.ndim not in (dims + 1, dims + 2) or dims > 3:
-        raise NotImplementedError(f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: {mode} of "
-                                  f"{dims} dims for an input of shape {list(input.shape)}")
+        raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: "
+                                  f"{mode} of {dims} dims for an input of shape {list(input.shape)}")
     places = {}
     for i in range(dims):
         before, after = amounts[2 * i], amounts[2 * i + 1]
@@ -283,7 +281,48 @@ def block_diag(*tensors: Tensor) -> Tensor:
     return cat(rows)
 
 
-# -- grids ----------------------------------------------------------------------------------------------------------------
+def _written(input: Tensor, src: Tensor, place: Any) -> Tensor:
+    """A copy of the input with src written through a view of it."""
+    result = input.clone()
+    window = place(result)
+    if window.shape != src.shape:
+        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+                           f"slice size = {list(window.shape)}")
+    window.copy_(src)
+    return result
+
+
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """The input with src in place of one slice."""
+    return _written(input, src, lambda x: x.select(dim, index))
+
+
+def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
+                  step: int = 1) -> Tensor:
+    """The input with src in place of input[start:end:step] along dim."""
+    return _written(input, src, lambda x: x[(slice(None),) * _wrap(dim, x.ndim) + (slice(start, end, step),)])
+
+
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The input with src on a diagonal."""
+    return _written(input, src, lambda x: x.diagonal(offset, dim1, dim2))
+
+
+def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Write one number on the main diagonal; with `wrap`, it starts again below the end of a tall matrix."""
+    if self.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.ndim > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    if wrap and self.ndim == 2 and self.shape[0] > self.shape[1]:
+        for start in range(0, self.shape[0], self.shape[1] + 1):
+            self[start:start + self.shape[1]].diagonal().fill_(fill_value)
+    elif self.numel():
+        self.as_strided((min(self.shape),), (sum(self.stride()),), self.storage_offset()).fill_(fill_value)
+    return self
+
+
+# -- grids -------------------------------------------------------------------------------------------------------------
 
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Expanded views of vectors over the grid that they span; 'ij', or 'xy' with the first two dims exchanged."""
@@ -351,8 +390,17 @@ def _grow(t: Tensor, ndim: int) -> Tensor:
 atleast_1d, atleast_2d, atleast_3d = map(_at_least, (1, 2, 3))
 
 
-_FOR_BOTH = (roll, fliplr, flipud, rot90, tile, repeat_interleave, diag, diag_embed, diagflat)
-METHODS = {f.__name__: f for f in (*_FOR_BOTH, repeat)}
-FUNCTIONS = {f.__name__: f for f in (*_FOR_BOTH, tril_indices, triu_indices, block_diag, meshgrid, cartesian_prod, combinations,
+_FOR_BOTH = (roll, fliplr, flipud, rot90, tile, repeat_interleave, diag, diag_embed, diagflat, select_scatter,
+             slice_scatter, diagonal_scatter)
+# The view methods of Tensor as functions.
+_VIEWS = {name: getattr(Tensor, name) for name in (
+    "reshape", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze", "permute", "transpose", "t", "movedim",
+    "moveaxis",
+    "swapaxes", "swapdims", "broadcast_to", "select", "narrow", "diagonal", "as_strided", "detach", "clone")}
+globals().update(_VIEWS)
+
+METHODS = {f.__name__: f for f in (*_FOR_BOTH, repeat, fill_diagonal_)}
+FUNCTIONS = _VIEWS | {f.__name__: f for f in (*_FOR_BOTH, tril_indices, triu_indices, block_diag, meshgrid,
+                                              cartesian_prod, combinations,
                                      broadcast_tensors, atleast_1d, atleast_2d, atleast_3d)}
 PRIMITIVES = {"pad": pad}

@@ -1,8 +1,8 @@
-"""Softmax, log-softmax, logsumexp, cross entropy and negative log-likelihood: forward, backward, and any order after it."""
+"""Softmax, log-softmax, logsumexp, cross entropy, negative log-likelihood: forward, backward, and any order after."""
 
-from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_code, dtype_object, grad_enabled, is_float, new_node,
-                                 new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved, scalar_tensor,
-                                 set_history, shape_tuple, tracks, wrap_dim)
+from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, grad_enabled, is_float, new_node,
+                                 new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved,
+                                 scalar_tensor, set_history, shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport softmax as kernels
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
 from minitorch_bn.ops.reduce cimport in_dtype, positions, with_out
@@ -24,11 +24,11 @@ cdef int middle(Tensor x, int dim, i64* outer, i64* n, i64* inner) noexcept:
 
 cdef int need_float(Tensor x, str op) except -1:
     if not is_float(x.dtype):
-        raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: convert the input to a floating dtype")
+        raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: convert the input to a float dtype")
     return 0
 
 
-# -- softmax, log-softmax -----------------------------------------------------------------------------------------------
+# -- softmax, log-softmax ------------------------------------------------------------------------------------------
 
 cdef object softmax_vjp(Node node, object g):
     """Softmax: y (g - sum(g y)); its logarithm: g - exp(y) sum(g)."""
@@ -73,7 +73,7 @@ def log_softmax(Tensor input not None, dim, dtype=None):
     return softmax_of(in_dtype(input, dtype), dim, True)
 
 
-# -- logsumexp -----------------------------------------------------------------------------------------------------------
+# -- logsumexp -----------------------------------------------------------------------------------------------------
 
 cdef object logsumexp_vjp(Node node, object g):
     """g exp(x - y); nothing where y is -inf."""
@@ -125,14 +125,14 @@ def logsumexp(Tensor input not None, dim, keepdim=False, *, out=None):
     return with_out(logsumexp_of(x, dims[0] if dims else 0, keepdim), out)
 
 
-# -- class indices ---------------------------------------------------------------------------------------------------------
+# -- class indices -------------------------------------------------------------------------------------------------
 
 cdef Tensor class_indices(Tensor target, i64 classes, i64 ignore):
     """target as contiguous int64, every value a class or `ignore`."""
     cdef Tensor t
     cdef i64 i, c
     if target.dtype != MTB_i64 and target.dtype != MTB_u8:
-        raise RuntimeError(f"expected scalar type Long but found {dtype_object(target.dtype)}: class indices must be int64")
+        raise RuntimeError(f"expected scalar type Long but found {dtype_object(target.dtype)}: class indices are int64")
     t = raw_contiguous(raw_cast(target, MTB_i64))
     for i in range(t.numel):
         c = (<i64*> t.data)[i]
@@ -146,7 +146,8 @@ cdef Tensor class_weights(Tensor weight, Tensor x, i64 classes):
         return None
     if weight.ndim != 1 or weight.numel != classes:
         raise RuntimeError("weight tensor should be defined either for all "
-                           f"{classes} classes or no classes but got weight tensor of shape: {list(shape_tuple(weight))}")
+                           f"{classes} classes or no classes but got weight tensor of shape: "
+                           f"{list(shape_tuple(weight))}")
     return raw_contiguous(raw_cast(weight, x.dtype))
 
 
@@ -167,8 +168,8 @@ cdef tuple as_rows(Tensor input, Tensor target, str op):
         raise ValueError(f"{op}: Expected 1 or more dimensions (got {input.ndim})")
     if input.ndim == 1:
         if target.ndim > 1 or target.numel != 1:
-            raise ValueError(f"{op}: expected one class index for an input of shape {list(shape_tuple(input))}, got a target "
-                             f"of shape {list(shape_tuple(target))}")
+            raise ValueError(f"{op}: expected one class index for an input of shape {list(shape_tuple(input))}, got a "
+                             f"target of shape {list(shape_tuple(target))}")
         return x.unsqueeze(0), (<object> target).reshape([1]), shape_tuple(target)
     if target.ndim == 0 or input.shape[0] != target.shape[0]:
         raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
@@ -181,10 +182,10 @@ cdef tuple as_rows(Tensor input, Tensor target, str op):
     return x, (<object> target).reshape([-1]), shape_tuple(target)
 
 
-# -- cross entropy -----------------------------------------------------------------------------------------------------------
+# -- cross entropy -------------------------------------------------------------------------------------------------
 
 cdef object cross_entropy_vjp(Node node, object g):
-    """dx = g (weight[t] (1 - s) (p - onehot) + s / C (sum(weight) p - weight)) / divisor of each row, p = softmax(x)."""
+    """dx = g (weight[t] (1 - s) (p - onehot) + s / C (sum(weight) p - weight)) / divisor, p = softmax(x)."""
     cdef Tensor x = saved(node, 0), target = saved(node, 1), stats = saved(node, 2), weight, dx, dy
     cdef i64 rows = x.shape[0], n = x.shape[1], ignore
     cdef double smoothing = node.k[0], divisor = node.k[1], total = node.k[2]
@@ -227,8 +228,8 @@ cdef object cross_entropy_rows(Tensor input, Tensor target, Tensor weight, i64 i
         for i in range(n):
             weight_sum += value_at(w, i)
     loss, stats = new_tensor(x.dtype, 1, shape), new_tensor(x.dtype, 2, shape)
-    kernels.cross_entropy(x.dtype - MTB_f32, rows, n, x.data, <i64*> t.data, w.data if w is not None else NULL, weight_sum,
-                          ignore, smoothing, loss.data, stats.data, total)
+    kernels.cross_entropy(x.dtype - MTB_f32, rows, n, x.data, <i64*> t.data, w.data if w is not None else NULL,
+                          weight_sum, ignore, smoothing, loss.data, stats.data, total)
     if reduction == "none":
         y = loss
     else:
@@ -250,15 +251,16 @@ def cross_entropy(Tensor input not None, Tensor target not None, Tensor weight, 
                   double label_smoothing):
     """-log softmax(x)[t] of logits (N, C, ...) or (C) and classes t (N, ...) or (), or class probabilities like x.
 
-    Label smoothing takes (1 - s) of the target and s / C of every class (Szegedy et al. 2016). "mean" divides by the sum
-    of weight[t] over the targets that are not ignore_index; of probabilities, by their number.
+    Label smoothing takes (1 - s) of the target and s / C of every class (Szegedy et al. 2016). "mean" divides by the
+    sum of weight[t] over the targets that are not ignore_index; of probabilities, by their number.
     """
     check_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     need_float(input, "cross_entropy")
     if input.dtype < MTB_f32:
-        return cast(cross_entropy(cast(input, MTB_f32), target, weight, ignore_index, reduction, label_smoothing), input.dtype)
+        return cast(cross_entropy(cast(input, MTB_f32), target, weight, ignore_index, reduction, label_smoothing),
+                    input.dtype)
     if shape_tuple(input) == shape_tuple(target) and is_float(target.dtype):
         return cross_entropy_probabilities(input, cast(target, input.dtype), weight, reduction, label_smoothing)
     x, t, shape = as_rows(input, target, "cross_entropy")
@@ -279,7 +281,7 @@ cdef object cross_entropy_probabilities(object x, object target, object weight, 
     return -loss.sum() if reduction == "sum" else -loss.sum() / (x.numel() // classes)
 
 
-# -- negative log-likelihood: one element of each row, a linear map, and its adjoint -----------------------------------------
+# -- negative log-likelihood: one element of each row, a linear map, and its adjoint -------------------------------
 
 cdef object take_vjp(Node node, object g):
     return place_elements(<Tensor> g, saved(node, 0), saved(node, 1), <i64> node.k[0])
@@ -357,7 +359,10 @@ def nll_loss(Tensor input not None, Tensor target not None, Tensor weight, ignor
     y = <object> take_elements(x, t, factor)
     if reduction == "none":
         return y.reshape(shape)
-    return y.sum() / total if reduction == "mean" and total != 0 else y.sum() * (float("nan") if reduction == "mean" else 1)
+    y = y.sum()
+    if reduction == "sum":
+        return y
+    return y / total if total != 0 else y * float("nan")
 
 
 METHODS = {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp}

@@ -4,14 +4,14 @@ Values are fetched by gather at the indices found, so gradients of any order com
 """
 from collections import namedtuple
 
-from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_cast, raw_contiguous, shape_tuple, tracks,
-                                 wrap_dim)
+from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_cast, raw_contiguous, shape_tuple,
+                                 tracks, wrap_dim)
 from minitorch_bn.kernels cimport indexing as search_kernels
 from minitorch_bn.kernels cimport sorting as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport new_of, split
 
-from minitorch_bn._core import arange, result_type, where
+from minitorch_bn._core import arange, as_tensor_, result_type, where
 from minitorch_bn.ops.advanced import nonzero
 from minitorch_bn.ops.gathering import gather, scatter_add
 from minitorch_bn.ops.indexing import index_select
@@ -77,7 +77,8 @@ def topk(Tensor input not None, k, dim=-1, largest=True, sorted=True, *, out=Non
     cdef i64 count = index_arg(k, "k")
     cdef int d = wrap_dim(dim, input.ndim)
     if count < 0 or count > (input.shape[d] if input.ndim else 1):
-        raise RuntimeError(f"selected index k out of range: topk of k={count} along dim {d} of shape {list(shape_tuple(input))}")
+        raise RuntimeError(f"selected index k out of range: topk of k={count} along dim {d} of shape "
+                           f"{list(shape_tuple(input))}")
     return given(out, topk_result(*ordered(input, d, count, bool(largest))))
 
 
@@ -126,7 +127,8 @@ def _median(Tensor input, dim, keepdim, bint skip_nan, result):
     if is_float(input.dtype):
         nans = (input.detach() != input.detach()).sum(d, keepdim=True)
         # NaN is sorted last; without them the row is shorter
-        place = (input.shape[d] - nans - 1).clamp(min=0) // 2 if skip_nan else where(nans > 0, input.shape[d] - nans, middle)
+        numbers = input.shape[d] - nans
+        place = (numbers - 1).clamp(min=0) // 2 if skip_nan else where(nans > 0, numbers, middle)
         at = gather(at, d, place)
     else:
         at = at.narrow(d, middle, 1)
@@ -151,7 +153,7 @@ def mode(Tensor input not None, dim=-1, keepdim=False):
     return mode_result(*last_of(input, d, place.reshape(*values.shape[:-1], 1).movedim(-1, d), keepdim))
 
 
-# -- searching ------------------------------------------------------------------------------------------------------------
+# -- searching ---------------------------------------------------------------------------------------------------------
 
 cdef Tensor search_in(Tensor row, Tensor values, Tensor sorter, bint right):
     """The places of `values` in sorted rows; a single row serves all."""
@@ -162,37 +164,42 @@ cdef Tensor search_in(Tensor row, Tensor values, Tensor sorter, bint right):
     if not one_row:
         m = values.shape[values.ndim - 1]
         rows = values.numel // m if m else 0
-    search_kernels.searchsorted(v.dtype, <i64*> at.data, v.data, rows, m, r.data, n, <i64*> order.data if order is not None
-                                else NULL, one_row, right)
+    search_kernels.searchsorted(v.dtype, <i64*> at.data, v.data, rows, m, r.data, n,
+                                <i64*> order.data if order is not None else NULL, one_row, right)
     return at
 
 
-def searchsorted(Tensor sorted_sequence not None, input, *, out_int32=False, right=False, side=None, sorter=None, out=None):
+def searchsorted(Tensor sorted_sequence not None, input, *, out_int32=False, right=False, side=None, sorter=None,
+                 out=None):
     """Where to insert the values to keep the last dim sorted: before equal elements, or after them (`right`)."""
     cdef Tensor values, at
     if side is not None:
         if side not in ("left", "right"):
             raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
         if right and side == "left":
-            raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+            raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left "
+                               "while right was True")
         right = side == "right"
     single = not isinstance(input, Tensor)
     if single:
-        input = new_of((), sorted_sequence.dtype if not isinstance(input, float) or is_float(sorted_sequence.dtype) else MTB_f32,
-                       False).fill_(input)
+        plain = not isinstance(input, float) or is_float(sorted_sequence.dtype)
+        input = new_of((), sorted_sequence.dtype if plain else MTB_f32, False).fill_(input)
     kind = result_type(sorted_sequence, input) if single else dtype_object((<Tensor> input).dtype)
     values = input
     if values.dtype != sorted_sequence.dtype:
         if not single:
-            raise RuntimeError("torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got "
-                               f"boundary tensor dtype {dtype_object(sorted_sequence.dtype)} and input value tensor dtype {kind}")
+            raise RuntimeError("torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
+                               "but got "
+                               f"boundary tensor dtype {dtype_object(sorted_sequence.dtype)} and input value tensor "
+                               f"dtype {kind}")
         sorted_sequence = sorted_sequence.to(kind)
         values = values.to(kind)
     if sorted_sequence.ndim == 0:
         raise RuntimeError("torch.searchsorted(): boundary tensor should have positive dimension, but got 0 dimension")
     if sorted_sequence.ndim > 1 and (values.ndim != sorted_sequence.ndim
                                      or shape_tuple(values)[:-1] != shape_tuple(sorted_sequence)[:-1]):
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+                           "dimensions of boundaries "
                            f"tensor and input value tensor must match, but we got boundaries tensor "
                            f"{list(shape_tuple(sorted_sequence))} and input value tensor {list(shape_tuple(values))}")
     if sorter is not None:
@@ -217,7 +224,7 @@ def bucketize(input, Tensor boundaries not None, *, out_int32=False, right=False
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
-# -- unique ---------------------------------------------------------------------------------------------------------------
+# -- unique ------------------------------------------------------------------------------------------------------------
 
 cdef object number_runs(Tensor starts, Tensor order, object shape, bint inverse, bint counts, object values):
     """starts: true where a new value begins in the sorted sequence; order: where each of its elements was."""
@@ -238,7 +245,8 @@ cdef Tensor differs(Tensor rows):
     cdef Tensor first = new_of((rows.shape[0],), MTB_b8, False)
     first.fill_(True)
     if rows.shape[0] > 1:
-        first.narrow(0, 1, rows.shape[0] - 1).copy_((rows[1:] != rows[:-1]).any(1) if rows.shape[1] else new_of((rows.shape[0] - 1,), MTB_b8, True))
+        later = (rows[1:] != rows[:-1]).any(1) if rows.shape[1] else new_of((rows.shape[0] - 1,), MTB_b8, True)
+        first.narrow(0, 1, rows.shape[0] - 1).copy_(later)
     return first
 
 
@@ -282,8 +290,7 @@ def _unique_slices(Tensor x, dim, inverse, counts, bint rearrange):
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Whether each element is among the test elements."""
     kind = result_type(elements, test_elements)
-    elements = elements.to(kind) if isinstance(elements, Tensor) else new_of((), MTB_i64, False).fill_(elements).to(kind)
-    pool = test_elements.to(kind) if isinstance(test_elements, Tensor) else new_of((), MTB_i64, False).fill_(test_elements).to(kind)
+    elements, pool = as_tensor_(elements, dtype=kind), as_tensor_(test_elements, dtype=kind)
     row = ordered(pool.detach().reshape(-1), 0, -1, False)[0]
     found = search_in(row, elements, None, True) > search_in(row, elements, None, False)
     return ~found if invert else found

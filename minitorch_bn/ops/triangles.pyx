@@ -1,8 +1,8 @@
 """The lower and the upper triangle of matrices."""
 from libc.string cimport memcpy, memset
 
-from minitorch_bn._core cimport (Node, Tensor, index_arg, is_float, new_node, new_tensor, raw_contiguous, set_history, shape_tuple,
-                                 tracks)
+from minitorch_bn._core cimport (Node, Tensor, index_arg, is_float, new_node, new_tensor, raw_contiguous, set_history,
+                                 shape_tuple, tracks)
 from minitorch_bn.kernels.parallel cimport run_tasks
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 
@@ -17,7 +17,8 @@ cdef void keep_row(void* plan, i64 r) noexcept nogil:
     """Columns up to row + diagonal (lower), or from there on (upper); the rest 0."""
     cdef job* j = <job*> plan
     cdef i64 cut = r % j.rows + j.diagonal + (0 if j.upper else 1)
-    cdef size_t left = <size_t> (min(max(cut, 0), j.columns) * j.itemsize), all_bytes = <size_t> (j.columns * j.itemsize)
+    cdef size_t left = <size_t> (min(max(cut, 0), j.columns) * j.itemsize)
+    cdef size_t all_bytes = <size_t> (j.columns * j.itemsize)
     cdef char* y = j.y + r * j.columns * j.itemsize
     cdef const char* x = j.x + r * j.columns * j.itemsize
     if j.upper:
@@ -41,7 +42,8 @@ cdef Tensor triangle(Tensor input, object diagonal, bint upper):
                            f"{list(shape_tuple(input))}")
     x = raw_contiguous(input)
     y = new_tensor(x.dtype, x.ndim, x.shape)
-    j.y, j.x, j.rows, j.columns, j.itemsize, j.upper = y.data, x.data, x.shape[x.ndim - 2], x.shape[x.ndim - 1], ITEMSIZE[x.dtype], upper
+    j.y, j.x, j.itemsize, j.upper = y.data, x.data, ITEMSIZE[x.dtype], upper
+    j.rows, j.columns = x.shape[x.ndim - 2], x.shape[x.ndim - 1]
     j.diagonal = min(max(index_arg(diagonal, "diagonal"), -j.rows), j.columns)
     if x.numel:
         run_tasks(keep_row, &j, x.numel // j.columns, x.numel)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from minitorch_bn._core import AccumulateGrad, Tensor, attach, grad, is_grad_enabled
+from minitorch_bn._core import AccumulateGrad, Node, Tensor, attach, grad, is_grad_enabled
 from minitorch_bn._modes import enable_grad
 
 _state = threading.local()
@@ -35,7 +35,7 @@ def _leaves(outputs: tuple[Tensor, ...], known: list[Tensor]) -> list[Tensor]:
     """The leaves that the outputs depend on, other than the known ones."""
     seen: set[int] = set()
     found: list[Tensor] = []
-    stack = [y.grad_fn for y in outputs if y.grad_fn is not None]
+    stack: list[Node | AccumulateGrad] = [y.grad_fn for y in outputs if y.grad_fn is not None]
     while stack:
         node = stack.pop()
         if isinstance(node, AccumulateGrad):

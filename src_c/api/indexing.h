@@ -1,7 +1,7 @@
 /* api/indexing.h: the kernels of the indexing family: moves and sums at positions that a tensor of int64 gives.
  *
- * Tables exist for each dtype with C arithmetic; a move of any dtype uses the integer of its size. Every index was checked
- * before (check); a negative one counts from the end of its dimension. Destinations outside [lo, hi) are left
+ * Tables exist for each dtype with C arithmetic; a move of any dtype uses the integer of its size. Every index was
+ * checked before (check); a negative one counts from the end of its dimension. Destinations outside [lo, hi) are left
  * to another thread: that way each element is written by one thread, in the order of the indices. */
 #ifndef MTB_API_INDEXING_H
 #define MTB_API_INDEXING_H
@@ -20,7 +20,8 @@ typedef struct {
     void (*take_rows)(void *y, const void *x, const int64_t *index, int64_t m, int64_t n, int64_t inner, int64_t row);
     /* y[index[j], from:to] (reduced with) = x[j, from:to]; x: [m, inner], rows of y `row` elements apart, n of them */
     void (*put_rows[MTB_SCATTER_NREDUCTIONS])(void *y, const void *x, const int64_t *index, int64_t m, int64_t n,
-                                              int64_t inner, int64_t row, int64_t from, int64_t to, int64_t lo, int64_t hi);
+                                              int64_t inner, int64_t row, int64_t from, int64_t to, int64_t lo,
+                                              int64_t hi);
     /* the elements of x[n] where mask is set, to y; returns their number */
     int64_t (*compress)(void *y, const void *x, const uint8_t *mask, int64_t n);
     /* y[i] = the next element of x where mask is set; returns how many were used */
@@ -33,7 +34,7 @@ typedef struct {
     int64_t (*count)(const uint8_t *mask, int64_t n);
     /* ... and their positions, plus `base`, to at. */
     void (*positions)(int64_t *at, const uint8_t *mask, int64_t n, int64_t base);
-    /* at[i] = the number of elements of sorted[n] below v[i] (right: not above v[i]); sorter, if any, permutes sorted */
+    /* at[i] = the number of elements of sorted[n] below v[i] (right: not above it); sorter, if any, permutes sorted */
     void (*searchsorted)(int64_t *at, const void *v, int64_t m, const void *sorted, int64_t n, const int64_t *sorter,
                          int right);
 } mtb_indexing;

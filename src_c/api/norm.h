@@ -16,28 +16,29 @@ enum { MTB_NORM_HI, MTB_NORM_LO, MTB_NORM_SCALE, MTB_NORM_SHIFT, MTB_NORM_K0, MT
 enum { MTB_MASK_NONE, MTB_MASK_AGAIN, MTB_MASK_OUTPUT };
 
 typedef struct {
-    /* s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2, of one channel; in double throughout if exact. x0: one value */
+    /* s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2 of one channel; all in double if exact. x0: one value */
     void (*moments_runs)(int64_t runs, int64_t n, const void *x, int64_t stride, const void *x0, int exact, double *s);
     /* the same of each column: sums s[c] and s[step + c], x0[c] */
-    void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact, double *s,
-                         int64_t step);
+    void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact,
+                         double *s, int64_t step);
     /* mean[i], var[i] (sum of squared deviations / m) from the sums s[i], s[step + i] of m values; returns how many are
      * unsure, and marks them: the caller then asks for the exact sums of those */
     int64_t (*finish_moments)(int64_t n, const double *s, int64_t step, double m, const void *x0, double *mean,
                               double *var, char *unsure);
 
-    /* p[0..3] of n runs or columns: entry i has statistics i / per, and weight and bias (or NULL: 1 and 0) i % period */
+    /* p[0..3] of n runs or columns: entry i has statistics i / per, and weight and bias (NULL: 1 and 0) i % period */
     void (*affine)(int64_t n, const double *mean, const double *invstd, int64_t per, const void *weight,
                    const void *bias, int64_t period, void *p, int64_t step);
     /* p[4..5] of the same from the sums s[i] = sum dy, s[s_step + i] = sum dy * (x - mean), each statistic of m values;
      * and dweight, dbias[i % period] (either may be NULL) */
     void (*backward_affine)(int64_t n, const double *s, int64_t s_step, double m, const double *invstd, int64_t per,
                             const void *weight, int64_t period, void *p, int64_t step, void *dweight, void *dbias);
-    /* dst[r * dst_step + j] = src[r * src_step + j / repeat % period]: parameters of channels for columns */
+    /* dst[r * dst_step + j] = src[r * src_step + j / repeat % period]: parameters of channels for columns, of which
+     * there are a multiple of repeat * period */
     void (*spread)(int64_t rows, int64_t cols, const void *src, int64_t src_step, int64_t repeat, int64_t period,
                    void *dst, int64_t dst_step);
 
-    /* y = x normalized (+ residual) (max 0 if relu); residual may be NULL, y may be x or residual. All share strides. */
+    /* y = x normalized (+ residual) (max 0 if relu); residual may be NULL, y may be x or residual; one stride */
     void (*apply_runs)(int64_t runs, int64_t n, const void *x, const void *residual, int64_t stride, const void *p,
                        int64_t step, int relu, void *y);
     void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
@@ -47,7 +48,7 @@ typedef struct {
                                const void *p, int64_t step, int mask, double *s);
     void (*backward_sums_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
                                const void *p, int64_t step, int mask, double *s, int64_t s_step);
-    /* dx, and dresidual = masked dy if not NULL; frozen: the statistics are constants (p[4], p[5] unused) */
+    /* dx, and with MTB_MASK_OUTPUT dresidual = masked dy; frozen: the statistics are constants (p[4], p[5] unused) */
     void (*backward_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
                           const void *p, int64_t step, int mask, int frozen, void *dx, void *dresidual);
     void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,

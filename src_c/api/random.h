@@ -1,5 +1,5 @@
 /* api/random.h: the kernels of the random family: numbers from a counter, so that element i of a draw depends on
- * (seed, offset, i) alone. A draw is made in groups; `group` is the index of the group that element 0 of `out` opens. */
+ * (seed, offset, i) alone. A draw is made in groups; `group` is the index of the one that element 0 of `out` opens. */
 #ifndef MTB_API_RANDOM_H
 #define MTB_API_RANDOM_H
 #include <stdint.h>

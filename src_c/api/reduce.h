@@ -8,7 +8,7 @@
 #define MTB_API_REDUCE_H
 #include <stdint.h>
 
-/* of reals and integers: x, x * x, |x|, product; of reals only: x with NaN as 0 (for integers the same as x) */
+/* x, x * x, |x|, product, x with NaN as 0; of integers only sum and product */
 enum { MTB_SUM, MTB_SUM_SQUARE, MTB_SUM_ABS, MTB_PROD, MTB_SUM_NOT_NAN, MTB_NSUMS };
 enum { MTB_MAX, MTB_MIN, MTB_NEXTREMES };
 
@@ -20,17 +20,17 @@ typedef struct {
     /* out[i] = (T)(acc[i] / divisor), or its square root; integers copy acc to int64 */
     void (*round)(int64_t n, const void *acc, double divisor, int root, void *out);
 
-    /* value[r], index[r] = first extreme of row r and where; a NaN is more extreme than any number. n >= 1; index may be
-     * NULL. */
+    /* value[r], index[r] = first extreme of row r and where; a NaN is more extreme than any number. n >= 1; index may
+     * be NULL. */
     void (*extreme_rows[MTB_NEXTREMES])(int64_t rows, int64_t n, const void *x, int64_t stride, void *value,
                                         int64_t *index);
     /* the same of each column; rows >= 1 */
     void (*extreme_cols[MTB_NEXTREMES])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *value,
                                         int64_t *index);
 
-    /* y[i] = x[0] + ... + x[i] along contiguous rows (both with stride n), or down the columns of a panel (both with
-     * that stride); product likewise. */
-    void (*cumulate_rows[2])(int64_t rows, int64_t n, const void *x, void *y);
+    /* y[i] = x[0] + ... + x[i] along rows, n apart in x and y (step 1; -1: backward from x and y), or down the columns
+     * of a panel (both with that stride, which may be negative); product likewise. Of reals and int64. */
+    void (*cumulate_rows[2])(int64_t rows, int64_t n, const void *x, int64_t step, void *y);
     void (*cumulate_cols[2])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *y);
     /* value[i], index[i] = last extreme of x[0..i] and where */
     void (*cumulate_extreme[MTB_NEXTREMES])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *value,

@@ -118,12 +118,14 @@ static void slide(void *dst, const int64_t *from, const int64_t *to, int64_t pie
     for (; i < pieces; i++) slide_n(1, dst, from + i, to + i, w, src, at, k, bias);
 }
 
+enum { TAPS = VBYTES == 64 ? 9 : 3 };  /* as many as there are registers for, and rather the 3 x 3 of most kernels */
+
 /* Sums over positions of dy[position] * src[position + at[r]] for n taps at a time, in 16 lanes that start anew with
  * each run.  dy (positions), src (padded block), sums (n, LANES).  Reads dy once for n taps. */
 INLINE void dots_n(const int n, T *sums, const T *dy, const T *src, const int64_t *at, const mtb_conv_run *runs,
                    int64_t n_runs, int add) {
     static const TI ones[2 * VL] = {[0 ... VL - 1] = -1};
-    vec acc[3][NV];
+    vec acc[TAPS][NV];
     UNROLL for (int r = 0; r < n; r++)
         UNROLL for (int v = 0; v < NV; v++) acc[r][v] = add ? vload(sums + r * LANES + v * VL) : (vec){};
     for (; n_runs > 0; n_runs--, runs++) {
@@ -150,7 +152,7 @@ static void dots(void *sums_, const void *dy, const void *src, const int64_t *at
                  int64_t n_runs, int add) {
     T *sums = sums_;
     int64_t r = 0;
-    for (; r + 3 <= k; r += 3) dots_n(3, sums + r * LANES, dy, src, at + r, runs, n_runs, add);
+    for (; r + TAPS <= k; r += TAPS) dots_n(TAPS, sums + r * LANES, dy, src, at + r, runs, n_runs, add);
     for (; r < k; r++) dots_n(1, sums + r * LANES, dy, src, at + r, runs, n_runs, add);
 }
 
@@ -167,17 +169,20 @@ static void fold(void *dst, const void *sums, int64_t rows, int64_t parts, int64
     }
 }
 
+/* Adds the parts and transposes, a few rows at a time: both sides then stay in cache.  One pass. */
 static void merge(void *dst_, int64_t ldd, const void *src_, int64_t lds, int64_t rows, int64_t columns, int64_t parts,
                   int64_t part_size) {
-    for (int64_t r = 0; r < rows; r++) {
-        T *dst = (T *)dst_ + r;
-        const T *src = (const T *)src_ + r * lds;
-        for (int64_t c = 0; c < columns; c++) {
-            T s = src[c];
-            for (int64_t p = 1; p < parts; p++) s = s + src[p * part_size + c];
-            dst[c * ldd] = s;
-        }
-    }
+    enum { FEW = 16 };
+    T *dst = dst_;
+    const T *src = src_;
+    for (int64_t r0 = 0; r0 < rows; r0 += FEW)
+        for (int64_t c = 0; c < columns; c++)
+            for (int64_t r = r0; r < rows && r < r0 + FEW; r++) {
+                const T *at = src + r * lds + c;
+                T s = *at;
+                for (int64_t p = 1; p < parts; p++) s = s + at[p * part_size];
+                dst[c * ldd + r] = s;
+            }
 }
 
 static void place(void *dst_, int64_t step, const void *src_, int64_t n) {

@@ -25,7 +25,7 @@ INLINE T put(T a, T b) { return (void)a, b; }
 INLINE T larger(T a, T b) { return a > b || IS_NAN(a) ? a : b; }
 INLINE T smaller(T a, T b) { return a < b || IS_NAN(a) ? a : b; }
 
-/* what: y[j, i] = x[index[j, i], i]. shapes: y, index[m, inner], x[n, inner]. passes: reads index and parts of x, writes y. */
+/* what: y[j, i] = x[index[j, i], i]. shapes: y, index[m, inner], x[n, inner]. passes: reads both, writes y. */
 static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner) {
     T *y = y_p;
     const T *x = x_p;
@@ -39,21 +39,22 @@ static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, 
 
 /* what: y[index[j, i], i] = reduce(that, x[j, i]) for lo <= index < hi. shapes: x, index[m, inner], y[n, inner].
  * passes: reads index, x; reads and writes parts of y, j by j. */
-#define SCATTER(reduce)                                                                                              \
-    static void scatter_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner, \
-                                 int64_t lo, int64_t hi) {                                                           \
-        T *y = y_p;                                                                                                  \
-        const T *x = x_p;                                                                                            \
-        for (int64_t j = 0; j < m; j++, x += inner, index += inner)                                                  \
-            for (int64_t i = 0; i < inner; i++) {                                                                    \
-                int64_t k = wrap(index[i], n);                                                                       \
-                if (k >= lo && k < hi) y[k * inner + i] = reduce(y[k * inner + i], x[i]);                            \
-            }                                                                                                        \
+#define SCATTER(reduce)                                                                                            \
+    static void scatter_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n,           \
+                                 int64_t inner, int64_t lo, int64_t hi) {                                          \
+        T *y = y_p;                                                                                                \
+        const T *x = x_p;                                                                                          \
+        for (int64_t j = 0; j < m; j++, x += inner, index += inner)                                                \
+            for (int64_t i = 0; i < inner; i++) {                                                                  \
+                int64_t k = wrap(index[i], n);                                                                     \
+                if (k >= lo && k < hi) y[k * inner + i] = reduce(y[k * inner + i], x[i]);                          \
+            }                                                                                                      \
     }
 SCATTER(put) SCATTER(plus) SCATTER(times) SCATTER(larger) SCATTER(smaller)
 
-/* what: y[j, :] = x[index[j], :]. shapes: y[m, inner], x: n rows, `row` elements apart. passes: reads and writes m rows. */
-static void take_rows(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner, int64_t row) {
+/* what: y[j, :] = x[index[j], :]. shapes: y[m, inner], x: n rows, `row` elements apart. passes: moves m rows. */
+static void take_rows(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner,
+                      int64_t row) {
     T *y = y_p;
     const T *x = x_p;
     if (inner == 1)
@@ -70,18 +71,18 @@ static void take_rows(void *y_p, const void *x_p, const int64_t *index, int64_t 
 
 /* what: y[index[j], from:to] = reduce(that, x[j, from:to]) for lo <= index < hi. shapes: x[m, inner], y: n rows, `row`
  * elements apart. passes: reads index and parts of x; reads and writes those of y, j by j. */
-#define PUT_ROWS(reduce)                                                                                             \
-    static void put_rows_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner, \
-                                  int64_t row, int64_t from, int64_t to, int64_t lo, int64_t hi) {                   \
-        T *y = y_p;                                                                                                  \
-        const T *x = x_p;                                                                                            \
-        for (int64_t j = 0; j < m; j++, x += inner) {                                                                \
-            int64_t k = wrap(index[j], n);                                                                           \
-            if (k < lo || k >= hi) continue;                                                                         \
-            T *restrict target = y + k * row;                                                                        \
-            const T *restrict source = x;                                                                            \
-            for (int64_t i = from; i < to; i++) target[i] = reduce(target[i], source[i]);                            \
-        }                                                                                                            \
+#define PUT_ROWS(reduce)                                                                                           \
+    static void put_rows_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n,          \
+                                  int64_t inner, int64_t row, int64_t from, int64_t to, int64_t lo, int64_t hi) {  \
+        T *y = y_p;                                                                                                \
+        const T *x = x_p;                                                                                          \
+        for (int64_t j = 0; j < m; j++, x += inner) {                                                              \
+            int64_t k = wrap(index[j], n);                                                                         \
+            if (k < lo || k >= hi) continue;                                                                       \
+            T *restrict target = y + k * row;                                                                      \
+            const T *restrict source = x;                                                                          \
+            for (int64_t i = from; i < to; i++) target[i] = reduce(target[i], source[i]);                          \
+        }                                                                                                          \
     }
 PUT_ROWS(put) PUT_ROWS(plus) PUT_ROWS(times) PUT_ROWS(larger) PUT_ROWS(smaller)
 
@@ -154,9 +155,9 @@ static void positions(int64_t *at, const uint8_t *mask, int64_t n, int64_t base)
 /* a comes before b; NaN is last */
 INLINE int before(T a, T b) { return a < b || (IS_NAN(b) && !IS_NAN(a)); }
 
-/* what: places of v in a sorted row. shapes: at, v[m], sorted, sorter[n]. passes: reads v and log2(n) elements for each. */
-static void searchsorted(int64_t *at, const void *v_p, int64_t m, const void *sorted_p, int64_t n, const int64_t *sorter,
-                         int right) {
+/* what: places of v in a sorted row. shapes: at, v[m], sorted, sorter[n]. passes: log2(n) reads for each v. */
+static void searchsorted(int64_t *at, const void *v_p, int64_t m, const void *sorted_p, int64_t n,
+                         const int64_t *sorter, int right) {
     const T *v = v_p, *sorted = sorted_p;
     for (int64_t i = 0; i < m; i++) {
         int64_t lo = 0, hi = n;

@@ -140,12 +140,13 @@ static void affine(int64_t n, const double *mean, const double *invstd, int64_t 
                    const void *biasv, int64_t period, void *pv, int64_t step) {
     const T *weight = weightv, *bias = biasv;
     T *p = pv;
-    for (int64_t i = 0; i < n; i++) {
-        double m = mean[i / per];
-        p[MTB_NORM_HI * step + i] = (T)m;
-        p[MTB_NORM_LO * step + i] = (T)(m - (double)(T)m);
-        p[MTB_NORM_SCALE * step + i] = (T)(weight ? (double)weight[i % period] * invstd[i / per] : invstd[i / per]);
-        p[MTB_NORM_SHIFT * step + i] = bias ? bias[i % period] : 0;
+    for (int64_t i = 0, w = 0, next = per; i < n; i++) {
+        p[MTB_NORM_HI * step + i] = (T)*mean;
+        p[MTB_NORM_LO * step + i] = (T)(*mean - (double)(T)*mean);
+        p[MTB_NORM_SCALE * step + i] = (T)(weight ? (double)weight[w] * *invstd : *invstd);
+        p[MTB_NORM_SHIFT * step + i] = bias ? bias[w] : 0;
+        w = w + 1 == period ? 0 : w + 1;
+        if (i + 1 == next) mean++, invstd++, next += per;
     }
 }
 
@@ -153,10 +154,10 @@ static void backward_affine(int64_t n, const double *s, int64_t s_step, double m
                             const void *weightv, int64_t period, void *pv, int64_t step, void *dweightv, void *dbiasv) {
     const T *weight = weightv;
     T *p = pv, *dweight = dweightv, *dbias = dbiasv;
-    for (int64_t i = 0; i < n; i += per) { /* the entries of one statistic */
-        double g = 0, gd = 0, inv = invstd[i / per];
-        for (int64_t j = i; j < i + per; j++) {
-            double w = weight ? (double)weight[j % period] : 1;
+    for (int64_t i = 0, k = 0; i < n; i += per) { /* the entries of one statistic */
+        double g = 0, gd = 0, inv = per == 1 ? invstd[i] : invstd[i / per];
+        for (int64_t j = i; j < i + per; j++, k = k + 1 == period ? 0 : k + 1) {
+            double w = weight ? (double)weight[k] : 1;
             g += w * s[j], gd += w * s[s_step + j];
         }
         for (int64_t j = i; j < i + per; j++) {
@@ -164,9 +165,12 @@ static void backward_affine(int64_t n, const double *s, int64_t s_step, double m
             p[MTB_NORM_K1 * step + j] = (T)(inv * inv * inv * gd / m);
         }
     }
-    for (int64_t c = 0; c < period && c < n; c++) {
+    for (int64_t c = 0; c < period && c < n && (dweight || dbias); c++) {
         double g = 0, gx = 0;
-        for (int64_t i = c; i < n; i += period) g += s[i], gx += invstd[i / per] * s[s_step + i];
+        for (int64_t i = c; i < n; i += period) {
+            g += s[i];
+            gx += (per == 1 ? invstd[i] : invstd[i / per]) * s[s_step + i];
+        }
         if (dweight) dweight[c] = (T)gx;
         if (dbias) dbias[c] = (T)g;
     }
@@ -177,7 +181,9 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
     for (int64_t r = 0; r < rows; r++) {
         const T *src = (const T *)srcv + r * src_step;
         T *dst = (T *)dstv + r * dst_step;
-        for (int64_t j = 0; j < cols; j++) dst[j] = src[j / repeat % period];
+        for (int64_t j = 0; j < cols;)
+            for (int64_t c = 0; c < period; c++)
+                for (int64_t k = 0; k < repeat; k++) dst[j++] = src[c];
     }
 }
 
@@ -295,18 +301,16 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
         dx[i] = v;                                                                                                    \
         if (add) dresidual[i] = g;                                                                                    \
     }
-#define BACKWARD_MASK(mask)                                                                                           \
+#define BACKWARD_MASK(mask, add)                                                                                      \
     {                                                                                                                 \
-        if (frozen && dresidual) BACKWARD_LOOP(mask, 1, 1)                                                            \
-        else if (frozen) BACKWARD_LOOP(mask, 1, 0)                                                                    \
-        else if (dresidual) BACKWARD_LOOP(mask, 0, 1)                                                                 \
-        else BACKWARD_LOOP(mask, 0, 0)                                                                                \
+        if (frozen) BACKWARD_LOOP(mask, 1, add)                                                                       \
+        else BACKWARD_LOOP(mask, 0, add)                                                                              \
     }
 #define BACKWARD_ROWS                                                                                                 \
     for (int64_t r = 0; r < runs; r++, x += stride, dy += stride, dx += stride) {                                     \
-        if (mask == MTB_MASK_NONE) BACKWARD_MASK(MTB_MASK_NONE)                                                       \
-        else if (mask == MTB_MASK_AGAIN) BACKWARD_MASK(MTB_MASK_AGAIN)                                                \
-        else BACKWARD_MASK(MTB_MASK_OUTPUT)                                                                           \
+        if (mask == MTB_MASK_NONE) BACKWARD_MASK(MTB_MASK_NONE, 0)                                                       \
+        else if (mask == MTB_MASK_AGAIN) BACKWARD_MASK(MTB_MASK_AGAIN, 0)                                                \
+        else BACKWARD_MASK(MTB_MASK_OUTPUT, 1)                                                                           \
         if (z) z += stride;                                                                                           \
         if (dresidual) dresidual += stride;                                                                           \
     }

@@ -1,7 +1,7 @@
 /* pool.c: maximum and average over windows of one plane, and their gradients.
  *
- * An output row is made at once: for each of the window's offsets, one pass over the row takes that offset's input of every
- * cell. So a window's elements meet in the order of the offsets, whatever the vector width. */
+ * An output row is made at once: for each of the window's offsets, one pass over the row takes that offset's input of
+ * every cell. So a window's elements meet in the order of the offsets, whatever the vector width. */
 #include "../kernel.h"
 #include <math.h>
 
@@ -77,7 +77,8 @@ static void max_row(T *best, TI *at, const T *x, const mtb_window *w, int64_t od
 /* The same cell by cell, for rows so short that passes over them do not pay. */
 static void max_row_by_cells(T *best, TI *at, const T *x, const mtb_window *w, int64_t od, int64_t oh) {
     int64_t H = w->in[1], W = w->in[2], kw = w->dilation[2], kh = w->dilation[1], kd = w->dilation[0];
-    int64_t d0 = first_input(w, 0, od), d1 = last_input(w, 0, od), h0 = first_input(w, 1, oh), h1 = last_input(w, 1, oh);
+    int64_t d0 = first_input(w, 0, od), d1 = last_input(w, 0, od);
+    int64_t h0 = first_input(w, 1, oh), h1 = last_input(w, 1, oh);
     for (int64_t ow = 0; ow < w->out[2]; ow++) {
         int64_t w0 = first_input(w, 2, ow), w1 = last_input(w, 2, ow);
         int64_t winner = (imin(d0, w->in[0] - 1) * H + imin(h0, H - 1)) * W + imin(w0, W - 1);
@@ -139,8 +140,8 @@ INLINE void add_strided(T *restrict y, int64_t y_step, const T *restrict x, int6
     for (int64_t i = 0; i < n; i++) y[i * y_step] += x[i * x_step];
 }
 
-/* Adds a row of the input to a row of the outputs (or, backward, the other way): one pass for each offset kw; a short row
- * cell by cell, which adds in the same order to each sum of the forward. */
+/* Adds a row of the input to a row of the outputs (or, backward, the other way): one pass for each offset kw; a short
+ * row cell by cell, which adds in the same order to each sum of the forward. */
 INLINE void row_passes(T *out_row, T *in_row, const mtb_window *w, int backward) {
     int64_t step = w->stride[2], n = w->out[2];
     for (int64_t o = 0; n < SHORT_ROW && o < n; o++) {

@@ -1,9 +1,9 @@
 /* random.c: random numbers from a counter, by Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
  * 3", SC 2011).
  *
- * The block of counter (block index, offset) under the key (seed) is four 32-bit words. Sixteen consecutive blocks make a
- * group, laid out word by word: word w of block b of the group is its word number 16 w + b. Element i of a draw takes word
- * i (float32, masks) or the words of one block at two neighboring w (float64, int64): no transposition, full vectors. */
+ * The block of counter (block index, offset) under the key (seed) is four 32-bit words. Sixteen consecutive blocks make
+ * a group, laid out word by word: word w of block b of the group is its word number 16 w + b. Element i of a draw takes
+ * word i (float32, masks) or the words of one block at two neighboring w (float64, int64): no transposition. */
 #include "../kernel.h"
 
 enum { BLOCKS = 16, HALF = BLOCKS * 2, WORDS = MTB_GROUP_WORDS };

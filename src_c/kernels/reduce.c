@@ -16,9 +16,9 @@ typedef uint64_t acc_t; /* unsigned, so that wrapping around is defined */
 /* ---- sums ---------------------------------------------------------------------------------------------------------
  * SUM(name, start, OP, ONE, MANY): acc OP= ONE(x) for a scalar (start is neutral), MANY(v) for a vector of doubles. */
 #define SAME(x) (x)
-#define SQUARE(x) ((x) * (x))
 
 #if MTB_IS_REAL
+#define SQUARE(x) ((x) * (x))
 #define ABS(x) __builtin_fabs(x)
 #define NOT_NAN(x) ((x) == (x) ? (x) : 0)
 FOLD_LANES(dlanes_prod, *)
@@ -51,8 +51,6 @@ FOLD_LANES(dlanes_prod, *)
         return FOLD(acc);                                                                                             \
     }
 #else
-#define ABS(x) ((int64_t)(x) < 0 ? 0 - (x) : (x))
-#define NOT_NAN(x) (x)
 #define SUM_ROWS(name, start, OP, ONE, MANY, FOLD)                                                                    \
     static uint64_t name##_row(int64_t n, const T *x) {                                                               \
         uint64_t s = start;                                                                                           \
@@ -101,9 +99,11 @@ enum { NARROW = 16, SIDE = 16 }; /* a panel of fewer than 16 columns is taken 16
     }                                                                                                                 \
     SUM_COLS(name, start, OP, ONE)
 
+#if MTB_IS_REAL
 SUM(square, 0, +, SQUARE, SQUARE, dlanes_sum)
 SUM(abs, 0, +, ABS, dabs, dlanes_sum)
 SUM(not_nan, 0, +, NOT_NAN, dzero_if_nan, dlanes_sum)
+#endif
 SUM(prod, 1, *, SAME, SAME, dlanes_prod)
 
 #if MTB_IS_REAL
@@ -161,8 +161,6 @@ static void sum_cols_fast(int64_t rows, int64_t cols, const void *xv, int64_t st
 }
 #else
 SUM(sum, 0, +, SAME, SAME, dlanes_sum)
-#define sum_rows_fast sum_rows
-#define sum_cols_fast sum_cols
 #endif
 
 static void round_to_T(int64_t n, const void *accv, double divisor, int root, void *outv) {
@@ -306,12 +304,12 @@ EXTREME(min, <, _CMP_LT_OQ)
 /* ---- running sums and products: one pass, one running value in double (int64 for integers) per row or column ---- */
 enum { PANEL = 64 };
 #define CUMULATE(name, start, OP)                                                                                     \
-    static void name##_along_rows(int64_t rows, int64_t n, const void *xv, void *yv) {                                \
-        const T *restrict x = xv;                                                                                     \
-        T *restrict y = yv;                                                                                           \
-        for (int64_t r = 0; r < rows; r++, x += n, y += n) {                                                          \
+    static void name##_along_rows(int64_t rows, int64_t n, const void *xv, int64_t step, void *yv) {                  \
+        for (int64_t r = 0; r < rows; r++) {                                                                          \
+            const T *x = (const T *)xv + r * n;                                                                       \
+            T *y = (T *)yv + r * n;                                                                                   \
             acc_t s = start;                                                                                          \
-            for (int64_t i = 0; i < n; i++) y[i] = (T)(s = s OP WIDE(x[i]));                                          \
+            for (int64_t i = 0; i < n; i++) y[i * step] = (T)(s = s OP WIDE(x[i * step]));                            \
         }                                                                                                             \
     }                                                                                                                 \
     static void name##_down_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *yv) {              \
@@ -326,18 +324,26 @@ enum { PANEL = 64 };
         }                                                                                                             \
     }
 
+#if MTB_IS_REAL || MTB_T_i64 /* the smaller integers are cumulated as int64 */
 CUMULATE(cumsum, 0, +)
 CUMULATE(cumprod, 1, *)
+#endif
 
-#define EACH(suffix) {sum##suffix##_fast, square##suffix, abs##suffix, prod##suffix, not_nan##suffix}
 extern const mtb_reduce TABLE(reduce);
 const mtb_reduce TABLE(reduce) = {
-    .sum_rows = EACH(_rows),
-    .sum_cols = EACH(_cols),
+#if MTB_IS_REAL
+    .sum_rows = {sum_rows_fast, square_rows, abs_rows, prod_rows, not_nan_rows},
+    .sum_cols = {sum_cols_fast, square_cols, abs_cols, prod_cols, not_nan_cols},
+#else
+    .sum_rows = {[MTB_SUM] = sum_rows, [MTB_PROD] = prod_rows},
+    .sum_cols = {[MTB_SUM] = sum_cols, [MTB_PROD] = prod_cols},
+#endif
     .round = round_to_T,
     .extreme_rows = {max_rows, min_rows},
     .extreme_cols = {max_cols, min_cols},
+#if MTB_IS_REAL || MTB_T_i64
     .cumulate_rows = {cumsum_along_rows, cumprod_along_rows},
     .cumulate_cols = {cumsum_down_cols, cumprod_down_cols},
+#endif
     .cumulate_extreme = {max_cumulate, min_cumulate},
 };

@@ -10,7 +10,7 @@
 #define LOG m_log
 #endif
 
-enum { BLOCK = 256, SHORT = 32, COLS = MTB_SOFTMAX_COLS };
+enum { BLOCK = 256, SHORT = 32, COLS = MTB_SOFTMAX_COLS, TOGETHER = 16 };
 #define INF ((T)__builtin_inf())
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -40,6 +40,14 @@ static double block_sum(int64_t n, const T *x) {
     return (double)lanes_sum(s) + rest;
 }
 
+/* e = exp(e), s = log(s): one instance of each, as they are long */
+static __attribute__((noinline)) void exp_all(int64_t n, T *restrict e) {
+    for (int64_t i = 0; i < n; i++) e[i] = m_exp(e[i]);
+}
+static __attribute__((noinline)) void log_all(int64_t n, double *restrict s) {
+    for (int64_t i = 0; i < n; i++) s[i] = LOG(s[i]);
+}
+
 /* sum of exp(x - m); the exponentials stay in y if it is not NULL */
 static double sum_exp(int64_t n, const T *x, T m, T *y) {
     double sum = 0;
@@ -48,7 +56,8 @@ static double sum_exp(int64_t n, const T *x, T m, T *y) {
         int64_t count = MIN(BLOCK, n - i);
         T *restrict e = y ? y + i : buffer;
         const T *restrict v = x + i;
-        for (int64_t j = 0; j < count; j++) e[j] = m_exp(v[j] - m);
+        for (int64_t j = 0; j < count; j++) e[j] = v[j] - m;
+        exp_all(count, e);
         sum += block_sum(count, e);
     }
     return sum;
@@ -64,13 +73,13 @@ static void softmax_cols(int64_t n, int64_t cols, const void *xv, int64_t stride
     for (int64_t r = 0; r < n; r++)
         for (int64_t c = 0; c < cols; c++) m[c] = x[r * stride + c] > m[c] ? x[r * stride + c] : m[c];
     for (int64_t r = 0; r < n; r++) {
-        T e[COLS];
-        for (int64_t c = 0; c < cols; c++) e[c] = m_exp(x[r * stride + c] - m[c]);
+        T buffer[COLS], *e = log ? buffer : y + r * stride;
+        for (int64_t c = 0; c < cols; c++) e[c] = x[r * stride + c] - m[c];
+        exp_all(cols, e);
         for (int64_t c = 0; c < cols; c++) sum[c] += (double)e[c];
-        if (!log)
-            for (int64_t c = 0; c < cols; c++) y[r * stride + c] = e[c];
     }
-    for (int64_t c = 0; c < cols; c++) scale[c] = (T)(log ? LOG(sum[c]) : 1 / sum[c]);
+    if (log) log_all(cols, sum);
+    for (int64_t c = 0; c < cols; c++) scale[c] = (T)(log ? sum[c] : 1 / sum[c]);
     for (int64_t r = 0; r < n; r++) {
         if (log)
             for (int64_t c = 0; c < cols; c++) y[r * stride + c] = (x[r * stride + c] - m[c]) - scale[c];
@@ -95,9 +104,12 @@ static void backward_cols(int64_t n, int64_t cols, const void *yv, const void *d
     for (int64_t c = 0; c < cols; c++) total[c] = (T)sum[c];
     for (int64_t r = 0; r < n; r++) {
         int64_t at = r * stride;
-        if (log)
-            for (int64_t c = 0; c < cols; c++) dx[at + c] = dy[at + c] - m_exp(y[at + c]) * total[c];
-        else
+        if (log) {
+            T e[COLS];
+            for (int64_t c = 0; c < cols; c++) e[c] = y[at + c];
+            exp_all(cols, e);
+            for (int64_t c = 0; c < cols; c++) dx[at + c] = dy[at + c] - e[c] * total[c];
+        } else
             for (int64_t c = 0; c < cols; c++) dx[at + c] = (dy[at + c] - total[c]) * y[at + c];
     }
 }
@@ -112,16 +124,18 @@ static void logsumexp_cols(int64_t n, int64_t cols, const void *xv, int64_t stri
     for (int64_t c = 0; c < cols; c++) m[c] = m[c] - m[c] == 0 ? m[c] : 0; /* not an infinity: inf - inf is NaN */
     for (int64_t r = 0; r < n; r++) {
         T e[COLS];
-        for (int64_t c = 0; c < cols; c++) e[c] = m_exp(x[r * stride + c] - m[c]);
+        for (int64_t c = 0; c < cols; c++) e[c] = x[r * stride + c] - m[c];
+        exp_all(cols, e);
         for (int64_t c = 0; c < cols; c++) sum[c] += (double)e[c];
     }
-    for (int64_t c = 0; c < cols; c++) out[c] = (T)((double)m[c] + LOG(sum[c]));
+    log_all(cols, sum);
+    for (int64_t c = 0; c < cols; c++) out[c] = (T)((double)m[c] + sum[c]);
 }
 
 /* ---- rows -----------------------------------------------------------------------------------------------------------
  * A short row is computed as a column, alone or not: so its bits do not depend on how many there are. */
-static void turn(int64_t rows, int64_t cols, const T *restrict src, int64_t src_stride, T *restrict dst,
-                 int64_t dst_stride) {
+static __attribute__((noinline)) void turn(int64_t rows, int64_t cols, const T *restrict src, int64_t src_stride,
+                                           T *restrict dst, int64_t dst_stride) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++) dst[c * dst_stride + r] = src[r * src_stride + c];
 }
@@ -139,14 +153,25 @@ static void softmax_rows(int64_t rows, int64_t n, const void *xv, int log, void 
         }
         return;
     }
-    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-        T m = max_of(n, x);
-        double sum = sum_exp(n, x, m, log ? NULL : y);
-        T scale = (T)(log ? LOG(sum) : 1 / sum);
-        if (log)
-            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) - scale;
-        else
-            for (int64_t i = 0; i < n; i++) y[i] *= scale;
+    for (int64_t from = 0; from < rows; from += TOGETHER) {
+        int64_t count = MIN(TOGETHER, rows - from);
+        T m[TOGETHER], scale[TOGETHER];
+        double sum[TOGETHER];
+        for (int64_t r = 0; r < count; r++) {
+            const T *row = x + (from + r) * n;
+            m[r] = max_of(n, row);
+            sum[r] = sum_exp(n, row, m[r], log ? NULL : y + (from + r) * n);
+        }
+        if (log) log_all(count, sum);
+        for (int64_t r = 0; r < count; r++) scale[r] = (T)(log ? sum[r] : 1 / sum[r]);
+        for (int64_t r = 0; r < count; r++) {
+            const T *restrict row = x + (from + r) * n;
+            T *restrict out = y + (from + r) * n;
+            if (log)
+                for (int64_t i = 0; i < n; i++) out[i] = (row[i] - m[r]) - scale[r];
+            else
+                for (int64_t i = 0; i < n; i++) out[i] *= scale[r];
+        }
     }
 }
 
@@ -173,10 +198,13 @@ static void backward_rows(int64_t rows, int64_t n, const void *yv, const void *d
             sum += block_sum(count, log ? dy + i : buffer);
         }
         T total = (T)sum;
-        if (log)
-            for (int64_t i = 0; i < n; i++) dx[i] = dy[i] - m_exp(y[i]) * total;
-        else
+        if (log) {
+            for (int64_t i = 0; i < n; i++) dx[i] = y[i];
+            exp_all(n, dx);
+            for (int64_t i = 0; i < n; i++) dx[i] = dy[i] - dx[i] * total;
+        } else {
             for (int64_t i = 0; i < n; i++) dx[i] = (dy[i] - total) * y[i];
+        }
     }
 }
 
@@ -192,43 +220,62 @@ static void logsumexp_rows(int64_t rows, int64_t n, const void *xv, void *outv) 
         }
         return;
     }
-    for (int64_t r = 0; r < rows; r++, x += n) {
-        T m = max_of(n, x);
-        m = m - m == 0 ? m : 0;
-        out[r] = (T)((double)m + LOG(sum_exp(n, x, m, NULL)));
+    for (int64_t from = 0; from < rows; from += TOGETHER) {
+        int64_t count = MIN(TOGETHER, rows - from);
+        double m[TOGETHER], sum[TOGETHER];
+        for (int64_t r = 0; r < count; r++) {
+            const T *row = x + (from + r) * n;
+            T top = max_of(n, row);
+            m[r] = top - top == 0 ? top : 0;
+            sum[r] = sum_exp(n, row, (T)m[r], NULL);
+        }
+        log_all(count, sum);
+        for (int64_t r = 0; r < count; r++) out[from + r] = (T)(m[r] + sum[r]);
     }
 }
 
 /* ---- cross entropy: reads x twice (the second time from cache), writes one loss a row ---------------------------*/
+static double weighted_sum(int64_t n, const T *x, T m, const T *weight) {
+    double sum = 0;
+    T buffer[BLOCK];
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        int64_t count = MIN(BLOCK, n - i);
+        for (int64_t j = 0; j < count; j++) buffer[j] = weight ? (x[i + j] - m) * weight[i + j] : x[i + j] - m;
+        sum += block_sum(count, buffer);
+    }
+    return sum;
+}
+
 static void cross_entropy(int64_t rows, int64_t n, const void *xv, const int64_t *target, const void *weightv,
                           double weight_sum, int64_t ignore, double smoothing, void *lossv, void *statsv,
                           double *total) {
     const T *x = xv, *weight = weightv;
     T *loss = lossv, *stats = statsv;
-    for (int64_t r = 0; r < rows; r++, x += n) {
-        T m = max_of(n, x);
-        double sum = sum_exp(n, x, m, NULL), log_sum = LOG(sum), value = 0;
-        stats[2 * r] = m, stats[2 * r + 1] = (T)(1 / sum);
-        if (target[r] != ignore) {
-            double w = weight ? (double)weight[target[r]] : 1;
-            value = w * (log_sum - ((double)x[target[r]] - (double)m));
-            total[1] += w;
-            if (smoothing > 0) {
-                double all = weight_sum * log_sum;
-                T buffer[BLOCK];
-                for (int64_t i = 0; i < n; i += BLOCK) {
-                    int64_t count = MIN(BLOCK, n - i);
-                    if (weight)
-                        for (int64_t j = 0; j < count; j++) buffer[j] = (x[i + j] - m) * weight[i + j];
-                    else
-                        for (int64_t j = 0; j < count; j++) buffer[j] = x[i + j] - m;
-                    all -= block_sum(count, buffer);
-                }
-                value = (1 - smoothing) * value + smoothing / (double)n * all;
-            }
+    for (int64_t from = 0; from < rows; from += TOGETHER) {
+        int64_t count = MIN(TOGETHER, rows - from);
+        double sum[TOGETHER], log_sum[TOGETHER];
+        for (int64_t r = 0; r < count; r++) {
+            T m = stats[2 * (from + r)] = max_of(n, x + (from + r) * n);
+            sum[r] = sum_exp(n, x + (from + r) * n, m, NULL);
         }
-        loss[r] = (T)value;
-        total[0] += value;
+        for (int64_t r = 0; r < count; r++) log_sum[r] = sum[r];
+        log_all(count, log_sum);
+        for (int64_t r = from; r < from + count; r++) {
+            T m = stats[2 * r];
+            double value = 0;
+            stats[2 * r + 1] = (T)(1 / sum[r - from]);
+            if (target[r] != ignore) {
+                double w = weight ? (double)weight[target[r]] : 1;
+                value = w * (log_sum[r - from] - ((double)x[r * n + target[r]] - (double)m));
+                total[1] += w;
+                if (smoothing > 0) {
+                    double all = weight_sum * log_sum[r - from] - weighted_sum(n, x + r * n, m, weight);
+                    value = (1 - smoothing) * value + smoothing / (double)n * all;
+                }
+            }
+            loss[r] = (T)value;
+            total[0] += value;
+        }
     }
 }
 
@@ -245,11 +292,12 @@ static void cross_entropy_backward(int64_t rows, int64_t n, const void *xv, cons
         double g = (double)dloss[r * dloss_stride] / divisor, spread = g * smoothing / (double)n;
         double own = g * (1 - smoothing) * (weight ? (double)weight[target[r]] : 1);
         T m = stats[2 * r], all = (T)((own + spread * weight_sum) * (double)stats[2 * r + 1]), each = (T)spread;
-        for (int64_t i = 0; i < n; i++) dx[i] = all * m_exp(x[i] - m);
+        for (int64_t i = 0; i < n; i++) dx[i] = x[i] - m;
+        exp_all(n, dx);
         if (smoothing > 0 && weight)
-            for (int64_t i = 0; i < n; i++) dx[i] -= each * weight[i];
-        else if (smoothing > 0)
-            for (int64_t i = 0; i < n; i++) dx[i] -= each;
+            for (int64_t i = 0; i < n; i++) dx[i] = all * dx[i] - each * weight[i];
+        else
+            for (int64_t i = 0; i < n; i++) dx[i] = all * dx[i] - each;
         dx[target[r]] -= (T)own;
     }
 }

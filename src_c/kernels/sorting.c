@@ -1,6 +1,6 @@
-/* sorting.c: sorts a row stably, or finds its first k, by digits of keys whose unsigned order is the order of the elements.
+/* sorting.c: sorts a row stably, or finds its first k, by digits of keys whose unsigned order is that of the elements.
  *
- * Elements become pairs (key, position); the values are fetched by position at the end, so -0 and NaN come out unharmed. */
+ * Elements become pairs (key, position); the values are fetched by position at the end, so -0 and NaN stay as they are. */
 #include "../kernel.h"
 #include <string.h>
 
@@ -121,8 +121,8 @@ static void first_few(pair *b, const T *x, int64_t n, int64_t k, int64_t step, U
     }
 }
 
-/* what: the first k of the sorted row. shapes: y, at[k], x[n] with step, scratch[2 n pairs]. passes: one over x, and unless
- * k is small a few over what can still be among the first k. */
+/* what: the first k of the sorted row. shapes: y, at[k], x[n] with step, scratch[2 n pairs]. passes: one over x, and
+ * unless k is small a few over what can still be among the first k. */
 static void top(void *y, int64_t *at, const void *x_p, int64_t n, int64_t k, int64_t step, int largest, void *scratch) {
     const T *x = x_p;
     pair *a = scratch, *b = a + n;

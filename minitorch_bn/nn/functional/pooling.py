@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import minitorch_bn as torch
 from minitorch_bn import ops
@@ -12,7 +13,7 @@ from .._sizes import ntuple
 
 Tensor = torch.Tensor
 Size = int | Sequence[int]
-Pooled = Tensor | tuple[Tensor, Tensor]
+Pooled: TypeAlias = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 
 avg_pool1d, avg_pool2d, avg_pool3d = ops.avg_pool1d, ops.avg_pool2d, ops.avg_pool3d
 

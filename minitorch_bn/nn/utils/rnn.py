@@ -34,7 +34,7 @@ def pad_sequence(sequences: torch.Tensor | Iterable[torch.Tensor], batch_first: 
     return torch.stack(filled, 0 if batch_first else 1)
 
 
-def unpad_sequence(padded_sequences: torch.Tensor, lengths: Sequence[int] | torch.Tensor,
+def unpad_sequence(padded_sequences: torch.Tensor, lengths: Iterable[int | torch.Tensor],
                    batch_first: bool = False) -> list[torch.Tensor]:
     """The sequences of a tensor that `pad_sequence` made, at their lengths."""
     if not batch_first:

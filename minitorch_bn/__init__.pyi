@@ -1,0 +1,166 @@
+"""minitorch_bn: PyTorch's training API; the types of its top level, in one file."""
+import builtins
+
+from minitorch_bn import (
+    _core as _core, autograd as autograd, backends as backends, cuda as cuda, kernels as kernels, nn as nn, ops as ops,
+    optim as optim, preprocessing as preprocessing, random as random, testing as testing, utils as utils,
+)
+from minitorch_bn._core import (
+    DTYPES as DTYPES, RemovableHandle as RemovableHandle, Size as Size, Tensor as Tensor, _Singleton, arange as arange,
+    as_strided as as_strided, as_tensor_, broadcast_shapes as broadcast_shapes, broadcast_to as broadcast_to,
+    can_cast as can_cast, clone as clone, detach as detach, device as device, diagonal as diagonal, dtype as dtype,
+    empty as empty, empty_like as empty_like, eye as eye, finfo as finfo, flatten as flatten,
+    from_dlpack as from_dlpack, from_numpy as from_numpy, frombuffer as frombuffer, full as full,
+    full_like as full_like, get_default_dtype as get_default_dtype, iinfo as iinfo,
+    is_floating_point as is_floating_point, is_grad_enabled as is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled, is_signed as is_signed, linspace as linspace,
+    movedim as movedim, narrow as narrow, numel as numel, ones as ones, ones_like as ones_like, permute as permute,
+    promote_types as promote_types, reshape as reshape, result_type as result_type, scalar_tensor_, select as select,
+    set_default_dtype as set_default_dtype, squeeze as squeeze, t as t, tensor as tensor, transpose as transpose,
+    unflatten as unflatten, unsqueeze as unsqueeze, where as where, zeros as zeros, zeros_like as zeros_like,
+)
+from minitorch_bn._modes import (
+    enable_grad as enable_grad, inference_mode as inference_mode, no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
+from minitorch_bn._settings import (
+    are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled, compile as compile,
+    get_float32_matmul_precision as get_float32_matmul_precision, is_complex as is_complex, is_storage as is_storage,
+    is_tensor as is_tensor, set_default_device as set_default_device,
+    set_default_tensor_type as set_default_tensor_type, set_float32_matmul_precision as set_float32_matmul_precision,
+    set_flush_denormal as set_flush_denormal, set_num_interop_threads as set_num_interop_threads,
+    set_printoptions as set_printoptions, show_config as show_config,
+    use_deterministic_algorithms as use_deterministic_algorithms,
+)
+from minitorch_bn.kernels.runtime import (
+    empty_cache as empty_cache, get_num_threads as get_num_threads, memory_stats as memory_stats,
+    reset_peak_memory_stats as reset_peak_memory_stats, set_num_threads as set_num_threads,
+)
+from minitorch_bn.ops.advanced import (
+    argwhere as argwhere, index_put as index_put, index_put_ as index_put_, masked_fill as masked_fill,
+    masked_fill_ as masked_fill_, masked_scatter as masked_scatter, masked_select as masked_select, nonzero as nonzero,
+    put_flat,
+)
+from minitorch_bn.ops.arithmetic import (
+    add as add, allclose as allclose, clamp as clamp, clamp_max as clamp_max, clamp_min as clamp_min, clip as clip,
+    div as div, divide as divide, equal as equal, float_power as float_power, isclose as isclose, ldexp as ldexp,
+    logit as logit, nan_to_num as nan_to_num, polygamma as polygamma, positive as positive, pow as pow, round as round,
+    rsub as rsub, sub as sub, subtract as subtract, true_divide as true_divide,
+)
+from minitorch_bn.ops.contractions import (
+    chain_matmul as chain_matmul, einsum as einsum, inner as inner, kron as kron, tensordot as tensordot,
+)
+from minitorch_bn.ops.conv import (
+    conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, conv_transpose1d as conv_transpose1d,
+    conv_transpose2d as conv_transpose2d, conv_transpose3d as conv_transpose3d,
+)
+from minitorch_bn.ops.counting import (
+    bincount as bincount, diff as diff, histc as histc, nanquantile as nanquantile, quantile as quantile,
+    trapezoid as trapezoid, trapz as trapz, unravel_index as unravel_index, vander as vander,
+)
+from minitorch_bn.ops.elementwise import *  # type: ignore[assignment]  # where ops.arithmetic has the name, its is meant
+from minitorch_bn.ops.extremes import (
+    all as all, amax as amax, amin as amin, aminmax as aminmax, any as any, argmax as argmax, argmin as argmin,
+    max as max, min as min,
+)
+from minitorch_bn.ops.gathering import (
+    gather as gather, scatter as scatter, scatter_add as scatter_add, scatter_reduce as scatter_reduce,
+    take_along_dim as take_along_dim,
+)
+from minitorch_bn.ops.generator import (
+    Generator as Generator, default_generator as default_generator, get_rng_state as get_rng_state,
+    initial_seed as initial_seed, manual_seed as manual_seed, seed as seed, set_rng_state as set_rng_state,
+)
+from minitorch_bn.ops.indexing import (
+    index_add as index_add, index_copy as index_copy, index_fill as index_fill, index_select as index_select,
+    take as take,
+)
+from minitorch_bn.ops.joining import (
+    cat as cat, chunk as chunk, column_stack as column_stack, concat as concat, concatenate as concatenate,
+    dsplit as dsplit, dstack as dstack, flip as flip, hsplit as hsplit, hstack as hstack, row_stack as row_stack,
+    split as split, split_with_sizes as split_with_sizes, stack as stack, tensor_split as tensor_split,
+    unbind as unbind, vsplit as vsplit, vstack as vstack,
+)
+from minitorch_bn.ops.linalg import (
+    addbmm as addbmm, addmm as addmm, addmv as addmv, addr as addr, baddbmm as baddbmm, bmm as bmm, dot as dot,
+    matmul as matmul, mm as mm, mv as mv, outer as outer,
+)
+from minitorch_bn.ops.pool import (
+    adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_max_pool1d as adaptive_max_pool1d, avg_pool1d as avg_pool1d,
+    max_pool1d as max_pool1d, max_pool2d as max_pool2d, max_pool3d as max_pool3d,
+)
+from minitorch_bn.ops.random import (
+    bernoulli as bernoulli, dropout as dropout, dropout_ as dropout_, multinomial as multinomial, normal as normal,
+    rand as rand, rand_like as rand_like, randint as randint, randint_like as randint_like, randn as randn,
+    randn_like as randn_like, randperm as randperm,
+)
+from minitorch_bn.ops.reduce import (
+    count_nonzero as count_nonzero, mean as mean, nanmean as nanmean, nansum as nansum, norm as norm, prod as prod,
+    std as std, std_mean as std_mean, sum as sum, var as var, var_mean as var_mean,
+)
+from minitorch_bn.ops.scans import (
+    cummax as cummax, cummin as cummin, cumprod as cumprod, cumsum as cumsum, logcumsumexp as logcumsumexp,
+)
+from minitorch_bn.ops.shaping import (
+    atleast_1d as atleast_1d, atleast_2d as atleast_2d, atleast_3d as atleast_3d, block_diag as block_diag,
+    broadcast_tensors as broadcast_tensors, cartesian_prod as cartesian_prod, combinations as combinations,
+    diag as diag, diag_embed as diag_embed, diagflat as diagflat, diagonal_scatter as diagonal_scatter,
+    fliplr as fliplr, flipud as flipud, meshgrid as meshgrid, repeat_interleave as repeat_interleave, roll as roll,
+    rot90 as rot90, select_scatter as select_scatter, slice_scatter as slice_scatter, tile as tile,
+    tril_indices as tril_indices, triu_indices as triu_indices,
+)
+from minitorch_bn.ops.softmax import (
+    log_softmax as log_softmax, logsumexp as logsumexp, softmax as softmax,
+)
+from minitorch_bn.ops.sorting import (
+    argsort as argsort, bucketize as bucketize, isin as isin, kthvalue as kthvalue, median as median, mode as mode,
+    msort as msort, nanmedian as nanmedian, searchsorted as searchsorted, sort as sort, topk as topk, unique as unique,
+    unique_consecutive as unique_consecutive,
+)
+from minitorch_bn.ops.triangles import (
+    tril as tril, triu as triu,
+)
+from minitorch_bn.ops import (
+    ravel as ravel,
+)
+
+__version__: str
+bool: dtype
+uint8: dtype
+int8: dtype
+int16: dtype
+int32: dtype
+int64: dtype
+float16: dtype
+bfloat16: dtype
+float32: dtype
+float64: dtype
+double: dtype
+float: dtype
+half: dtype
+long: dtype
+int: dtype
+short: dtype
+contiguous_format: _Singleton
+preserve_format: _Singleton
+channels_last: _Singleton
+channels_last_3d: _Singleton
+strided: _Singleton
+inf: builtins.float
+nan: builtins.float
+pi: builtins.float
+e: builtins.float
+newaxis: None
+put = put_flat
+ger = outer
+vdot = dot
+as_tensor = as_tensor_
+moveaxis = movedim
+scalar_tensor = scalar_tensor_
+swapaxes = transpose
+swapdims = transpose
+memory_format = _Singleton
+layout = _Singleton
+
+def embedding(weight: Tensor, indices: Tensor, padding_idx: builtins.int = -1,
+              scale_grad_by_freq: builtins.bool = False, sparse: builtins.bool = False) -> Tensor: ...

@@ -1,0 +1,19 @@
+"""Convolutions of tensors in one, two and three dimensions, forward and transposed."""
+from collections.abc import Callable
+from typing import Any
+
+from minitorch_bn._core import Tensor, _Ints
+
+FUNCTIONS: dict[str, Callable[..., Any]]
+def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _Ints = 1, padding: _Ints | str = 0,
+           dilation: _Ints = 1, groups: int = 1) -> Tensor: ...
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _Ints = 1, padding: _Ints | str = 0,
+           dilation: _Ints = 1, groups: int = 1) -> Tensor: ...
+def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _Ints = 1, padding: _Ints | str = 0,
+           dilation: _Ints = 1, groups: int = 1) -> Tensor: ...
+def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _Ints = 1, padding: _Ints = 0,
+                     output_padding: _Ints = 0, groups: int = 1, dilation: _Ints = 1) -> Tensor: ...
+def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _Ints = 1, padding: _Ints = 0,
+                     output_padding: _Ints = 0, groups: int = 1, dilation: _Ints = 1) -> Tensor: ...
+def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _Ints = 1, padding: _Ints = 0,
+                     output_padding: _Ints = 0, groups: int = 1, dilation: _Ints = 1) -> Tensor: ...

@@ -1,0 +1,12 @@
+"""Batch normalization, also fused with an addition and ReLU: forward, backward, and backward of any order."""
+from collections.abc import Callable
+from typing import Any
+
+from minitorch_bn._core import Tensor
+
+PRIMITIVES: dict[str, Callable[..., Any]]
+def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
+               bias: Tensor | None, training: bool, momentum: float, eps: float) -> Tensor: ...
+def batch_norm_relu(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor,
+                    bias: Tensor | None, training: bool, momentum: float, eps: float,
+                    residual: Any = None) -> Tensor: ...

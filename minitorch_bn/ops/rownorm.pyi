@@ -1,0 +1,13 @@
+"""Layer, RMS, group and instance norm: forward, backward, and backward of any order (see ops/norm.pyx)."""
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minitorch_bn._core import Tensor
+
+PRIMITIVES: dict[str, Callable[..., Any]]
+def group_norm(input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor: ...
+def instance_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
+                  bias: Tensor | None, use_input_stats: bool, momentum: float, eps: float) -> Tensor: ...
+def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None,
+               eps: float) -> Tensor: ...
+def rms_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, eps: float | None) -> Tensor: ...
