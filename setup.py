@@ -1,5 +1,5 @@
-"""Build steps of minitorch_bn: the op table becomes C and Cython, each kernel family is compiled once per instruction-set
-level and dtype, and every .pyx becomes one extension module. All metadata is in pyproject.toml.
+"""Build steps of minitorch_bn: the op table becomes C and Cython, each kernel family is compiled once per
+instruction-set level and dtype, and every .pyx becomes one extension module. All metadata is in pyproject.toml.
 
     python setup.py build_ext --inplace                        everything that is out of date
     python setup.py build_ext --inplace --only=kernels.norm    one module (and any kernel that is out of date)
@@ -26,23 +26,25 @@ sys.path.insert(0, str(ROOT / "minitorch_bn"))
 import _codegen  # noqa: E402  (a file of this project, importable with nothing built)
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-# Worst first; the first is there for correctness, so it is built small. A new level is one line here, its width and fused multiply-add in src_c/vec.h, and its test in src_c/cpu.c.
+# Worst first; the first is there for correctness, so it is built small. A new level is one line here, its width and
+# fused multiply-add in src_c/vec.h, and its test in src_c/cpu.c.
 LEVELS = (
     {"generic": ["-march=x86-64", "-Os"],
      "v3": ["-march=x86-64-v3"],
      "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
-    if X86 else {"generic": ["-Os"]} | ({"neon": ["-march=armv8-a"]} if platform.machine() in ("aarch64", "arm64") else {})
+    if X86 else {"generic": ["-Os"]} | ({"neon": ["-march=armv8-a"]} if platform.machine() in ("aarch64", "arm64")
+                                        else {})
 )
-# Integer kernels gain nothing from the widest registers: a level named here uses those of another.
-INTEGERS_OF = {"v4": "v3"}
+# AVX-512 pays for products of matrices and for float32; the rest of level v4 is that of v3.
+PRODUCTS, MOVERS = ("gemm", "conv"), ("convert", "indexing", "sorting", "random", "optim")
 REALS = ["f32", "f64"]
 DTYPES = {"REAL": REALS, "NATIVE": ["b8", "u8", "i8", "i16", "i32", "i64", *REALS], "ONCE": [None]}
 # No -ffast-math, and a fused multiply-add only where the source says so: the same bits at every level.
 KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC",
                 "-fno-asynchronous-unwind-tables",
                 "-fvisibility=hidden", "-Wall", "-Wextra", f"-ffile-prefix-map={ROOT}=."]
-# Per family, after the above. Loops by the hundred are vectorized as at -O3, but each with one plain loop for the last few
-# elements instead of several copies of the body for them; what only moves memory is built plainly.
+# Per family, after the above. Loops by the hundred are vectorized as at -O3, but each with one plain loop for the last
+# few elements instead of several copies of the body for them; what only moves memory is built plainly.
 COMPACT = ["-O2", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "--param=vect-epilogues-nomask=0"]
 FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "softmax": COMPACT, "norm": COMPACT,
                 "random": COMPACT, "optim": COMPACT, "pool": COMPACT, "indexing": ["-O2"], "sorting": ["-O2"]}
@@ -53,19 +55,30 @@ DIRECTIVES = {"language_level": "3", "cdivision": True,
               "initializedcheck": False, "embedsignature": False, "binding": True, "auto_pickle": False}
 
 
+SHARED = "minitorch_bn._cyutility"
+
+
 def families() -> list[tuple[str, str | None]]:
     """(family, dtype) of every kernel compilation, from the one list in src_c/families.def."""
     rows = re.findall(r"^(REAL|NATIVE|ONCE)\((\w+)\)$", Path("src_c/families.def").read_text(), re.M)
     return [(family, dtype) for kind, family in rows for dtype in DTYPES[kind]]
 
 
+def level_of(level: str, family: str, dtype: str | None) -> str:
+    """The level whose kernels a level uses: its own, but where wider registers gain nothing."""
+    own = level != "v4" or family in PRODUCTS or dtype == "f32" and family not in MOVERS
+    return level if own else "v3"
+
+
 def openmp_flags(compiler: list[str]) -> list[str]:
-    """-fopenmp if the compiler can build and link with it; else none, said aloud: everything then runs on one thread."""
+    """-fopenmp if the compiler can build and link with it; else none, said aloud: everything then runs on one
+    thread."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.c"
         source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
         probe = [*compiler, "-fopenmp", str(source), "-o", str(source.with_suffix(""))]
-        if os.environ.get("MTB_OPENMP") != "0" and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        if os.environ.get("MTB_OPENMP") != "0" and subprocess.run(probe, capture_output=True,
+                                                                  check=False).returncode == 0:
             return ["-fopenmp"]
     print("minitorch_bn: no OpenMP with this compiler: building the serial version", file=sys.stderr)
     return []
@@ -108,8 +121,8 @@ class BuildExt(build_ext):
         objects = self.compile_kernels(cc, extra + inner)
         config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
         for ext in self.extensions:
-            # The engine and the drivers are compiled for speed; the ops layer, mostly argument checks, for size.
-            size = ["-Os"] if ext.name.startswith("minitorch_bn.ops.") else []
+            # The drivers are compiled for speed; the rest, mostly argument checks and reference counts, for size.
+            size = [] if ext.name.startswith("minitorch_bn.kernels.") else ["-Os"]
             ext.extra_compile_args = CYTHON_FLAGS + size + openmp + extra
             ext.extra_link_args = openmp + extra + (["-Wl,-s"] if sys.platform == "linux" and not extra else [])
             if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
@@ -121,7 +134,7 @@ class BuildExt(build_ext):
     def compile_kernels(self, cc: list[str], extra: list[str]) -> list[str]:
         jobs = [("cpu", None, None)] + [("level", level, None) for level in LEVELS]
         jobs += [(family, level, dtype) for family, dtype in families() for level in LEVELS
-                 if dtype in (*REALS, None) or level not in INTEGERS_OF]
+                 if level_of(level, family, dtype) == level]
         with ThreadPoolExecutor(self.parallel) as pool:
             return list(pool.map(lambda job: self.compile_kernel(cc, extra, *job), jobs))
 
@@ -135,7 +148,10 @@ class BuildExt(build_ext):
         if family == "cpu":
             flags = [*flags, "-DMTB_LEVELS=" + " ".join(f"LEVEL({name})" for name in LEVELS)]
         else:
-            flags = [*flags, f"-DMTB_LEVEL={level}", f"-DMTB_INTEGER_LEVEL={INTEGERS_OF.get(level, level)}"]
+            flags = [*flags, f"-DMTB_LEVEL={level}"]
+        if family == "level":  # where to find each table: -DMTB_LEVEL_OF_norm_f64=v3
+            flags += [f"-DMTB_LEVEL_OF_{'_'.join(filter(None, (name, t)))}={level_of(level, name, t)}"
+                      for name, t in families()]
         if not shared:
             flags = [*flags, f'-DMTB_API="api/{family}.h"']
         if dtype:
@@ -151,15 +167,18 @@ class BuildExt(build_ext):
 
 
 def extensions() -> list[Extension]:
-    """One extension module for each .pyx below the package."""
+    """One extension module for each .pyx below the package, and one for what Cython would else repeat in each of
+    them."""
     only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
     headers = ["setup.py", *map(str, Path("src_c").rglob("*.h"))]
     names = {".".join(p.with_suffix("").parts): str(p) for p in sorted(Path("minitorch_bn").rglob("*.pyx"))}
-    return [Extension(name, [path], include_dirs=["src_c"], depends=headers)
-            for name, path in names.items() if not only or name.removeprefix("minitorch_bn.") in only]
+    modules = [Extension(name, [path], include_dirs=["src_c"], depends=headers)
+               for name, path in names.items() if not only or name.removeprefix("minitorch_bn.") in only]
+    return [*modules, Extension(SHARED, ["build/cython/_cyutility.c"])]
 
 
 _codegen.main()
+Path("build/cython").mkdir(parents=True, exist_ok=True)
 setup(cmdclass={"build_ext": BuildExt},
       ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, nthreads=0, quiet=True,
-                            build_dir="build/cython"))
+                            build_dir="build/cython", shared_utility_qualified_name=SHARED))

@@ -1,6 +1,7 @@
 """minitorch_bn: PyTorch's training API in about a megabyte, with exact and fast batch normalization on the CPU.
 
-``import minitorch_bn as torch`` and the script runs. NumPy and the subpackages (nn, optim, ...) are imported on first use.
+``import minitorch_bn as torch`` and the script runs. NumPy and the subpackages (nn, optim, ...) are imported on first
+use.
 """
 from importlib import import_module as _import_module
 
@@ -67,7 +68,7 @@ strided = _constant("strided")
 memory_format = layout = type(strided)
 inf, nan, pi, e = 1e999, 1e999 - 1e999, 3.141592653589793, 2.718281828459045
 newaxis = None
-_SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "special", "linalg", "random", "cuda", "backends")
+_SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "random", "cuda", "backends")
 
 
 def __getattr__(name: str) -> object:

@@ -189,7 +189,7 @@ def functions_pyx() -> str:
         if row.kind == "where":
             continue
         lines += function(row)
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "__all__ = list(FUNCTIONS)", ""])
 
 
 def function(row: Row) -> list[str]:
@@ -244,9 +244,10 @@ def functions_pyi() -> str:
                 if row.public and row.home == "torch":
                     public.append(full)
                     methods.append(f"    def {full}({', '.join(['input', *arguments])}) -> {result}: ...")
-    head = [f'"""Types of the element-wise functions, in one file. ({HEADER})"""', "from collections.abc import Callable",
-            "from typing import Any, TypeAlias", "", "from typing_extensions import Self", "",
-            "from minitorch_bn._core import Tensor", "", f"__all__ = {public!r}", "_Number: TypeAlias = int | float",
+    head = [f'"""Types of the element-wise functions, in one file. ({HEADER})"""',
+            "from collections.abc import Callable", "from typing import Any, TypeAlias", "",
+            "from typing_extensions import Self", "", "from minitorch_bn._core import Tensor", "",
+            f"__all__ = {public!r}", "_Number: TypeAlias = int | float",
             *[f"{name}: dict[str, Callable[..., Any]]" for name in ("METHODS", "FUNCTIONS", "PRIMITIVES")], ""]
     return "\n".join([*head, *methods, "", *functions, ""])
 

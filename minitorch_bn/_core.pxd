@@ -33,7 +33,8 @@ cdef class Tensor:                 # a strided view of a Storage, and its place 
     cdef dict extra                # attributes that the user set
     cdef object __weakref__
 
-ctypedef object (*vjp_t)(Node node, object g)   # g: Tensor (a tuple if the op has several outputs) -> Tensor | tuple | None
+# g: Tensor (a tuple if the op has several outputs) -> Tensor | tuple | None
+ctypedef object (*vjp_t)(Node node, object g)
 
 cdef class Node:                   # one recorded op: how to pass a gradient to its inputs
     cdef vjp_t vjp                 # in C, or NULL
@@ -67,12 +68,14 @@ cdef Tensor new_zeros(int dtype, int ndim, const i64* shape)
 cdef Tensor scalar_tensor(double value, int dtype)                         # 0-d
 cdef Tensor view_of(Tensor x, int ndim, const i64* shape, const i64* strides, char* data)  # shares storage, no history
 cdef Tensor alias_of(Tensor x)                                             # the same view without history
-cdef Tensor as_tensor(object x, int dtype_hint=*)                          # Tensor as it is; numbers, lists, arrays converted
+# Tensor as it is; numbers, lists, arrays converted
+cdef Tensor as_tensor(object x, int dtype_hint=*)
 cdef Tensor contiguous(Tensor x)                                           # x, or a row-major copy (differentiable)
 cdef Tensor cast(Tensor x, int dtype)                                      # x, or a converted copy (differentiable)
 cdef Tensor raw_contiguous(Tensor x)                                       # the same without history, for kernels
 cdef Tensor raw_cast(Tensor x, int dtype)
-cdef int copy_into(Tensor dst, Tensor src) except -1                       # values only: converts and broadcasts; no history
+# values only: converts and broadcasts; no history
+cdef int copy_into(Tensor dst, Tensor src) except -1
 cdef int fill_raw(Tensor dst, double value) except -1
 
 # -- dtypes, dims, errors ---------------------------------------------------------------------------------------------
@@ -80,8 +83,10 @@ cdef bint is_float(int dtype) noexcept                                     # f16
 cdef int dtype_code(object dtype, int default=*) except -2                 # torch.float32 -> MTB_f32; None -> default
 cdef object dtype_object(int code)
 cdef int promote(int a, int b) noexcept
-cdef int result_dtype(object a, object b) except -1                        # PyTorch's type promotion of tensors and scalars
-cdef int wrap_dim(object dim, int ndim) except -1                          # negative dims; IndexError with PyTorch's message
+# PyTorch's type promotion of tensors and scalars
+cdef int result_dtype(object a, object b) except -1
+# negative dims; IndexError with PyTorch's message
+cdef int wrap_dim(object dim, int ndim) except -1
 cdef unsigned int dims_mask(object dim, int ndim) except? 0xffffffff       # int | tuple | None (all) -> bit mask
 cdef tuple shape_tuple(Tensor x)
 cdef int shape_from(object sizes, i64* shape) except -1                    # a sequence of ints -> shape; returns ndim
@@ -105,7 +110,7 @@ cdef int bump(Tensor x) except -1                                          # x w
 cdef int check_inplace(Tensor x) except -1                                 # PyTorch's errors before an in-place write
 cdef int inplace_history(Tensor x, Node node) except -1                    # after it: node (or None) now made x's value
 
-# -- element-wise ops of the table --------------------------------------------------------------------------------------
+# -- element-wise ops of the table -------------------------------------------------------------------------------------
 cdef object elementwise(int op, object a, object b, object c, const double* k, object out)
 cdef object elementwise_inplace(int op, object a, object b, object c, const double* k)
 cdef Tensor add(Tensor a, Tensor b)

@@ -1,4 +1,5 @@
-"""The engine: Tensor, its memory and views, the graph and the engine that runs it backward. Read the parts in this order."""
+"""The engine: Tensor, its memory and views, the graph and the engine that runs it backward. Read the parts in this
+order."""
 import sys
 import warnings
 import weakref

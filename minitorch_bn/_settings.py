@@ -8,9 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["are_deterministic_algorithms_enabled", "compile", "get_float32_matmul_precision", "is_complex", "is_storage",
-           "is_tensor", "set_default_device", "set_default_tensor_type", "set_flush_denormal", "set_float32_matmul_precision",
-           "set_num_interop_threads", "set_printoptions", "show_config", "use_deterministic_algorithms"]
+__all__ = ["are_deterministic_algorithms_enabled", "compile", "get_float32_matmul_precision", "is_complex",
+           "is_storage", "is_tensor", "set_default_device", "set_default_tensor_type", "set_flush_denormal",
+           "set_float32_matmul_precision", "set_num_interop_threads", "set_printoptions", "show_config",
+           "use_deterministic_algorithms"]
 
 
 def is_tensor(obj: Any, /) -> bool:

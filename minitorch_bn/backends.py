@@ -5,7 +5,8 @@ from minitorch_bn.kernels.runtime import build_info, get_level
 
 cpu = SimpleNamespace(get_cpu_capability=get_level)
 openmp = SimpleNamespace(is_available=lambda: build_info()["openmp"])
-cudnn = SimpleNamespace(benchmark=False, deterministic=True, enabled=False, allow_tf32=False, is_available=lambda: False)
+cudnn = SimpleNamespace(benchmark=False, deterministic=True, enabled=False, allow_tf32=False,
+                        is_available=lambda: False)
 cuda = SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=lambda: False)
 mps = SimpleNamespace(is_available=lambda: False, is_built=lambda: False)
 mkl = mkldnn = SimpleNamespace(is_available=lambda: False)

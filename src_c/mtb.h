@@ -14,6 +14,7 @@
 #include "api/elementwise.h"
 #include "api/gemm.h"
 #include "api/indexing.h"
+#include "api/layernorm.h"
 #include "api/norm.h"
 #include "api/optim.h"
 #include "api/pool.h"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# `python -m pytest` puts the checkout first on the path; one without compiled modules would only hide the installed copy.
+# `python -m pytest` puts the checkout first on the path; one without compiled modules would only hide the installed
+# copy.
 if not any((ROOT / "minitorch_bn" / f"_core{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
     sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve() != ROOT]

@@ -88,12 +88,14 @@ def row_digest(row, size):
 
 def _with_gradients(function, *inputs):
     """The value of a function and the gradients of its float inputs, under a fixed cotangent."""
-    inputs = [x.clone().requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in inputs]
+    inputs = [x.clone().requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+              for x in inputs]
     outputs = function(*inputs)
     outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     real = [y for y in outputs if isinstance(y, torch.Tensor) and y.requires_grad]
     grads = torch.autograd.grad(real, [x for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad],
-                                [noise(*y.shape, seed="g").to(y.dtype) for y in real], allow_unused=True) if real else ()
+                                [noise(*y.shape, seed="g").to(y.dtype) for y in real],
+                                allow_unused=True) if real else ()
     return [*outputs, *grads]
 
 
@@ -129,7 +131,8 @@ FAMILIES = {
     "conv_transpose2d": (lambda x, w: F.conv_transpose2d(x, w, stride=2), [(3, 16, 17, 17), (16, 12, 3, 3)]),
     "batch_norm": (lambda x, w, b: F.batch_norm(x, *_stats(16), w, b, True), [(8, 16, 30, 30), (16,), (16,)]),
     "batch_norm rows": (lambda x, w, b: F.batch_norm(x, None, None, w, b, True), [(999, 80), (80,), (80,)]),
-    "batch_norm channels_last": (lambda x, w, b: F.batch_norm(x.contiguous(memory_format=torch.channels_last), None, None, w, b, True),
+    "batch_norm channels_last": (lambda x, w, b: F.batch_norm(x.contiguous(memory_format=torch.channels_last), None,
+                                                              None, w, b, True),
                                  [(8, 16, 30, 30), (16,), (16,)]),
     "batch_norm eval": (lambda x, w, b: F.batch_norm(x, *_stats(16), w, b, False), [(8, 16, 30, 30), (16,), (16,)]),
     "layer_norm": (lambda x, w, b: F.layer_norm(x, (301,), w, b), [(300, 301), (301,), (301,)]),
@@ -163,12 +166,13 @@ def family_digest(name):
 def random_digest():
     h = hashlib.sha256()
     torch.manual_seed(3)
-    add(h, [torch.rand(LARGE), torch.randn(LARGE), torch.randn(LARGE, dtype=torch.float64), torch.randint(0, 1000, (LARGE,)),
-            torch.randperm(5000), F.dropout(torch.ones(LARGE), 0.3), torch.bernoulli(torch.full((LARGE,), 0.2))])
+    add(h, [torch.rand(LARGE), torch.randn(LARGE), torch.randn(LARGE, dtype=torch.float64),
+            torch.randint(0, 1000, (LARGE,)), torch.randperm(5000), F.dropout(torch.ones(LARGE), 0.3),
+            torch.bernoulli(torch.full((LARGE,), 0.2))])
     return h.hexdigest()
 
 
-# -- training loops ---------------------------------------------------------------------------------------------------------
+# -- training loops ----------------------------------------------------------------------------------------------------
 
 class LastStep(nn.Module):
     def __init__(self):
@@ -180,13 +184,14 @@ class LastStep(nn.Module):
 
 
 def mlp():
-    return nn.Sequential(nn.Linear(300, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, 10)), (300,)
+    return nn.Sequential(nn.Linear(300, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.2),
+                         nn.Linear(256, 10)), (300,)
 
 
 def cnn():
     return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
-                         nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                         nn.Flatten(), nn.Linear(32, 10)), (3, 24, 24)
+                         nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)), (3, 24, 24)
 
 
 def lstm():
@@ -200,8 +205,9 @@ def transformer():
 
 
 def group_norm():
-    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.GroupNorm(4, 16), nn.GELU(), nn.Conv2d(16, 16, 3, groups=4), nn.GroupNorm(2, 16),
-                         nn.SiLU(), nn.AvgPool2d(2), nn.Flatten(), nn.LayerNorm(16 * 11 * 11), nn.Linear(16 * 11 * 11, 10)), (3, 24, 24)
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.GroupNorm(4, 16), nn.GELU(), nn.Conv2d(16, 16, 3, groups=4),
+                         nn.GroupNorm(2, 16), nn.SiLU(), nn.AvgPool2d(2), nn.Flatten(), nn.LayerNorm(16 * 11 * 11),
+                         nn.Linear(16 * 11 * 11, 10)), (3, 24, 24)
 
 
 LOOPS = {"MLP": (mlp, torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}), "CNN": (cnn, torch.optim.Adam, {"lr": 1e-2}),

@@ -63,8 +63,8 @@ ROWWISE = {
     "batch norm": (lambda: nn.BatchNorm2d(5), (5, 13, 13)),
     "layer norm": (lambda: nn.LayerNorm(300), (300,)),
     "softmax": (lambda: nn.Softmax(-1), (300,)),
-    "net": (lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 33), nn.GELU(),
-                                  nn.Linear(33, 10)), (3, 8, 8)),
+    "net": (lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 33),
+                                  nn.GELU(), nn.Linear(33, 10)), (3, 8, 8)),
     "depthwise": (lambda: nn.Conv2d(8, 8, 3, groups=8), (8, 13, 13)),
 }
 
@@ -101,8 +101,8 @@ sys.exit(0 if ok and status == 0 else 1)
 
 def test_a_forked_child_trains_on():
     """libgomp's threads do not survive a fork: the child must go on serially, with the same bits, and not hang."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", CHILD], cwd=Path(__file__).parent, timeout=120, check=False,
-                          env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent)))
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", CHILD], cwd=Path(__file__).parent, timeout=120,
+                          check=False, env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent)))
     assert done.returncode == 0
 
 

@@ -64,7 +64,8 @@ def test_addresses_are_aligned(dtype):
 
 def test_sizes_never_overlap():
     """Every size class: neighbours written to their ends stay apart."""
-    tensors = [torch.full((n,), i % 251, dtype=torch.uint8) for i, n in enumerate([*range(0, 1200, 37), 5000, 70_000, 1_000_003])]
+    tensors = [torch.full((n,), i % 251, dtype=torch.uint8) for i, n in enumerate([*range(0, 1200, 37), 5000, 70_000,
+                                                                                   1_000_003])]
     for i, t in enumerate(tensors):
         assert t.numel() == 0 or (t == i % 251).all()
 

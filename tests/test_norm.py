@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import minitorch_bn as torch
 import minitorch_bn.nn.functional as F
+from minitorch_bn import ops
 from minitorch_bn.autograd import gradcheck, gradgradcheck
 from minitorch_bn.kernels import runtime
 
@@ -251,6 +252,52 @@ def test_derivatives_of_row_norms():
         assert gradgradcheck(f, inputs)
 
 
+@pytest.mark.parametrize("shape", [(6, 3), (3, 3, 20), (2, 3, 2, 2)])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("added", [True, False])
+def test_batch_norm_with_addition_and_relu(shape, training, added):
+    inputs = [leaf(shape), leaf(3, 1), leaf(3, 2), leaf(shape, 3)][: 4 if added else 3]
+    running = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+
+    def fused(x, w, b, residual=None):
+        return ops.batch_norm_relu(x, *running, w, b, training, 0.0, 1e-5, residual)
+
+    def plain(x, w, b, residual=None):
+        y = F.batch_norm(x, *running, w, b, training, 0.0)
+        return F.relu(y if residual is None else y + residual)
+
+    g = torch.from_numpy(sample(shape, seed=4))
+    y, z = fused(*inputs), plain(*inputs)
+    check(y, z.detach().numpy(), np.float64)
+    for got, expected in zip(torch.autograd.grad(y, inputs, g), torch.autograd.grad(z, inputs, g), strict=True):
+        check(got, expected.numpy(), np.float64)
+    assert gradcheck(fused, inputs)
+    assert gradgradcheck(fused, inputs)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) < 5])
+def test_second_derivative_is_that_of_the_composition(shape, last):
+    def composed(x, w, b):
+        dims = [0, *range(2, x.dim())]
+        deviation = x - x.mean(dims, True)
+        xhat = deviation / (deviation.square().mean(dims, True) + 1e-5).sqrt()
+        return xhat * w.reshape(across) + b.reshape(across)
+
+    a, c, across = sample(shape), shape[1], [1, -1] + [1] * (len(shape) - 2)
+    x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(a, 1, -1))).movedim(-1, 1) if last else torch.from_numpy(a)
+    x, w, b, g = x.detach().requires_grad_(), leaf(c, 1), leaf(c, 2), leaf(shape, 3)
+    cotangents = [torch.from_numpy(sample(s, seed=4 + i)) for i, s in enumerate((shape, c, c))]
+    results = []
+    for f in (lambda *t: F.batch_norm(t[0], None, None, *t[1:], training=True), composed):
+        first = torch.autograd.grad(f(x, w, b), (x, w, b), g, create_graph=True)
+        results.append(torch.autograd.grad(first, (x, w, g), cotangents, retain_graph=True))
+        results.append(torch.autograd.grad(first[0], (x, w, g), cotangents[0]))
+    for got, expected in ((results[0], results[2]), (results[1], results[3])):
+        for t, r in zip(got, expected, strict=True):
+            np.testing.assert_allclose(t.numpy(), r.numpy(), rtol=0, atol=1e-10 * max(1, r.abs().amax().item()))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_third_derivative(training):
     """The statistics stay functions of the input at every order: d3 by differences of d2."""
@@ -379,9 +426,9 @@ def test_same_bits_for_every_thread_count_and_level():
                     torch.from_numpy(t).requires_grad_() for t in (a, sample(c, a.dtype, 1), sample(c, a.dtype, 2))
                 )
                 y = f(x, w, b)
-                out += [
-                    t.detach().numpy().tobytes() for t in (y, *torch.autograd.grad(y, (x, w, b), torch.from_numpy(g)))
-                ]
+                first = torch.autograd.grad(y, (x, w, b), torch.from_numpy(g), create_graph=f is functions[0])
+                second = torch.autograd.grad((first[0] * y.detach()).sum(), (x, w)) if f is functions[0] else ()
+                out += [t.detach().numpy().tobytes() for t in (y, *first, *second)]
         return out
 
     level, threads = runtime.get_level(), torch.get_num_threads()

@@ -15,8 +15,8 @@ HOME = str(Path(torch.__file__).parent.parent)
 def run(code, **environment):
     """The words that a fresh process prints."""
     clean = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MTB_NUM_THREADS", "MTB_ISA")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60,
-                          env={**clean, "PYTHONPATH": HOME, **environment}, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True,
+                          timeout=60, env={**clean, "PYTHONPATH": HOME, **environment}, check=False)
     return (done.stdout + done.stderr).split()
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 
 import minitorch_bn as torch
 
-DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32,
-          torch.float64]
+DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
+          torch.float32, torch.float64]
 WITH_NUMPY = [d for d in DTYPES if d is not torch.bfloat16]
 
 
@@ -19,7 +19,7 @@ def array_of(shape, dtype=np.float32):
     return np.arange(int(np.prod(shape)), dtype=dtype).reshape(shape)
 
 
-# -- dtypes and promotion -------------------------------------------------------------------------------------------------
+# -- dtypes and promotion ----------------------------------------------------------------------------------------------
 
 # PyTorch's documented table (torch.promote_types), by order of DTYPES: b u1 i1 i2 i4 i8 f2 bf f4 f8
 PROMOTION = """
@@ -79,7 +79,7 @@ def test_float16_is_numpys(array):
     np.testing.assert_array_equal(torch.from_numpy(array).half().numpy(), want)
 
 
-# -- views ------------------------------------------------------------------------------------------------------------------
+# -- views -------------------------------------------------------------------------------------------------------------
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 
@@ -165,7 +165,8 @@ def test_integer_array_indexing_is_numpys(data):
     got = x[tuple(torch.from_numpy(i) for i in index)]
     np.testing.assert_array_equal(got.numpy(), array[index])
     mixed = (slice(None), *index[1:]) if len(index) > 1 else index
-    np.testing.assert_array_equal(x[tuple(torch.from_numpy(i) if isinstance(i, np.ndarray) else i for i in mixed)].numpy(), array[mixed])
+    np.testing.assert_array_equal(x[tuple(torch.from_numpy(i) if isinstance(i, np.ndarray) else i
+                                          for i in mixed)].numpy(), array[mixed])
 
 
 @given(hnp.arrays(np.bool_, (3, 4)))
@@ -198,7 +199,7 @@ def test_channels_last():
     assert torch.empty(2, 3, 4, 5, memory_format=torch.channels_last).stride() == (60, 1, 15, 3)
 
 
-# -- exchange ---------------------------------------------------------------------------------------------------------------
+# -- exchange ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", WITH_NUMPY)
 def test_numpy_shares_memory(dtype):
@@ -293,7 +294,7 @@ def test_frombuffer():
         torch.frombuffer(bytearray(7), dtype=torch.float32)
 
 
-# -- creation ---------------------------------------------------------------------------------------------------------------
+# -- creation ----------------------------------------------------------------------------------------------------------
 
 def test_creation():
     assert torch.tensor([[1, 2], [3, 4]]).dtype is torch.int64
@@ -322,10 +323,11 @@ def test_arange_is_numpys(start, end, step):
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
 
-# -- bad input: the class, the words, and nothing harmed ------------------------------------------------------------------------
+# -- bad input: the class, the words, and nothing harmed ---------------------------------------------------------------
 
 BAD = [
-    (lambda: torch.zeros(2, 3) + torch.zeros(4), RuntimeError, r"size of tensor a \(3\) must match .* b \(4\) .* dimension 1"),
+    (lambda: torch.zeros(2, 3) + torch.zeros(4), RuntimeError, r"size of tensor a \(3\) must match .* b \(4\) .* "
+                                                               r"dimension 1"),
     (lambda: torch.zeros(2).view(3), RuntimeError, "shape .* is invalid for input of size 2"),
     (lambda: torch.zeros(2, 3).t().view(6), RuntimeError, r"Use \.reshape"),
     (lambda: torch.zeros(2, 3)[2], IndexError, "index 2 is out of bounds for dimension 0 with size 2"),

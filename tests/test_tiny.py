@@ -37,7 +37,8 @@ def test_conv_batch_norm_pool():
 
 def test_batch_norm_normalizes():
     y = nn.BatchNorm1d(5)(torch.randn(100, 5) * 3 + 1000)
-    assert torch.allclose(y.mean(0), torch.zeros(5), atol=1e-5) and torch.allclose(y.var(0, correction=0), torch.ones(5), rtol=1e-4)
+    assert torch.allclose(y.mean(0), torch.zeros(5), atol=1e-5) and torch.allclose(y.var(0, correction=0),
+                                                                                   torch.ones(5), rtol=1e-4)
 
 
 def test_a_network_learns():

@@ -1,6 +1,5 @@
 """Automatic differentiation: backward and grad, custom functions, grad modes, anomaly detection, checks."""
-from minitorch_bn._core import Node, is_grad_enabled
-from minitorch_bn._core import grad
+from minitorch_bn._core import Node, grad, is_grad_enabled
 from minitorch_bn._core import run_backward as backward
 from minitorch_bn._modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 from minitorch_bn.autograd import functional, graph
@@ -14,5 +13,6 @@ def Variable(data, requires_grad: bool = False):
     return data.requires_grad_(requires_grad) if requires_grad else data
 
 
-__all__ = ["Function", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck",
-           "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = ["Function", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "functional", "grad",
+           "gradcheck", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
+           "set_grad_enabled"]

@@ -48,8 +48,8 @@ class FunctionCtx:
 class Function:
     """Subclass it with static methods ``forward(ctx, ...)`` and ``backward(ctx, *grads)``, and call ``apply``.
 
-    ``forward(...)`` without ctx works with a ``setup_context(ctx, inputs, output)``. Gradients of any order are right if
-    backward itself is made of differentiable operations; :func:`once_differentiable` forbids the second order.
+    ``forward(...)`` without ctx works with a ``setup_context(ctx, inputs, output)``. Gradients of any order are right
+    if backward itself is made of differentiable operations; :func:`once_differentiable` forbids the second order.
     """
 
     @staticmethod
@@ -60,8 +60,8 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """The gradients, one for each argument of forward; a subclass that is differentiated must have it."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use "
-                                  "it with backward mode AD.")
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with backward mode AD.")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -98,8 +98,8 @@ class Function:
             result = cls.backward(ctx, *grads)
             result = result if isinstance(result, tuple) else (result,)
             if len(result) < len(args) or any(r is not None for r in result[len(args):]):
-                raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients (expected "
-                                   f"{len(args)}, got {len(result)})")
+                raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients "
+                                   f"(expected {len(args)}, got {len(result)})")
             return tuple(r for r, a in zip(result, args) if isinstance(a, Tensor))
 
         saved = tuple(t for t in ctx._saved if isinstance(t, Tensor))

@@ -20,7 +20,8 @@ def _like(values: tuple[Any, ...], pattern: Any) -> Any:
 
 def _inputs(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:
     """Fresh leaves, or (to differentiate through) views of the inputs."""
-    return tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in _tuple(inputs))
+    return tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_()
+                 for x in _tuple(inputs))
 
 
 def _zero(g: Tensor | None, x: Tensor, strict: bool, what: str) -> Tensor:
@@ -36,20 +37,24 @@ def _evaluate(func: Callable[..., Any], inputs: tuple[Tensor, ...]) -> Any:
     return outputs
 
 
-def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
+        strict: bool = False) -> tuple[Any, Any]:
     """(func(inputs), v^T J): the vector-Jacobian product. v may be left out for one output of one element."""
     with enable_grad():
         leaves = _inputs(inputs, create_graph)
         outputs = _evaluate(func, leaves)
-        grads = grad(_tuple(outputs), leaves, None if v is None else _tuple(v), create_graph=create_graph, allow_unused=True)
+        grads = grad(_tuple(outputs), leaves, None if v is None else _tuple(v), create_graph=create_graph,
+                     allow_unused=True)
         result = tuple(_zero(g, x, strict, "the output") for g, x in zip(grads, leaves))
     if not create_graph:
         outputs = _like(tuple(y.detach() for y in _tuple(outputs)), outputs)
     return outputs, _like(result, inputs)
 
 
-def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
-    """(func(inputs), J v): the Jacobian-vector product, by differentiating the vector-Jacobian product (twice backward)."""
+def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
+        strict: bool = False) -> tuple[Any, Any]:
+    """(func(inputs), J v): the Jacobian-vector product, by differentiating the vector-Jacobian product (twice
+    backward)."""
     with enable_grad():
         leaves = _inputs(inputs, create_graph)
         outputs = _evaluate(func, leaves)
@@ -64,12 +69,13 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
             products = (None,) * len(dummies)
         result = tuple(_zero(p, y, strict, "the output") for p, y in zip(products, _tuple(outputs)))
     if not create_graph:
-        outputs, result = (_like(tuple(y.detach() for y in _tuple(outputs)), outputs), tuple(r.detach() for r in result))
+        outputs, result = (_like(tuple(y.detach() for y in _tuple(outputs)), outputs),
+                           tuple(r.detach() for r in result))
     return outputs, _like(result, outputs)
 
 
-def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
-             strategy: str = "reverse-mode") -> Any:
+def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
+             vectorize: bool = False, strategy: str = "reverse-mode") -> Any:
     """d output / d input, of shape output.shape + input.shape; nested tuples for several outputs or inputs."""
     with enable_grad():
         leaves = _inputs(inputs, create_graph)
@@ -79,7 +85,8 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
             parts: list[list[Tensor]] = [[] for _ in leaves]
             flat = y.reshape(-1)
             for i in range(flat.numel()):
-                grads = grad(flat[i], leaves, retain_graph=True, create_graph=create_graph, allow_unused=True) if y.requires_grad \
+                grads = grad(flat[i], leaves, retain_graph=True, create_graph=create_graph,
+                             allow_unused=True) if y.requires_grad \
                     else (None,) * len(leaves)
                 for part, g, x in zip(parts, grads, leaves):
                     part.append(_zero(g, x, strict, "the output"))
@@ -92,8 +99,8 @@ def _stack(parts: list[Tensor], shape: tuple[int, ...], x: Tensor) -> Tensor:
     return stack(parts).reshape(shape) if parts else empty(shape, dtype=x.dtype)
 
 
-def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
-            outer_jacobian_strategy: str = "reverse-mode") -> Any:
+def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
+            vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:
     """The matrix of second derivatives of a function with one element."""
     def gradient(*leaves: Tensor) -> Any:
         y = func(*leaves)
@@ -105,19 +112,22 @@ def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, s
     return result[0][0] if isinstance(inputs, Tensor) else result
 
 
-def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
+        strict: bool = False) -> tuple[Any, Any]:
     """(func(inputs), v^T H): the product of a vector with the Hessian."""
     with enable_grad():
         leaves = _inputs(inputs, create_graph)
         y = _evaluate(func, leaves)
         first = grad(y, leaves, create_graph=True, allow_unused=True)
-        used = [(g, t) for g, t in zip(first, _tuple(v) if v is not None else (None,) * len(first)) if g is not None and g.requires_grad]
+        used = [(g, t) for g, t in zip(first, _tuple(v) if v is not None else (None,) * len(first))
+                if g is not None and g.requires_grad]
         second = grad(tuple(g for g, _ in used), leaves, None if v is None else tuple(t for _, t in used),
                       create_graph=create_graph, allow_unused=True) if used else (None,) * len(leaves)
         result = tuple(_zero(g, x, strict, "the gradient") for g, x in zip(second, leaves))
     return (y if create_graph else y.detach()), _like(result, inputs)
 
 
-def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
+        strict: bool = False) -> tuple[Any, Any]:
     """(func(inputs), H v): the Hessian is symmetric, so this is :func:`vhp`."""
     return vhp(func, inputs, v, create_graph, strict)

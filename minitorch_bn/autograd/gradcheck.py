@@ -14,7 +14,8 @@ class GradcheckError(RuntimeError):
 
 def _outputs(func: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
     result = func(*inputs)
-    return tuple(y for y in (result if isinstance(result, list | tuple) else (result,)) if isinstance(y, Tensor) and y.is_floating_point())
+    return tuple(y for y in (result if isinstance(result, list | tuple) else (result,))
+                 if isinstance(y, Tensor) and y.is_floating_point())
 
 
 def _numerical(func: Callable[..., Any], inputs: tuple[Any, ...], x: Tensor, eps: float) -> list[Tensor]:
@@ -62,12 +63,15 @@ def _analytical(y: Tensor, x: Tensor) -> Tensor:
 
 
 def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
-              raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True, **ignored: Any) -> bool:
-    """Whether the gradients of `func` at float64 `inputs` match central differences; True, or an error that shows both."""
+              raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True,
+              **ignored: Any) -> bool:
+    """Whether the gradients of `func` at float64 `inputs` match central differences; True, or an error that shows
+    both."""
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have "
+                         "requires_grad=True.")
     outputs = _outputs(func, inputs)
     for number, x in enumerate(checked):
         numerical = _numerical(func, inputs, x, eps)
@@ -79,13 +83,13 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
             if not bool((error <= atol + rtol * numerical[k].abs()).all()):
                 if not raise_exception:
                     return False
-                raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {number},\nnumerical:{numerical[k]}\n"
-                                     f"analytical:{analytical}\n")
+                raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input "
+                                     f"{number},\nnumerical:{numerical[k]}\nanalytical:{analytical}\n")
     return True
 
 
-def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5,
-                  rtol: float = 1e-3, raise_exception: bool = True, **ignored: Any) -> bool:
+def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6,
+                  atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True, **ignored: Any) -> bool:
     """Whether the second derivatives match: gradcheck of the gradient, with random cotangents unless given."""
     from minitorch_bn.ops.random import randn_like
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
@@ -100,7 +104,9 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
         own, vectors = args[:len(inputs)], args[len(inputs):]
         values = _outputs(func, own)
         pairs = [(y, v) for y, v in zip(values, vectors) if y.requires_grad]
-        grads = grad([y for y, _ in pairs], [own[i] for i in checked], [v for _, v in pairs], create_graph=True, allow_unused=True)
+        grads = grad([y for y, _ in pairs], [own[i] for i in checked], [v for _, v in pairs], create_graph=True,
+                     allow_unused=True)
         return tuple(g for g in grads if g is not None)
 
-    return gradcheck(first_order, (*inputs, *cotangents), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
+    return gradcheck(first_order, (*inputs, *cotangents), eps=eps, atol=atol, rtol=rtol,
+                     raise_exception=raise_exception)

@@ -6,7 +6,8 @@ cdef i64 index_arg(object value, str what) except? -9223372036854775807:
         pass
     elif isinstance(value, Tensor):
         if (<Tensor> value).numel != 1 or is_float((<Tensor> value).dtype):
-            raise TypeError(f"{what} must be int, not a {SCALAR_NAMES[(<Tensor> value).dtype]} tensor of shape {tuple((<Tensor> value).shape_())}")
+            raise TypeError(f"{what} must be int, not a {SCALAR_NAMES[(<Tensor> value).dtype]} tensor of shape "
+                            f"{tuple((<Tensor> value).shape_())}")
         value = value.item()
     elif not hasattr(value, "__index__"):
         raise TypeError(f"{what} must be int, not {type(value).__name__}")
@@ -66,7 +67,8 @@ cdef i64 count_elements(int ndim, const i64* shape) except -1:
             return 0
     for d in range(ndim):
         if n > (<i64> 1 << 58) // shape[d]:
-            raise RuntimeError(f"a tensor of shape {[shape[i] for i in range(ndim)]} has more elements than memory can hold")
+            raise RuntimeError(f"a tensor of shape {[shape[i] for i in range(ndim)]} has more elements than memory can "
+                               "hold")
         n *= shape[d]
     return n
 
@@ -86,7 +88,8 @@ cdef tuple broadcast_shapes_(tuple a, tuple b):
         x = a[len(a) - i] if i <= len(a) else 1
         y = b[len(b) - i] if i <= len(b) else 1
         if x != y and x != 1 and y != 1:
-            raise RuntimeError(f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {n - i}")
+            raise RuntimeError(f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton "
+                               f"dimension {n - i}")
         out[n - i] = y if x == 1 else x
     return tuple(out)
 

@@ -20,8 +20,9 @@ cdef int copy_into(Tensor dst, Tensor src) except -1:
 
 
 cdef object shape_error(Tensor dst, Tensor src, int d):
-    return RuntimeError(f"The size of tensor a ({dst.shape[d + dst.ndim - src.ndim] if d + dst.ndim >= src.ndim else 1}) must match "
-                        f"the size of tensor b ({src.shape[d]}) at non-singleton dimension {d}: cannot write shape "
+    cdef i64 have = dst.shape[d + dst.ndim - src.ndim] if d + dst.ndim >= src.ndim else 1
+    return RuntimeError(f"The size of tensor a ({have}) must match the size of tensor b ({src.shape[d]}) at "
+                        f"non-singleton dimension {d}: cannot write shape "
                         f"{list(shape_tuple(src))} to shape {list(shape_tuple(dst))}")
 
 

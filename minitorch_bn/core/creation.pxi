@@ -15,7 +15,8 @@ cdef int nested_shape(object data, i64* shape) except -1:
 
 
 cdef int nested_dtype(object data) except -2:
-    """The dtype that holds every number of nested sequences: bool, int64, the default float, or that of tensors in it."""
+    """The dtype that holds every number of nested sequences: bool, int64, the default float, or that of tensors in
+    it."""
     cdef int code = -1, inner
     if isinstance(data, (list, tuple)):
         for x in data:
@@ -54,7 +55,8 @@ cdef char* fill_nested(char* p, object data, int dtype, int ndim, const i64* sha
 
 
 cdef Tensor from_data(object data, int dtype):
-    """A new tensor with a copy of data: numbers, nested sequences, anything with a buffer or __array__. dtype -1: inferred."""
+    """A new tensor with a copy of data: numbers, nested sequences, anything with a buffer or __array__. dtype -1:
+    inferred."""
     cdef i64[MAXDIM] shape
     cdef int ndim
     cdef Tensor x, y
@@ -103,11 +105,13 @@ cdef Tensor prepared(Tensor t, object requires_grad, object device, object pin_m
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
-    """A new tensor with a copy of `data`: a number, nested lists, an array, a tensor. The dtype is inferred unless given."""
+    """A new tensor with a copy of `data`: a number, nested lists, an array, a tensor. The dtype is inferred unless
+    given."""
     check_device(device)
     if isinstance(data, Tensor):
         warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).", stacklevel=2)
+                      "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+                      stacklevel=2)
     return prepared(from_data(data, dtype_code(dtype)), requires_grad, device)
 
 
@@ -125,7 +129,8 @@ def as_tensor_(data, dtype=None, device=None):
     return x if code < 0 else cast(x, code)
 
 
-def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+          memory_format=None):
     """A tensor of that size, not initialized."""
     cdef i64[MAXDIM] shape
     cdef int ndim = shape_from(sizes_args(size), shape)
@@ -180,7 +185,8 @@ def empty_like(Tensor input not None, *, dtype=None, layout=None, device=None, r
     return prepared(like(input, dtype, memory_format), requires_grad, device)
 
 
-def full_like(Tensor input not None, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
+def full_like(Tensor input not None, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False,
+              memory_format=None):
     """`fill_value` everywhere, with input's shape, dtype and memory order."""
     cdef Tensor t = like(input, dtype, memory_format)
     copy_into(t, number_tensor(item(fill_value) if isinstance(fill_value, Tensor) else fill_value, t.dtype))
@@ -219,7 +225,8 @@ cdef Tensor counted(object count, int code, object start, object step):
     return raw_cast(t, code)
 
 
-def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+           pin_memory=False):
     """start, start + step, ... below end; int64 for integers, else the default float."""
     cdef Tensor t
     if end is None:
@@ -227,7 +234,8 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     start, end, step = [item(v) if isinstance(v, Tensor) else v for v in (start, end, step)]
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    integral = all([isinstance(v, int) or not isinstance(v, float) and hasattr(v, "__index__") for v in (start, end, step)])
+    integral = all([isinstance(v, int) or not isinstance(v, float) and hasattr(v, "__index__")
+                    for v in (start, end, step)])
     cdef int code = dtype_code(dtype, MTB_i64 if integral else default_float)
     if end != end or start != start or start in (float("inf"), -float("inf")) or end in (float("inf"), -float("inf")):
         raise RuntimeError(f"unsupported range: {start} -> {end}")

@@ -5,13 +5,15 @@ cdef extern from *:
     typedef struct { int32_t device_type, device_id; } mtb_dl_device;
     typedef struct { uint8_t code, bits; uint16_t lanes; } mtb_dl_dtype;
     typedef struct {
-        void *data; mtb_dl_device device; int32_t ndim; mtb_dl_dtype dtype; int64_t *shape, *strides; uint64_t byte_offset;
+        void *data; mtb_dl_device device; int32_t ndim; mtb_dl_dtype dtype; int64_t *shape, *strides; uint64_t
+        byte_offset;
     } mtb_dl_tensor;
     typedef struct mtb_dl_managed {
         mtb_dl_tensor tensor; void *context; void (*deleter)(struct mtb_dl_managed *);
     } mtb_dl_managed;
     typedef struct mtb_dl_versioned {
-        uint32_t major, minor; void *context; void (*deleter)(struct mtb_dl_versioned *); uint64_t flags; mtb_dl_tensor tensor;
+        uint32_t major, minor; void *context; void (*deleter)(struct mtb_dl_versioned *); uint64_t flags; mtb_dl_tensor
+        tensor;
     } mtb_dl_versioned;
     """
     ctypedef struct mtb_dl_device:
@@ -152,7 +154,8 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     else:
         raise RuntimeError("from_dlpack: expected an object with __dlpack__ or an unused DLPack capsule")
     if (dl.dtype.code, dl.dtype.bits) not in DL_TYPES or dl.dtype.lanes != 1:
-        raise BufferError(f"from_dlpack: unsupported dtype (code {dl.dtype.code}, {dl.dtype.bits} bits, {dl.dtype.lanes} lanes)")
+        raise BufferError(f"from_dlpack: unsupported dtype (code {dl.dtype.code}, {dl.dtype.bits} bits, "
+                          f"{dl.dtype.lanes} lanes)")
     if dl.ndim > MAXDIM:
         raise BufferError(f"from_dlpack: a tensor has at most {MAXDIM} dimensions in minitorch_bn, got {dl.ndim}")
     x = Tensor.__new__(Tensor)

@@ -207,7 +207,7 @@ def can_cast(from_, to):
     return can_cast_code(dtype_code(from_), dtype_code(to))
 
 
-# -- devices, layouts, memory formats -----------------------------------------------------------------------------------
+# -- devices, layouts, memory formats ----------------------------------------------------------------------------------
 
 @cython.final
 cdef class device:
@@ -226,7 +226,8 @@ cdef class device:
                 raise RuntimeError(f"Invalid device string: '{type}:{number}'")
             index = int(number)
         if type not in ("cpu", "cuda", "mps", "xpu", "meta", "hip", "xla", "mkldnn", "hpu"):
-            raise RuntimeError(f"Expected one of cpu, cuda, mps, xpu, meta device type at start of device string: {type}")
+            raise RuntimeError("Expected one of cpu, cuda, mps, xpu, meta device type at start of device string: "
+                               f"{type}")
         self.type = type
         self.index = index
 
@@ -334,13 +335,16 @@ cdef inline object make_size(tuple t):
 
 class finfo:
     """The limits of a floating-point dtype: ``finfo(torch.float32).eps``."""
-    _TABLE = {MTB_f16: (16, 2.0 ** -10, 65504.0, 2.0 ** -14, 1e-3), MTB_bf16: (16, 2.0 ** -7, 3.3895313892515355e38, 2.0 ** -126, 1e-2),
-              MTB_f32: (32, 2.0 ** -23, 3.4028234663852886e38, 2.0 ** -126, 1e-6), MTB_f64: (64, 2.0 ** -52, sys.float_info.max, 2.0 ** -1022, 1e-15)}
+    _TABLE = {MTB_f16: (16, 2.0 ** -10, 65504.0, 2.0 ** -14, 1e-3),
+              MTB_bf16: (16, 2.0 ** -7, 3.3895313892515355e38, 2.0 ** -126, 1e-2),
+              MTB_f32: (32, 2.0 ** -23, 3.4028234663852886e38, 2.0 ** -126, 1e-6),
+              MTB_f64: (64, 2.0 ** -52, sys.float_info.max, 2.0 ** -1022, 1e-15)}
 
     def __init__(self, type=None):
         cdef int code = dtype_code(type, default_float)
         if not is_float(code):
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtypes[code]}'")
+            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                            f"'{dtypes[code]}'")
         self.bits, self.eps, self.max, self.tiny, self.resolution = self._TABLE[code]
         self.min, self.smallest_normal, self.dtype = -self.max, self.tiny, NAMES[code]
 

@@ -31,7 +31,8 @@ cdef int OP_POW = op_id("pow"), OP_FLOORDIV = op_id("floor_divide"), OP_REMAINDE
 cdef int OP_EQ = op_id("eq"), OP_NE = op_id("ne"), OP_LT = op_id("lt"), OP_LE = op_id("le")
 cdef int OP_GT = op_id("gt"), OP_GE = op_id("ge"), OP_WHERE = op_id("where")
 cdef int OP_AND = op_id("bitwise_and"), OP_OR = op_id("bitwise_or"), OP_XOR = op_id("bitwise_xor")
-cdef int OP_NOT = op_id("bitwise_not"), OP_LSHIFT = op_id("bitwise_left_shift"), OP_RSHIFT = op_id("bitwise_right_shift")
+cdef int OP_NOT = op_id("bitwise_not")
+cdef int OP_LSHIFT = op_id("bitwise_left_shift"), OP_RSHIFT = op_id("bitwise_right_shift")
 cdef int OP_NEG = op_id("neg"), OP_ABS = op_id("abs")
 cdef set INTEGER_DIVISIONS = {op_id("floor_divide"), op_id("remainder"), op_id("fmod")}
 
@@ -146,15 +147,14 @@ cdef object not_for(int op, int dtype):
     return NotImplementedError(f'"{op_names[op]}_cpu" not implemented for \'{SCALAR_NAMES[dtype]}\'')
 
 
-
 cdef object bool_error(int op):
     name = op_names[op]
     if name in ("sub", "rsub"):
         return RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.")
     if name == "neg":
-        return RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
-                            "mask, use the `~` or `logical_not()` operator instead.")
+        return RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+                            "invert a mask, use the `~` or `logical_not()` operator instead.")
     return not_for(op, MTB_b8)
 
 
@@ -223,7 +223,8 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
         y = new_like(x, result) if x is not None else new_tensor(result, ndim, shape)
     else:
         y = check_out(op_names[op], out, tensors, result, ndim, shape, inplace, tracked)
-        for i in range(info.arity):  # an input that shares memory with the output, differently laid out, is copied first
+        # an input that shares memory with the output, differently laid out, is copied first
+        for i in range(info.arity):
             if tensors[i] is not None and overlaps(y, tensors[i]):
                 x = raw_clone(tensors[i])
                 set_operand(&o[i + 1], x, o[i + 1].want, ndim)
@@ -270,8 +271,8 @@ cdef int broadcast_all(list tensors, i64* shape) except -1:
             if shape[d + shift] == 1:
                 shape[d + shift] = x.shape[d]
             elif x.shape[d] != 1 and x.shape[d] != shape[d + shift]:
-                raise RuntimeError(f"The size of tensor a ({shape[d + shift]}) must match the size of tensor b ({x.shape[d]}) "
-                                   f"at non-singleton dimension {d + shift}: shapes "
+                raise RuntimeError(f"The size of tensor a ({shape[d + shift]}) must match the size of tensor b "
+                                   f"({x.shape[d]}) at non-singleton dimension {d + shift}: shapes "
                                    + " and ".join([str(list(shape_tuple(t))) for t in tensors if t is not None]))
     count_elements(ndim, shape)
     return ndim
@@ -310,7 +311,8 @@ cdef int check_divisor(Tensor b, object number) except -1:
     return 0
 
 
-cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, const i64* shape, bint inplace, bint tracked):
+cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, const i64* shape, bint inplace,
+                      bint tracked):
     """`out` as a tensor that can take the result, or PyTorch's error."""
     cdef Tensor y, x
     cdef int d
@@ -318,12 +320,13 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     y = out
     if not can_cast_code(result, y.dtype):
-        raise RuntimeError(f"result type {SCALAR_NAMES[result]} can't be cast to the desired output type {SCALAR_NAMES[y.dtype]}")
+        raise RuntimeError(f"result type {SCALAR_NAMES[result]} can't be cast to the desired output type "
+                           f"{SCALAR_NAMES[y.dtype]}")
     if inplace:
         check_inplace(y)
     elif tracked or y.requires_grad and mtb_grad_mode:
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
-                           "the arguments requires grad.")
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
+                           "one of the arguments requires grad.")
     if first_of_shape([y], ndim, shape) is None:
         if inplace:
             raise RuntimeError(f"output with shape {list(shape_tuple(y))} doesn't match the broadcast shape "
@@ -331,8 +334,8 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
         resize_out(y, ndim, shape)
     for d in range(y.ndim):
         if y.strides[d] == 0 and y.shape[d] > 1:
-            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                               "location. Please clone() the tensor before performing the operation.")
+            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a "
+                               "single memory location. Please clone() the tensor before performing the operation.")
     if y.storage.readonly:
         raise RuntimeError(f"{name}(): the output shares the memory of a read-only array; clone() it first")
     return y
@@ -341,14 +344,16 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
 cdef int resize_out(Tensor y, int ndim, const i64* shape) except -1:
     """Give an `out=` tensor another shape; PyTorch warns unless it was empty."""
     if y.numel != 0:
-        warnings.warn(f"An output with one or more elements was resized since it had shape {list(shape_tuple(y))}, which does "
-                      f"not match the required output shape {[shape[d] for d in range(ndim)]}.", stacklevel=2)
+        warnings.warn(f"An output with one or more elements was resized since it had shape {list(shape_tuple(y))}, "
+                      f"which does not match the required output shape {[shape[d] for d in range(ndim)]}.",
+                      stacklevel=2)
     adopt(y, new_tensor(y.dtype, ndim, shape))
     return 0
 
 
 cdef bint overlaps(Tensor y, Tensor x) noexcept:
-    """Whether writing y could change what is still to be read of x: shared memory, but not the same elements in step."""
+    """Whether writing y could change what is still to be read of x: shared memory, but not the same elements in
+    step."""
     cdef i64 y_end = 0, x_end = 0
     cdef int d
     if y.storage is not x.storage or y.numel == 0 or x.numel == 0:

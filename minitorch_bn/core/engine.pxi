@@ -26,7 +26,8 @@ cdef object run_hooks(dict hooks, object grad):
             if not isinstance(result, Tensor):
                 raise TypeError(f"a tensor hook must return None or a Tensor, not {type(result).__name__}")
             if not same_shape(result, grad):
-                raise RuntimeError(f"hook has changed the size of value: from {list(grad.shape)} to {list(result.shape)}")
+                raise RuntimeError(f"hook has changed the size of value: from {list(grad.shape)} to "
+                                   f"{list(result.shape)}")
             grad = result
     return grad
 
@@ -100,7 +101,8 @@ cdef int release(Node n) except -1:
 
 cdef object backward_pass(list roots, list root_numbers, list grads, list targets, bint keep_graph, bint create_graph,
                           bint into_leaves):
-    """Run the graph. Without `targets` every leaf accumulates; with them their gradients are returned (or accumulated)."""
+    """Run the graph. Without `targets` every leaf accumulates; with them their gradients are returned (or
+    accumulated)."""
     cdef _Run run = _Run.__new__(_Run)
     cdef Py_ssize_t i, j
     cdef slot* s
@@ -234,11 +236,13 @@ cdef object call_node(Node n, object g):
         result = run_node(n, g)
     except Exception:
         if n.trace:
-            warnings.warn(f"Error detected in {n.name_}. Traceback of forward call that caused the error:\n{n.trace}", stacklevel=2)
+            warnings.warn(f"Error detected in {n.name_}. Traceback of forward call that caused the error:\n{n.trace}",
+                          stacklevel=2)
         raise
     for i, grad in enumerate(result if isinstance(result, tuple) else (result,)):
         if grad is not None and check_nan and bool((grad != grad).any()):
-            warnings.warn(f"Error detected in {n.name_}. Traceback of forward call that caused the error:\n{n.trace}", stacklevel=2)
+            warnings.warn(f"Error detected in {n.name_}. Traceback of forward call that caused the error:\n{n.trace}",
+                          stacklevel=2)
             raise RuntimeError(f"Function '{n.name_}' returned nan values in its {i}th output.")
     return result
 
@@ -280,8 +284,8 @@ cdef tuple start(tensors, grads, bint is_grads_batched=False):
                 raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
             g = grad
             if not same_shape(g, t):
-                raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {make_size(shape_tuple(g))} and output[0] has a "
-                                   f"shape of {make_size(shape_tuple(t))}.")
+                raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {make_size(shape_tuple(g))} and "
+                                   f"output[0] has a shape of {make_size(shape_tuple(t))}.")
             if g.dtype != t.dtype:
                 g = cast(g, t.dtype)
         edges.append(edge)
@@ -298,7 +302,8 @@ def run_backward(tensors, grad_tensors=None, retain_graph=None, create_graph=Fal
         targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not targets:
             raise RuntimeError("'inputs' argument to backward() cannot be empty.")
-    backward_pass(edges, numbers, values, targets, create_graph if retain_graph is None else retain_graph, create_graph, True)
+    backward_pass(edges, numbers, values, targets, create_graph if retain_graph is None else retain_graph, create_graph,
+                  True)
 
 
 def backward(Tensor self not None, gradient=None, retain_graph=None, create_graph=False, inputs=None):
@@ -312,9 +317,11 @@ def backward(Tensor self not None, gradient=None, retain_graph=None, create_grap
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
          is_grads_batched=False, materialize_grads=False):
-    """The sum of the gradients of `outputs` with respect to each of `inputs`, as a tuple; ``grad`` fields are not touched.
+    """The sum of the gradients of `outputs` with respect to each of `inputs`, as a tuple; ``grad`` fields are not
+    touched.
 
-    An input that the outputs do not depend on is an error unless `allow_unused` (then None) or `materialize_grads` (zeros).
+    An input that the outputs do not depend on is an error unless `allow_unused` (then None) or `materialize_grads`
+    (zeros).
     """
     cdef Tensor t
     cdef list targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
@@ -322,7 +329,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     for t in targets:
         if not in_graph(t):
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-    found = backward_pass(edges, numbers, values, targets, create_graph if retain_graph is None else retain_graph, create_graph, False)
+    found = backward_pass(edges, numbers, values, targets, create_graph if retain_graph is None else retain_graph,
+                          create_graph, False)
     result = []
     for t in targets:
         node = node_of(t)

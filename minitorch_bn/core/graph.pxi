@@ -103,7 +103,8 @@ cdef long hook_count = 0
 
 
 class RemovableHandle:
-    """What registering a hook returns: ``remove()`` takes the hook away; also a context manager that does so at the end."""
+    """What registering a hook returns: ``remove()`` takes the hook away; also a context manager that does so at the
+    end."""
 
     def __init__(self, hooks, hook=None, kind=None):
         global hook_count
@@ -193,9 +194,9 @@ cdef bint wants(Node n, int i) noexcept:
 cdef int save(Node n, int slot, Tensor x) except -1:
     cdef unsigned int version = x.storage.version if x is not None else 0
     if x is not None and x.inference and not mtb_inference_mode:
-        raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in inference "
-                           "mode in computation tracked by autograd. To work around this, you can make a clone to get a "
-                           "normal tensor and use it in autograd.")
+        raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+                           "inference mode in computation tracked by autograd. To work around this, you can make a "
+                           "clone to get a normal tensor and use it in autograd.")
     if slot == 0:
         n.s0, n.v0 = x, version
     elif slot == 1:
@@ -219,10 +220,11 @@ cdef int check_version(Node n, Tensor x, unsigned int version) except -1:
         raise RuntimeError(
             f"one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[torch.{'FloatTensor' if x.dtype == MTB_f32 else 'DoubleTensor' if x.dtype == MTB_f64 else 'Tensor'} "
-            f"{list(shape_tuple(x))}], which is output {x.out_nr} of {source.name_}, is at version {x.storage.version}; expected version "
-            f"{version} instead. Hint: " + ("the backtrace further above shows the operation that failed to compute its gradient."
-            if anomaly else "enable anomaly detection to find the operation that failed to compute its gradient, with "
-            "torch.autograd.set_detect_anomaly(True)."))
+            f"{list(shape_tuple(x))}], which is output {x.out_nr} of {source.name_}, is at version "
+            f"{x.storage.version}; expected version {version} instead. Hint: "
+            + ("the backtrace further above shows the operation that failed to compute its gradient." if anomaly else
+               "enable anomaly detection to find the operation that failed to compute its gradient, with "
+               "torch.autograd.set_detect_anomaly(True)."))
     return 0
 
 
@@ -243,10 +245,10 @@ cdef Tensor saved(Node n, int slot):
 
 cdef int raise_released() except -1:
     raise RuntimeError(
-        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-        "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-        "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
-        "after calling backward.")
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+        "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+        "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+        "saved tensors after calling backward.")
 
 
 cdef int set_history(Tensor y, Node node) except -1:
@@ -267,8 +269,8 @@ cdef int set_output(Tensor y, Node node, int out_nr) except -1:
 def attach(outputs, tuple inputs, backward, str name="Backward", tuple saved=(), bint save_output=False):
     """Record a Python-written op: `outputs` came from `inputs`, and backward(*gradients of the outputs) gives theirs.
 
-    `outputs`: a fresh Tensor or a tuple of them, without history; returned. `saved`: tensors whose change in place makes
-    backward an error. With save_output (one output), backward gets the output itself as its last argument.
+    `outputs`: a fresh Tensor or a tuple of them, without history; returned. `saved`: tensors whose change in place
+    makes backward an error. With save_output (one output), backward gets the output itself as its last argument.
     """
     cdef Node n
     cdef Tensor x, y

@@ -44,7 +44,7 @@ for _function in (backward, retain_grad, register_hook, register_post_accumulate
     install(_function.__name__, _function)
 
 
-# -- grad modes ---------------------------------------------------------------------------------------------------------------
+# -- grad modes --------------------------------------------------------------------------------------------------------
 
 def is_grad_enabled():
     """Whether operations are recorded in this thread."""

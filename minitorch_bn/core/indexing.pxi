@@ -1,11 +1,13 @@
-# x[...] and x[...] = v: integers, slices, None and ... are views; lists, arrays and tensors select (ops.indexing does that).
+# x[...] and x[...] = v: integers, slices, None and ... are views; lists, arrays and tensors select (ops.indexing does
+# that).
 
 cdef object advanced_get = None
 cdef object advanced_put = None
 
 
 def set_advanced_indexing(get, put):
-    """Where indexing with tensors is done: get(x, indices) and put(x, indices, values), an index or None for each dim."""
+    """Where indexing with tensors is done: get(x, indices) and put(x, indices, values), an index or None for each
+    dim."""
     global advanced_get, advanced_put
     advanced_get, advanced_put = get, put
 
@@ -83,8 +85,8 @@ cdef Tensor walk(Tensor x, object index, list advanced):
             t = as_index(i)
             if t is None:
                 if not hasattr(i, "__index__"):
-                    raise TypeError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
-                                    f"indices (got {type(i).__name__})")
+                    raise TypeError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
+                                    f"are valid indices (got {type(i).__name__})")
                 v = pick(v, dim, index_arg(i, "index"))
             elif t.ndim == 0 and t.dtype != MTB_b8:
                 v = pick(v, dim, item(t))
@@ -96,8 +98,9 @@ cdef Tensor walk(Tensor x, object index, list advanced):
                 if t.dtype <= MTB_u8:  # a mask stands for the dims that it covers
                     for d in range(t.ndim):
                         if t.shape[d] != v.shape[dim + d]:
-                            raise IndexError(f"The shape of the mask {list(shape_tuple(t))} at index {d} does not match the shape of "
-                                             f"the indexed tensor {list(shape_tuple(x))} at index {dim + d}")
+                            raise IndexError(f"The shape of the mask {list(shape_tuple(t))} at index {d} does not "
+                                             f"match the shape of the indexed tensor {list(shape_tuple(x))} at index "
+                                             f"{dim + d}")
                     if t.dtype == MTB_u8:
                         t = raw_cast(t, MTB_b8)
                     advanced.append(t)

@@ -36,8 +36,9 @@ cdef int check_inplace(Tensor x) except -1:
         if x.base is not None and x.base.requires_grad_:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if x.inference and not mtb_inference_mode:
-        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
-                           "normal tensor before doing inplace update. See https://github.com/pytorch/rfcs/pull/17 for more details.")
+        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a "
+                           "clone to get a normal tensor before doing inplace update. See "
+                           "https://github.com/pytorch/rfcs/pull/17 for more details.")
     return 0
 
 
@@ -50,7 +51,8 @@ cdef int inplace_history(Tensor x, Node node) except -1:
         x.node, x.out_nr = node, 0
         return 0
     if not is_dense(base) or base.data > x.data:
-        raise RuntimeError("an in-place write to a view is tracked only where its base is dense; clone() the base first")
+        raise RuntimeError("an in-place write to a view is tracked only where its base is dense; clone() the base "
+                           "first")
     cdef Node n = Node.__new__(Node)
     cdef i64 offset = (x.data - base.data) // ITEMSIZE[x.dtype]
     n.name_, n.saved_output, n.nout = "CopySlices", -1, 1
@@ -70,7 +72,8 @@ cdef int inplace_history(Tensor x, Node node) except -1:
     return 0
 
 
-def copy_slices_backward(Node node, tuple base_shape, tuple base_strides, tuple shape, tuple strides, i64 offset, Tensor g):
+def copy_slices_backward(Node node, tuple base_shape, tuple base_strides, tuple shape, tuple strides, i64 offset,
+                         Tensor g):
     """The gradient outside the window, with what the writing op passes on inside it; and that op's other gradients."""
     memory = g.new_empty(prod(base_shape))
     laid_out = memory.as_strided(base_shape, base_strides, 0)
@@ -87,7 +90,7 @@ def copy_slices_backward(Node node, tuple base_shape, tuple base_strides, tuple 
     return (laid_out.as_strided(base_shape, base_strides, 0), *grads[1:])
 
 
-# -- the writes that are not element-wise ops --------------------------------------------------------------------------------
+# -- the writes that are not element-wise ops --------------------------------------------------------------------------
 
 cdef object overwrite_vjp(Node n, object g):
     """x = src: nothing for the old value, the gradient for what was written (summed where it was broadcast)."""
@@ -118,7 +121,8 @@ def fill_(Tensor self not None, value):
     """Write one number everywhere."""
     if isinstance(value, Tensor):
         if (<Tensor> value).ndim:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} "
+                               "dimensions.")
         return write(self, value, "FillBackward1")
     return write(self, number_tensor(value, self.dtype), "FillBackward0")
 

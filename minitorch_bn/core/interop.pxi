@@ -1,6 +1,6 @@
 # Exchange with arrays: the buffer protocol and NumPy without a copy, Python lists, pickle and deepcopy.
 
-# -- buffer protocol ----------------------------------------------------------------------------------------------------
+# -- buffer protocol ---------------------------------------------------------------------------------------------------
 
 cdef tuple FORMAT_BYTES = tuple([None if f is None else f.encode() for f in BUFFER_FORMATS])
 
@@ -63,9 +63,10 @@ cdef Tensor from_array(object array, bint copy_odd=True):
         if (stride < 0 or stride % size) and length > 1:
             if copy_odd:
                 return from_array(numpy().array(array, order="C", copy=True))
-            raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                             "currently supported. (You can probably work around this by making a copy of your array  with "
-                             "array.copy().)" if stride < 0 else "given numpy array strides not a multiple of the element byte size. "
+            raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative "
+                             "strides are not currently supported. (You can probably work around this by making a copy "
+                             "of your array  with array.copy().)" if stride < 0 else
+                             "given numpy array strides not a multiple of the element byte size. "
                              "Copy the numpy array to reallocate the memory.")
     PyObject_GetBuffer(owner, &b, PyBUF_STRIDES | PyBUF_FORMAT)
     try:
@@ -90,10 +91,11 @@ cdef object unsupported_array(object array, object kind):
     if kind is None:
         return TypeError(f"cannot make a tensor from {type(array).__name__}")
     if getattr(kind, "kind", "") == "c":
-        return TypeError(f"can't convert np.ndarray of type numpy.{kind}: complex dtypes are not supported by minitorch_bn")
+        return TypeError(f"can't convert np.ndarray of type numpy.{kind}: complex dtypes are not supported by "
+                         "minitorch_bn")
     name = f"numpy.{kind}" if getattr(kind, "kind", "") != "O" else "numpy.object_"
-    return TypeError(f"can't convert np.ndarray of type {name}. The only supported types are: float64, float32, float16, int64, "
-                     "int32, int16, int8, uint8, and bool.")
+    return TypeError(f"can't convert np.ndarray of type {name}. The only supported types are: float64, float32, "
+                     "float16, int64, int32, int16, int8, uint8, and bool.")
 
 
 def from_numpy(ndarray):
@@ -112,14 +114,16 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     if have == 0:
         raise ValueError(f"both buffer length ({have}) and count ({n}) must not be 0")
     if at < 0 or at >= have:
-        raise ValueError(f"offset ({at} bytes) must be non-negative and no greater than buffer length ({have} bytes) minus 1")
+        raise ValueError(f"offset ({at} bytes) must be non-negative and no greater than buffer length ({have} bytes) "
+                         "minus 1")
     if n < 0:
         if (have - at) % size:
-            raise ValueError(f"buffer length ({have - at} bytes) after offset ({at} bytes) must be a multiple of element size ({size})")
+            raise ValueError(f"buffer length ({have - at} bytes) after offset ({at} bytes) must be a multiple of "
+                             f"element size ({size})")
         n = (have - at) // size
     if n > (have - at) // size or n == 0:
-        raise ValueError(f"requested buffer length ({n} * {size} bytes) after offset ({at} bytes) must not be greater than actual "
-                         f"buffer length ({have} bytes)")
+        raise ValueError(f"requested buffer length ({n} * {size} bytes) after offset ({at} bytes) must not be greater "
+                         f"than actual buffer length ({have} bytes)")
     x = from_array(flat[at:at + n * size], False)
     x = x.view(dtype) if code != MTB_u8 else x
     return prepared(x, requires_grad, None)
@@ -158,7 +162,7 @@ cdef object nested_list(Tensor x, int dim, char* p):
     return [nested_list(x, dim + 1, p + i * x.strides[dim] * ITEMSIZE[x.dtype]) for i in range(x.shape[dim])]
 
 
-# -- pickle and deepcopy --------------------------------------------------------------------------------------------------
+# -- pickle and deepcopy -----------------------------------------------------------------------------------------------
 
 def rebuild_tensor(cls, data, dtype_name, shape, bint requires_grad, extra, gradient=None):
     """A tensor from what pickle kept."""
@@ -193,9 +197,9 @@ cdef Tensor deep_copy(Tensor x, dict memo):
     if id(x) in memo:
         return memo[id(x)]
     if node_of(x) is not None:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-                           "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
-                           "see https://github.com/pytorch/pytorch/pull/103001")
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
+                           "at the moment.  If you were attempting to deepcopy a module, this may be because of a "
+                           "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001")
     s = memo.get(id(x.storage))
     if s is None:
         s = new_storage(x.storage.nbytes)

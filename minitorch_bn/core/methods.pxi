@@ -104,7 +104,8 @@ def is_signed(Tensor input not None):
 
 def is_set_to(Tensor self not None, Tensor tensor not None):
     """Whether both are the same view of the same memory."""
-    return self.data == tensor.data and self.storage is tensor.storage and stride(self) == stride(tensor) and same_shape(self, tensor)
+    return (self.data == tensor.data and self.storage is tensor.storage and stride(self) == stride(tensor)
+            and same_shape(self, tensor))
 
 
 def is_inference(Tensor self not None):
@@ -131,14 +132,14 @@ def _factory(function):
 
 
 def _interop_methods():
-    for function in (tolist, to, size, stride, numel, dim, data_ptr, storage_offset, is_floating_point, is_signed, is_set_to,
-                     is_inference):
+    for function in (tolist, to, size, stride, numel, dim, data_ptr, storage_offset, is_floating_point, is_signed,
+                     is_set_to, is_inference):
         install(function.__name__, function)
-    for name, code in dict(bool="bool", byte="uint8", char="int8", short="int16", int="int32", long="int64", half="float16",
-                           bfloat16="bfloat16", float="float32", double="float64").items():
+    for name, code in dict(bool="bool", byte="uint8", char="int8", short="int16", int="int32", long="int64",
+                           half="float16", bfloat16="bfloat16", float="float32", double="float64").items():
         install(name, _converter(code))
-    for name, function in dict(numpy=numpy_, __array__=array_, __dlpack__=dlpack, item=item_, nelement=numel, ndimension=dim,
-                               type=type_, cpu=_same, pin_memory=_same, cuda=_no_cuda,
+    for name, function in dict(numpy=numpy_, __array__=array_, __dlpack__=dlpack, item=item_, nelement=numel,
+                               ndimension=dim, type=type_, cpu=_same, pin_memory=_same, cuda=_no_cuda,
                                new_tensor=_factory(tensor), new_empty=_factory(empty), new_zeros=_factory(zeros),
                                new_ones=_factory(ones), new_full=_factory(full)).items():
         install(name, function)

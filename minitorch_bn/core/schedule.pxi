@@ -1,5 +1,5 @@
-# The schedule of one backward pass: which nodes it reaches, in which order they can run, and the gradients under way. No
-# recursion, so a graph may be a million nodes deep; no state outside the pass, so threads may run at once.
+# The schedule of one backward pass: which nodes it reaches, in which order they can run, and the gradients under way.
+# No recursion, so a graph may be a million nodes deep; no state outside the pass, so threads may run at once.
 
 ctypedef struct slot:
     PyObject* node       # borrowed: kept alive by the graph, or by the list `alive`
@@ -176,7 +176,8 @@ cdef class _Run:
             Py_INCREF(g)
             s.grad = <PyObject*> g
             return 0
-        if s.owned and not create_graph and same_shape(<Tensor> <object> s.grad, g) and (<Tensor> <object> s.grad).dtype == g.dtype:
+        if s.owned and not create_graph and same_shape(<Tensor> <object> s.grad,
+                                                       g) and (<Tensor> <object> s.grad).dtype == g.dtype:
             elementwise_inplace(OP_ADD, <Tensor> <object> s.grad, g, None, NULL)
             return 0
         total = add(<Tensor> <object> s.grad, g)

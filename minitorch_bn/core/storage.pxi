@@ -7,7 +7,8 @@ cdef extern from *:
 @cython.no_gc
 @cython.freelist(512)
 cdef class Storage:
-    """A block of memory that tensors view. It counts the in-place writes, so that backward can tell if a saved value changed."""
+    """A block of memory that tensors view. It counts the in-place writes, so that backward can tell if a saved value
+    changed."""
 
     def __dealloc__(self):
         if self.owner is None and self.data != NULL:

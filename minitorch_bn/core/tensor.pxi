@@ -2,8 +2,8 @@
 
 cdef extern from *:
     """
-    /* Extension types are sealed to setattr; methods written as plain functions join the type's dict here, at import. */
-    static int mtb_install(PyObject *type, PyObject *name, PyObject *value) {
+    /* Extension types are sealed to setattr; methods written as plain functions join the type's dict here, at import.
+    */ static int mtb_install(PyObject *type, PyObject *name, PyObject *value) {
         if (PyDict_SetItem(((PyTypeObject *)type)->tp_dict, name, value) < 0) return -1;
         PyType_Modified((PyTypeObject *)type);
         return 0;
@@ -63,7 +63,7 @@ cdef class Tensor:
         t.requires_grad = require_grad
         return t
 
-    # -- attributes -----------------------------------------------------------------------------------------------------
+    # -- attributes ----------------------------------------------------------------------------------------------------
 
     def shape_(self):
         """`shape` as a tuple, for Cython code, where `shape` is the C array."""
@@ -110,8 +110,9 @@ cdef class Tensor:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if node_of(self) is not None:
             if not value:
-                raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a computed "
-                                   "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
+                raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to use a "
+                                   "computed variable in a subgraph that doesn't require differentiation use "
+                                   "var_no_grad = var.detach().")
             return
         if value and self.inference and not mtb_inference_mode:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
@@ -131,9 +132,10 @@ cdef class Tensor:
     def grad(self):
         """The gradient that backward() accumulated here, or None."""
         if self.grad_ is None and not self.requires_grad_ and node_of(self) is not None and not retains(self):
-            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
-                          "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
-                          "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.", stacklevel=2)
+            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+                          "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+                          "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
+                          stacklevel=2)
         return self.grad_
 
     @grad.setter
@@ -146,7 +148,8 @@ cdef class Tensor:
             if g is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             if g.dtype != self.dtype:
-                raise RuntimeError(f"assigned grad has data of a different type: {dtypes[g.dtype]}, not {dtypes[self.dtype]}")
+                raise RuntimeError(f"assigned grad has data of a different type: {dtypes[g.dtype]}, not "
+                                   f"{dtypes[self.dtype]}")
             if not same_shape(g, self):
                 raise RuntimeError("assigned grad has data of a different size: "
                                    f"{list(shape_tuple(g))}, not {list(shape_tuple(self))}")
@@ -208,7 +211,7 @@ cdef class Tensor:
         else:
             PyObject_GenericSetAttr(self, name, NULL)
 
-    # -- operators --------------------------------------------------------------------------------------------------------
+    # -- operators -----------------------------------------------------------------------------------------------------
 
     def __add__(self, other):
         return operator(OP_ADD, self, other)
@@ -388,7 +391,8 @@ cdef class Tensor:
 
     def __contains__(self, element):
         if not is_operand(element):
-            raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+            raise RuntimeError("Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                               f"{type(element)}.")
         return bool((self == element).any())
 
     def __getitem__(self, index):
@@ -423,7 +427,8 @@ cdef class Tensor:
 
 
 cdef inline bint is_operand(object x):
-    return isinstance(x, (Tensor, int, float)) or hasattr(x, "dtype") and hasattr(x, "__float__") and not hasattr(x, "shape") \
+    return isinstance(x, (Tensor, int, float)) \
+        or (hasattr(x, "dtype") and hasattr(x, "__float__") and not hasattr(x, "shape")) \
         or (hasattr(x, "shape") and x.shape == () and hasattr(x, "item"))
 
 

@@ -1,6 +1,7 @@
 # View ops: new shape and strides over the same storage, each with its vjp beside it.
 
-cdef Tensor make_view(Tensor x, int ndim, const i64* shape, const i64* strides, char* data, vjp_t vjp, object name, object aux):
+cdef Tensor make_view(Tensor x, int ndim, const i64* shape, const i64* strides, char* data, vjp_t vjp, object name,
+                      object aux):
     """A view of x that knows its base and, if x is tracked, enters the graph."""
     cdef Tensor v = view_of(x, ndim, shape, strides, data)
     cdef Node n
@@ -14,7 +15,7 @@ cdef Tensor make_view(Tensor x, int ndim, const i64* shape, const i64* strides, 
     return v
 
 
-# -- reshape --------------------------------------------------------------------------------------------------------------
+# -- reshape -----------------------------------------------------------------------------------------------------------
 
 cdef object reshape_vjp(Node n, object g):
     return reshape_to(<Tensor> g, n.aux)
@@ -78,8 +79,8 @@ cdef int infer_shape(Tensor x, object sizes, i64* shape) except -1:
         n += 1
     if unknown >= 0:
         if known == 0:
-            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(sizes)} because the unspecified dimension "
-                               "size -1 can be any value and is ambiguous")
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(sizes)} because the unspecified "
+                               "dimension size -1 can be any value and is ambiguous")
         shape[unknown] = x.numel // known
         known *= shape[unknown]
     if known != x.numel:
@@ -111,8 +112,8 @@ def view(Tensor self not None, *shape):
     shape = sizes_args(shape)
     ndim = infer_shape(self, shape, sizes)
     if not view_strides(self, ndim, sizes, strides):
-        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension spans "
-                           "across two contiguous subspaces). Use .reshape(...) instead.")
+        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
+                           "spans across two contiguous subspaces). Use .reshape(...) instead.")
     return make_view(self, ndim, sizes, strides, self.data, reshape_vjp, "ViewBackward0", shape_tuple(self))
 
 
@@ -120,9 +121,11 @@ cdef Tensor view_dtype(Tensor x, int code):
     """The same bytes as another dtype; the last dim grows or shrinks with the item size."""
     cdef Tensor v = alias_of(x)
     cdef int old = ITEMSIZE[x.dtype], new = ITEMSIZE[code], d
-    if x.ndim == 0 and old != new or x.ndim and old != new and (x.strides[x.ndim - 1] != 1 or x.shape[x.ndim - 1] * old % new):
-        raise RuntimeError(f"self.size(-1) must be divisible by {new // old if new > old else 1} to view {NAMES[x.dtype]} as "
-                           f"{NAMES[code]} (different element sizes), and its last stride must be 1")
+    if x.ndim == 0 and old != new or x.ndim and old != new and (x.strides[x.ndim - 1] != 1
+                                                                or x.shape[x.ndim - 1] * old % new):
+        raise RuntimeError(f"self.size(-1) must be divisible by {new // old if new > old else 1} to view "
+                           f"{NAMES[x.dtype]} as {NAMES[code]} (different element sizes), and its last stride must be "
+                           "1")
     v.dtype = code
     if old != new:
         for d in range(x.ndim - 1):
@@ -153,8 +156,8 @@ def unflatten(Tensor input not None, dim, sizes):
     sizes = tuple(sizes)
     known = prod([size for size in sizes if size != -1])
     if -1 in sizes and (known == 0 or s[d] % known) or -1 not in sizes and known != s[d]:
-        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({s[d]}) in the "
-                           "input tensor")
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({s[d]}) "
+                           "in the input tensor")
     return reshape_to(input, s[:d] + tuple([s[d] // known if size == -1 else size for size in sizes]) + s[d + 1:])
 
 
@@ -182,10 +185,11 @@ def unsqueeze(Tensor input not None, dim):
         shape[d + (d >= at)], strides[d + (d >= at)] = input.shape[d], input.strides[d]
     shape[at] = 1
     strides[at] = input.shape[at] * input.strides[at] if at < input.ndim else 1
-    return make_view(input, input.ndim + 1, shape, strides, input.data, reshape_vjp, "UnsqueezeBackward0", shape_tuple(input))
+    return make_view(input, input.ndim + 1, shape, strides, input.data, reshape_vjp, "UnsqueezeBackward0",
+                     shape_tuple(input))
 
 
-# -- permute --------------------------------------------------------------------------------------------------------------
+# -- permute -----------------------------------------------------------------------------------------------------------
 
 cdef object permute_vjp(Node n, object g):
     return permute_to(<Tensor> g, n.aux)
@@ -207,8 +211,9 @@ def permute(Tensor input not None, *dims):
     """The dims in another order."""
     order = [wrap_dim(d, input.ndim) for d in sizes_args(dims)]
     if len(order) != input.ndim:
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-                           f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(order)}")
+        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
+                           f"of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
+                           f"len(dims) = {len(order)}")
     if len(set(order)) != len(order):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
     return permute_to(input, tuple(order))
@@ -233,10 +238,11 @@ def t(Tensor input not None):
 def movedim(Tensor input not None, source, destination):
     """Dims `source` moved to the positions `destination`, the others in order."""
     source = [wrap_dim(d, input.ndim) for d in (source if isinstance(source, (tuple, list)) else (source,))]
-    destination = [wrap_dim(d, input.ndim) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))]
+    destination = [wrap_dim(d, input.ndim) for d in (destination if isinstance(destination, (tuple, list))
+                                                     else (destination,))]
     if len(source) != len(destination):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the same number of "
-                           f"dims as destination ({destination} dims)")
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({source} dims) should contain the "
+                           f"same number of dims as destination ({destination} dims)")
     if len(set(source)) != len(source) or len(set(destination)) != len(destination):
         raise RuntimeError("movedim: repeated dim in `source` or `destination`")
     order = [d for d in range(input.ndim) if d not in source]
@@ -245,7 +251,7 @@ def movedim(Tensor input not None, source, destination):
     return permute_to(input, tuple(order))
 
 
-# -- expand ---------------------------------------------------------------------------------------------------------------
+# -- expand ------------------------------------------------------------------------------------------------------------
 
 cdef object expand_vjp(Node n, object g):
     return sum_to_shape(<Tensor> g, n.aux)
@@ -259,21 +265,25 @@ def expand(Tensor self not None, *sizes, implicit=False):
     sizes = sizes_args(sizes)
     shift = len(sizes) - self.ndim
     if len(sizes) > MAXDIM or shift < 0:
-        raise RuntimeError(f"expand(torch.{'FloatTensor'}{{{list(shape_tuple(self))}}}, size={list(sizes)}): the number of sizes provided "
-                           f"({len(sizes)}) must be greater or equal to the number of dimensions in the tensor ({self.ndim})")
+        raise RuntimeError(f"expand(torch.{'FloatTensor'}{{{list(shape_tuple(self))}}}, size={list(sizes)}): the "
+                           f"number of sizes provided ({len(sizes)}) must be greater or equal to the number of "
+                           f"dimensions in the tensor ({self.ndim})")
     for d in range(len(sizes)):
         s = index_arg(sizes[d], "size")
         shape[d], strides[d] = s, 0
         if d < shift:
             if s < 0:
-                raise RuntimeError(f"The expanded size of the tensor ({s}) isn't allowed in a leading, non-existing dimension {d}")
+                raise RuntimeError(f"The expanded size of the tensor ({s}) isn't allowed in a leading, non-existing "
+                                   f"dimension {d}")
         elif s == -1 or s == self.shape[d - shift]:
             shape[d], strides[d] = self.shape[d - shift], self.strides[d - shift]
         elif self.shape[d - shift] != 1 or s < 0:
-            raise RuntimeError(f"The expanded size of the tensor ({s}) must match the existing size ({self.shape[d - shift]}) at "
-                               f"non-singleton dimension {d}.  Target sizes: {list(sizes)}.  Tensor sizes: {list(shape_tuple(self))}")
+            raise RuntimeError(f"The expanded size of the tensor ({s}) must match the existing size "
+                               f"({self.shape[d - shift]}) at non-singleton dimension {d}.  Target sizes: "
+                               f"{list(sizes)}.  Tensor sizes: {list(shape_tuple(self))}")
     count_elements(<int> len(sizes), shape)
-    return make_view(self, <int> len(sizes), shape, strides, self.data, expand_vjp, "ExpandBackward0", shape_tuple(self))
+    return make_view(self, <int> len(sizes), shape, strides, self.data, expand_vjp, "ExpandBackward0",
+                     shape_tuple(self))
 
 
 def broadcast_to(Tensor input not None, *size):

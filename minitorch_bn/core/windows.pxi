@@ -1,6 +1,6 @@
 # Views of a part: select, slice, diagonal, unfold, as_strided, each with its vjp beside it.
 
-# -- windows: select, slice, diagonal ---------------------------------------------------------------------------------------
+# -- windows: select, slice, diagonal ----------------------------------------------------------------------------------
 # The gradient of a window is zero outside it: zeros of the input's shape, of which the same window is written.
 
 cdef object window_vjp(Node n, object g):
@@ -25,7 +25,8 @@ def select(Tensor input not None, dim, index):
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     at = wrap_dim(dim, input.ndim)
     if i < -input.shape[at] or i >= input.shape[at]:
-        raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape_tuple(input))} at dimension {at}")
+        raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape_tuple(input))} at dimension "
+                         f"{at}")
     if i < 0:
         i += input.shape[at]
     for d in range(input.ndim - 1):
@@ -58,7 +59,8 @@ def narrow(Tensor input not None, dim, start, length):
     if n < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if a < -input.shape[at] or a > input.shape[at]:
-        raise IndexError(f"start out of range (expected to be in range of [{-input.shape[at]}, {input.shape[at]}], but got {a})")
+        raise IndexError(f"start out of range (expected to be in range of [{-input.shape[at]}, {input.shape[at]}], but "
+                         f"got {a})")
     if a < 0:
         a += input.shape[at]
     if n > input.shape[at] - a:
@@ -103,7 +105,8 @@ cdef object unfold_vjp(Node n, object g):
 def unfold(Tensor self not None, dimension, size, step):
     """Every window of `size` along `dimension`, `step` apart, as a last dim."""
     cdef int at = wrap_dim(dimension, self.ndim)
-    cdef i64 width = index_arg(size, "size"), stride = index_arg(step, "step"), have = self.shape[at] if self.ndim else 1
+    cdef i64 width = index_arg(size, "size"), stride = index_arg(step,
+                                                                 "step"), have = self.shape[at] if self.ndim else 1
     cdef i64[MAXDIM] shape, strides
     if width < 0 or width > have:
         raise RuntimeError(f"maximum size for tensor at dimension {at} is {have} but size is {width}")
@@ -121,7 +124,7 @@ def unfold(Tensor self not None, dimension, size, step):
                      (shape_tuple(self), at, width, stride))
 
 
-# -- as_strided -------------------------------------------------------------------------------------------------------------
+# -- as_strided --------------------------------------------------------------------------------------------------------
 
 cdef object as_strided_vjp(Node n, object g):
     """Elements that several positions share add up: through the flat position of each in the input."""
@@ -144,7 +147,8 @@ cdef Tensor strided_positions(Tensor x, tuple size, tuple stride, i64 offset):
 
 
 def as_strided(Tensor input not None, size, stride, storage_offset=None):
-    """A view with the given sizes and strides, from storage_offset (in elements of the storage; default: where input starts)."""
+    """A view with the given sizes and strides, from storage_offset (in elements of the storage; default: where input
+    starts)."""
     cdef i64[MAXDIM] shape, strides
     cdef int ndim = shape_from(size, shape), d
     cdef i64 own = (input.data - input.storage.data) // ITEMSIZE[input.dtype]
@@ -155,16 +159,18 @@ def as_strided(Tensor input not None, size, stride, storage_offset=None):
     for d in range(ndim):
         strides[d] = index_arg(stride[d], "stride")
         if strides[d] < 0:
-            raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
-        if shape[d] > 1 and (__builtin_mul_overflow(shape[d] - 1, strides[d], &strides[d]) or strides[d] > INT64_MAX - reach):
+            raise RuntimeError("as_strided: Negative strides are not supported at the moment, got strides: "
+                               f"{list(stride)}")
+        if shape[d] > 1 and (__builtin_mul_overflow(shape[d] - 1, strides[d], &strides[d])
+                             or strides[d] > INT64_MAX - reach):
             raise RuntimeError(f"as_strided: size {list(size)} and strides {list(stride)} are out of range")
         if shape[d] > 1:
             reach += strides[d]
         strides[d] = index_arg(stride[d], "stride")
     if offset < 0 or count_elements(ndim, shape) and (reach >= <i64> (input.storage.nbytes // ITEMSIZE[input.dtype])):
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset} requiring a storage "
-                           f"size of {(reach + 1) * ITEMSIZE[input.dtype]} are out of bounds for storage of size "
-                           f"{input.storage.nbytes}")
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset} requiring "
+                           f"a storage size of {(reach + 1) * ITEMSIZE[input.dtype]} are out of bounds for storage of "
+                           f"size {input.storage.nbytes}")
     aux = None
     if tracks(input):
         if offset < own:
@@ -174,7 +180,7 @@ def as_strided(Tensor input not None, size, stride, storage_offset=None):
                      as_strided_vjp, "AsStridedBackward0", aux)
 
 
-# -- the same values, elsewhere or without history -----------------------------------------------------------------------------
+# -- the same values, elsewhere or without history ---------------------------------------------------------------------
 
 def detach(Tensor self not None):
     """The same memory without history; it never requires grad."""
@@ -203,7 +209,8 @@ def format_strides(tuple shape, format):
     order = list(range(len(shape)))
     if format is singletons["channels_last"] or format is singletons["channels_last_3d"]:
         if len(shape) != (4 if format is singletons["channels_last"] else 5):
-            raise RuntimeError(f"required rank {4 if format is singletons['channels_last'] else 5} tensor to use {format.name} format")
+            raise RuntimeError(f"required rank {4 if format is singletons['channels_last'] else 5} tensor to use "
+                               f"{format.name} format")
         order = [0, *range(2, len(shape)), 1]
     strides, step = [0] * len(shape), 1
     for d in reversed(order):
@@ -248,10 +255,11 @@ def clone(Tensor input not None, *, memory_format=None):
 
 
 cdef dict VIEW_METHODS = dict(
-    reshape=reshape, view=view, flatten=flatten, unflatten=unflatten, squeeze=squeeze, unsqueeze=unsqueeze, permute=permute,
-    transpose=transpose, t=t, movedim=movedim, moveaxis=movedim, swapaxes=transpose, swapdims=transpose, expand=expand,
-    broadcast_to=broadcast_to, select=select, narrow=narrow, diagonal=diagonal, unfold=unfold, as_strided=as_strided,
-    detach=detach, detach_=detach_, contiguous=contiguous_, is_contiguous=is_contiguous, clone=clone)
+    reshape=reshape, view=view, flatten=flatten, unflatten=unflatten, squeeze=squeeze, unsqueeze=unsqueeze,
+    permute=permute, transpose=transpose, t=t, movedim=movedim, moveaxis=movedim, swapaxes=transpose,
+    swapdims=transpose, expand=expand, broadcast_to=broadcast_to, select=select, narrow=narrow, diagonal=diagonal,
+    unfold=unfold, as_strided=as_strided, detach=detach, detach_=detach_, contiguous=contiguous_,
+    is_contiguous=is_contiguous, clone=clone)
 
 
 def _view_attributes():

@@ -145,7 +145,7 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef double[MAXOPERANDS][BLOCK] blocks
     cdef double[BLOCK] spare
     cdef (void*)[MAXOPERANDS] at
-    cdef i64 i, m, size, position = start
+    cdef i64 i, m, position = start
     cdef operand* y = &p.ops[0]
     while position < stop:
         m = stop - position

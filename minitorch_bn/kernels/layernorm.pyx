@@ -2,7 +2,18 @@
 from libc.string cimport memset
 from .runtime cimport K, take, give
 from .parallel cimport run_tasks, ceil_div
-from .norm cimport mtb_norm, source, bytes_p, doubles_p
+from .norm cimport source, bytes_p, doubles_p
+
+cdef extern from "mtb.h" nogil:
+    ctypedef struct mtb_layernorm:
+        void (*layer)(i64 rows, i64 n, const void* x, const void* weight, const void* bias, i64 period, i64 first_row,
+                      double eps, int rms, void* y, double* mean, double* invstd) noexcept nogil
+        void (*layer_backward)(i64 rows, i64 n, const void* x, const void* dy, const void* weight, i64 period,
+                               i64 first_row, int rms, const double* mean, const double* invstd,
+                               void* dx) noexcept nogil
+        void (*layer_backward_weight)(i64 rows, i64 n, const void* x, const void* dy, i64 stride, const double* mean,
+                                      const double* invstd, i64 stats_step, double* dweight,
+                                      double* dbias) noexcept nogil
 
 cdef enum:
     BLOCK = 16384      # elements of a task
@@ -10,7 +21,7 @@ cdef enum:
 
 
 cdef struct Rows:
-    const mtb_norm* kernels
+    const mtb_layernorm* kernels
     i64 size, rows, n, period, group, blocks
     source x, dy, weight, bias
     bytes_p y
@@ -56,7 +67,8 @@ cdef int layer(int real, i64 rows, i64 n, const void* x, const void* weight, con
                bint rms, void* y, double* mean, double* invstd) except -1:
     cdef Rows q
     memset(&q, 0, sizeof(Rows))
-    q.kernels, q.size, q.rows, q.n, q.period = <const mtb_norm*> K.norm[real], 8 if real else 4, rows, n, period
+    q.kernels, q.size = <const mtb_layernorm*> K.layernorm[real], 8 if real else 4
+    q.rows, q.n, q.period = rows, n, period
     q.x, q.weight, q.bias, q.y = <char*> x, <char*> weight, <char*> bias, <char*> y
     q.mean, q.invstd, q.eps, q.rms = mean, invstd, eps, rms
     q.group = max(<i64> 1, BLOCK // n)
@@ -72,7 +84,8 @@ cdef int layer_backward(int real, i64 rows, i64 n, const void* x, const void* dy
     cdef size_t bytes
     cdef double* part
     memset(&q, 0, sizeof(Rows))
-    q.kernels, q.size, q.rows, q.n, q.period = <const mtb_norm*> K.norm[real], 8 if real else 4, rows, n, period
+    q.kernels, q.size = <const mtb_layernorm*> K.layernorm[real], 8 if real else 4
+    q.rows, q.n, q.period = rows, n, period
     q.x, q.dy, q.weight, q.y = <char*> x, <char*> dy, <char*> weight, <char*> dx
     q.mean, q.invstd, q.rms = <double*> mean, <double*> invstd, rms
     if dx != NULL and (period > 1 or (dweight == NULL and dbias == NULL)):

@@ -5,6 +5,7 @@ cdef extern from "mtb.h" nogil:
     enum:
         MTB_NORM_K0
         MTB_NORM_PARAMS
+        MTB_TWICE_PARAMS
         MTB_MASK_NONE            # the ReLU that a gradient undoes: none,
         MTB_MASK_AGAIN           # one of the normalized value, which is computed again,
         MTB_MASK_OUTPUT          # or one that left the output z, which was kept
@@ -34,14 +35,13 @@ cdef extern from "mtb.h" nogil:
                               i64 step, int mask, int frozen, void* dx, void* dresidual) noexcept nogil
         void (*backward_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                               const void* p, i64 step, int mask, int frozen, void* dx, void* dresidual) noexcept nogil
-        void (*layer)(i64 rows, i64 n, const void* x, const void* weight, const void* bias, i64 period, i64 first_row,
-                      double eps, int rms, void* y, double* mean, double* invstd) noexcept nogil
-        void (*layer_backward)(i64 rows, i64 n, const void* x, const void* dy, const void* weight, i64 period,
-                               i64 first_row, int rms, const double* mean, const double* invstd,
-                               void* dx) noexcept nogil
-        void (*layer_backward_weight)(i64 rows, i64 n, const void* x, const void* dy, i64 stride, const double* mean,
-                                      const double* invstd, i64 stats_step, double* dweight,
-                                      double* dbias) noexcept nogil
+        void (*twice_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* u, i64 stride, const void* p,
+                           i64 step, void* ddy, void* dx) noexcept nogil
+        void (*twice_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* u, i64 stride, const void* p,
+                           i64 step, void* ddy, void* dx) noexcept nogil
+        void (*twice_affine)(i64 n, const double* s, double m, const double* mean, const double* invstd,
+                             const void* weight, const void* a, const void* b, void* p, i64 step,
+                             void* dweight) noexcept nogil
 
 ctypedef const char* source
 ctypedef char* bytes_p
@@ -70,3 +70,29 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1
 # mean and var (biased) along the middle axis of a contiguous (outer, n, inner)
 cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* mean, double* var) except -1
+
+# -- for the drivers beside this one --------------------------------------------------------------------------------
+
+cdef struct Plan:
+    const mtb_norm* kernels
+    Channels view
+    i64 size                             # bytes of an element
+    # runs: blocks of a channel (each some runs, or a piece of one), and of a statistic where it has several channels
+    i64 blocks, stat_blocks
+    # columns: rows and columns after SHORT and NARROW; column j belongs to channel j // repeat % c
+    i64 rows, cols, stride, repeat, chunks, panels
+    double m                             # values of one statistic
+    source x, residual, weight, bias, dy, z, u
+    bytes_p y, dx, dresidual, ddy, p, x0, unsure
+    doubles_p mean, var, invstd, s
+    double eps
+    int relu, mask, frozen, exact
+    bint fused                           # one task for each statistic does it all
+    i64 step                             # between the parameters of p
+
+cdef void prepare(Plan* q, int real, const Channels* view) noexcept
+# block b of a channel of `runs` runs of n: `count` runs of `length`, from `offset` on
+cdef void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64* length) noexcept nogil
+# task i as rows and columns; the offset of its first element
+cdef i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil
+cdef void spread_params(Plan* q, i64 count, char* p) noexcept

@@ -13,24 +13,6 @@ cdef enum:
     NARROW = 16        # fewer columns than this are taken several rows side by side
 
 
-cdef struct Plan:
-    const mtb_norm* kernels
-    Channels view
-    i64 size                             # bytes of an element
-    # runs: blocks of a channel (each some runs, or a piece of one), and of a statistic where it has several channels
-    i64 blocks, stat_blocks
-    # columns: rows and columns after SHORT and NARROW; column j belongs to channel j // repeat % c
-    i64 rows, cols, stride, repeat, chunks, panels
-    double m                             # values of one statistic
-    source x, residual, weight, bias, dy, z
-    bytes_p y, dx, dresidual, p, x0, unsure
-    doubles_p mean, var, invstd, s
-    double eps
-    int relu, mask, frozen, exact
-    bint fused                           # one task for each statistic does it all
-    i64 step                             # between the parameters of p
-
-
 cdef inline const void* at(const char* p, i64 offset) noexcept nogil:
     return <const void*> (p + offset) if p != NULL else NULL
 
@@ -39,7 +21,7 @@ cdef i64 count_blocks(i64 runs, i64 n) noexcept nogil:
     return runs * ceil_div(n, BLOCK) if n > BLOCK else ceil_div(runs, BLOCK // n)
 
 
-cdef inline void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64* length) noexcept nogil:
+cdef void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64* length) noexcept nogil:
     """Block b of a channel of `runs` runs of n: `count` runs of `length`, from `offset` on."""
     cdef i64 pieces, group
     if n > BLOCK:
@@ -187,7 +169,7 @@ cdef void backward_channel_task(void* plan, i64 stat) noexcept nogil:
 
 # ---- columns: a task is a chunk of rows times a panel of columns ---------------------------------------------
 
-cdef inline i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil:
+cdef i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil:
     """Task i as rows and columns; the offset of its first element."""
     cdef i64 row = i // q.panels * DEEP
     rows[0] = min(<i64> DEEP, q.rows - row)
@@ -231,7 +213,7 @@ cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void merge_columns(Plan* q, double* s) noexcept nogil:
     """s (2, c) = the sums (chunks, 2, cols) of q, chunk after chunk, of the columns of each channel."""
-    cdef i64 k, h, j, i, r, c = q.view.c
+    cdef i64 k, j, i, _, c = q.view.c
     cdef double* part
     cdef double* sums
     memset(s, 0, 2 * c * 8)
@@ -239,7 +221,7 @@ cdef void merge_columns(Plan* q, double* s) noexcept nogil:
         part, sums, j = q.s + k * q.cols, s + k % 2 * c, 0
         while j < q.cols:
             for i in range(c):
-                for r in range(q.repeat):
+                for _ in range(q.repeat):
                     sums[i] += part[j]
                     j += 1
 

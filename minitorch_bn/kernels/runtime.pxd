@@ -31,6 +31,7 @@ cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_gemm
     ctypedef struct mtb_conv
     ctypedef struct mtb_norm
+    ctypedef struct mtb_layernorm
     ctypedef struct mtb_pool
     ctypedef struct mtb_optim
     ctypedef struct mtb_indexing
@@ -45,6 +46,7 @@ cdef extern from "mtb.h" nogil:
         const mtb_gemm* gemm[2]
         const mtb_conv* conv[2]
         const mtb_norm* norm[2]
+        const mtb_layernorm* layernorm[2]
         const mtb_pool* pool[2]
         const mtb_optim* optim[2]
         const mtb_indexing* indexing[10]

@@ -43,7 +43,7 @@ cdef extern from *:
     int __builtin_clzll(unsigned long long x) nogil
 
 
-# -- threads ------------------------------------------------------------------------------------------------------------
+# -- threads -----------------------------------------------------------------------------------------------------------
 
 cdef int threads = 1
 # Waking a team costs a few microseconds, as much as one core needs for this many element operations. The answer is one
@@ -94,7 +94,7 @@ def _default_threads():
     return min(cores, _quota() or cores)
 
 
-# -- levels -------------------------------------------------------------------------------------------------------------
+# -- levels ------------------------------------------------------------------------------------------------------------
 
 def levels():
     """The names of the levels of this build that this machine runs, worst first."""
@@ -124,7 +124,7 @@ def build_info():
     return {"openmp": bool(MTB_OPENMP), "flags": MTB_BUILD_FLAGS.decode()}
 
 
-# -- memory -------------------------------------------------------------------------------------------------------------
+# -- memory ------------------------------------------------------------------------------------------------------------
 # Blocks come in size classes, four to each doubling, and go back to a list of their class: a training step asks for the
 # same sizes over and over, and a fresh large block costs a page fault for every 4 KiB of it. Called with the GIL held.
 
@@ -207,7 +207,8 @@ def empty_cache():
 
 
 def memory_stats():
-    """Bytes in use by tensors (now and at most), bytes kept for reuse and their limit, and how often a request was reused."""
+    """Bytes in use by tensors (now and at most), bytes kept for reuse and their limit, and how often a request was
+    reused."""
     return {"allocated_bytes": allocated, "peak_bytes": peak, "cached_bytes": cached, "cache_limit_bytes": limit,
             "requests": requests, "reused": reused}
 

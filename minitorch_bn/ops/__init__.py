@@ -1,11 +1,12 @@
-"""The operations on tensors, one module a family. Each module lists METHODS (of Tensor) and FUNCTIONS (of the top level)."""
+"""The operations on tensors, one module a family. Each module lists METHODS (of Tensor) and FUNCTIONS (of the top
+level)."""
 import importlib
 
 from minitorch_bn import _core
 
 MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg", "contractions", "conv", "norm",
-           "rownorm", "softmax", "pool", "generator", "random", "indexing", "gathering", "advanced", "sorting", "joining",
-           "triangles", "shaping", "counting", "optim", "attention")
+           "rownorm", "softmax", "pool", "generator", "random", "indexing", "gathering", "advanced", "sorting",
+           "joining", "triangles", "shaping", "counting", "optim", "attention")
 FUNCTIONS: dict = {}
 
 

@@ -1,10 +1,10 @@
 """The functions of all ops modules, and the methods that they give to Tensor, in one file."""
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 from typing_extensions import Self
 
-from minitorch_bn._core import Tensor, dtype, _Dims, _Ints, _MinMax, _Number, _Sections, _ValuesIndices
+from minitorch_bn._core import Tensor, dtype, _Dims, _MinMax, _Number, _Sections, _ValuesIndices
 
 from minitorch_bn._core import (
     as_strided as as_strided, broadcast_to as broadcast_to, clone as clone, detach as detach, diagonal as diagonal,
@@ -133,7 +133,6 @@ from minitorch_bn.ops.triangles import (
     tril as tril, triu as triu,
 )
 from minitorch_bn.ops.elementwise import _ElementwiseMethods
-from minitorch_bn.ops.generator import Generator as Generator
 
 MODULES: tuple[str, ...]
 FUNCTIONS: dict[str, Any]
@@ -144,7 +143,7 @@ put = put_flat
 ger = outer
 vdot = dot
 
-# Where a signature is not that of _ElementwiseMethods, ops.arithmetic has put its own function in place of the plain one.
+# Where a signature is not that of _ElementwiseMethods, ops.arithmetic put its own function in place of the plain one.
 class _OpMethods(_ElementwiseMethods):
     def add(input, other: Tensor | _Number, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor: ...
     def add_(input, other: Tensor | _Number, *, alpha: _Number = 1) -> Self: ...

@@ -6,12 +6,14 @@ import math
 from minitorch_bn._core import Tensor, full, ones, where, zeros
 
 
-def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-                                 is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+                                 dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+                                 enable_gqa: bool = False) -> Tensor:
     """softmax(query key^T * scale + mask) value (Vaswani et al. 2017).
 
-    query (..., L, E), key (..., S, E), value (..., S, Ev) -> (..., L, Ev). `attn_mask` broadcasts to (..., L, S): True (or a
-    number that is added) where to attend. `is_causal`: position i sees keys up to i. `scale`: 1 / sqrt(E) by default.
+    query (..., L, E), key (..., S, E), value (..., S, Ev) -> (..., L, Ev). `attn_mask` broadcasts to (..., L, S): True
+    (or a number that is added) where to attend. `is_causal`: position i sees keys up to i. `scale`: 1 / sqrt(E) by
+    default.
     """
     from minitorch_bn.ops import dropout, softmax
     if is_causal and attn_mask is not None:

@@ -1,11 +1,13 @@
 """Sums of products over named or chosen axes (einsum, tensordot, inner, ...), made of matmul, permute and sum."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from minitorch_bn._core import Tensor
 from minitorch_bn.ops.linalg import matmul
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 ELLIPSIS = "."  # stands for "..." in a parsed equation
 

@@ -1,13 +1,15 @@
 """Statistics made of sorting and counting: bincount, histc, quantiles, differences."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from minitorch_bn._core import Tensor, arange, as_tensor_, where, zeros
 from minitorch_bn.ops.gathering import gather, scatter_add
 from minitorch_bn.ops.joining import cat, stack
 from minitorch_bn.ops.sorting import sort
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

@@ -2,9 +2,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
-from minitorch_bn._core import Tensor, device_type
+from minitorch_bn._core import CPU as CPU, Tensor, device_type
 
 FUNCTIONS: dict[str, Callable[..., Any]]
 default_generator: Generator
@@ -14,6 +14,7 @@ def manual_seed(seed: int) -> Generator: ...
 def seed() -> int: ...
 def set_rng_state(new_state: Tensor) -> None: ...
 
+@disjoint_base
 class Generator:
     def __init__(self, device: Any = "cpu") -> None: ...
     @property

@@ -1,7 +1,7 @@
 """Batch normalization, also fused with an addition and ReLU: forward, backward, and backward of any order.
 
-First derivatives are fused kernels (two passes). When the gradient is itself to be differentiated, it is written in
-tensor algebra that starts again from the input: mean and variance stay functions of it, so every order is exact.
+First and second derivatives are kernels of two passes each. Beyond them, the second derivative is written in tensor
+algebra that starts again from the input: mean and variance stay functions of it, so every order is exact.
 """
 from libc.math cimport sqrt
 from libc.string cimport memcpy
@@ -10,7 +10,7 @@ from minitorch_bn._core cimport (Node, Tensor, bump, cast, contiguous, copy_into
                                  new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
                                  shape_tuple, tracks3, wants)
 from minitorch_bn._core import attach
-from minitorch_bn.kernels cimport norm as kernels
+from minitorch_bn.kernels cimport norm as kernels, normtwice as twice_kernels
 from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, Channels
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
 
@@ -98,32 +98,90 @@ cdef Tensor as_channels(Tensor x, Channels* view):
 
 cdef object batch_norm_vjp(Node node, object g):
     """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g."""
-    cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dy, dx, dweight, dbias
-    cdef Channels view
+    cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dx, dweight = None, dbias = None
     cdef bint training = node.k[0] != 0
+    cdef double eps = node.k[1]
     cdef i64 c = x.shape[1]
-    if grad_enabled():
-        return batch_norm_algebra(node, x, g, weight, stats, training)
-    if x.numel == 0:
-        return gradients(node, g, new_zeros(x.dtype, 1, &c), new_zeros(x.dtype, 1, &c))
-    x = as_channels(x, &view)
-    dy = same_layout(g, x)
-    dx, dweight, dbias = new_like(x, x.dtype), None, None
+    cdef list dims
+    if grad_enabled() and not training:
+        dims = [0, *range(2, x.ndim)]
+        w = None if weight is None else (<object> weight).reshape([1, -1] + [1] * (x.ndim - 2))
+        dx_, gx = channel_algebra(x, g, w, dims, stats, False, eps)
+        return gradients(node, dx_, gx.sum(dims) if wants(node, 1) else None, g.sum(dims) if wants(node, 2) else None)
     if wants(node, 1):
-        dweight = new_tensor(x.dtype, 1, &c)
+        dweight = new_zeros(x.dtype, 1, &c)
     if wants(node, 2):
-        dbias = new_tensor(x.dtype, 1, &c)
-    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight), NULL, row_of(stats, 0),
-                               row_of(stats, 1), MTB_MASK_NONE, not training, dx.data, NULL, data_of(dweight),
-                               data_of(dbias))
+        dbias = new_zeros(x.dtype, 1, &c)
+    dx = raw_backward(x, <Tensor> g, weight, stats, training, dweight, dbias)
+    if grad_enabled():
+        def backward(u, a=None, b=None):
+            return batch_norm_twice(x, g, weight, stats, eps, u, a, b)
+
+        attach((dx, dweight, dbias), (x, g, weight), backward, "NativeBatchNormBackwardBackward0", (x, g, weight))
     return gradients(node, dx, dweight, dbias)
 
 
-cdef object batch_norm_algebra(Node node, Tensor x, object g, Tensor weight, Tensor stats, bint training):
-    dims = [0, *range(2, x.ndim)]
-    w = None if weight is None else (<object> weight).reshape([1, -1] + [1] * (x.ndim - 2))
-    dx, gx = channel_algebra(x, g, w, dims, stats, training, node.k[1])
-    return gradients(node, dx, gx.sum(dims) if wants(node, 1) else None, g.sum(dims) if wants(node, 2) else None)
+cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, Tensor stats, bint training, Tensor dweight,
+                         Tensor dbias):
+    cdef Channels view
+    cdef Tensor x, dy, dx
+    if input.numel == 0:
+        return new_like(input, input.dtype)
+    x = as_channels(input, &view)
+    dy, dx = same_layout(g, x), new_like(x, x.dtype)
+    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight), NULL, row_of(stats, 0),
+                               row_of(stats, 1), MTB_MASK_NONE, not training, dx.data, NULL, data_of(dweight),
+                               data_of(dbias))
+    return dx
+
+
+cdef tuple batch_norm_twice(Tensor input, Tensor g, Tensor weight, Tensor stats, double eps, Tensor u, Tensor a,
+                            Tensor b):
+    """Gradients of x, g and weight, given u, a, b, those of dx, dweight and dbias (any may be None)."""
+    cdef Channels view
+    cdef Tensor x, dy, du, ddy, dx, dweight = None
+    cdef i64 c = input.shape[1]
+    if grad_enabled():
+        return twice_algebra(input, g, weight, eps, u, a, b)
+    if u is None:
+        u = new_zeros(input.dtype, input.ndim, input.shape)
+    if weight is not None:
+        dweight = new_zeros(input.dtype, 1, &c)
+    if input.numel == 0:
+        return u, u, dweight
+    x = as_channels(input, &view)
+    dy, du, ddy, dx = same_layout(g, x), same_layout(u, x), new_like(x, x.dtype), new_like(x, x.dtype)
+    a = raw_contiguous(a) if a is not None else None
+    b = raw_contiguous(b) if b is not None else None
+    twice_kernels.normalize_twice(x.dtype - MTB_f32, &view, x.data, dy.data, du.data, data_of(a), data_of(b),
+                                  data_of(weight), row_of(stats, 0), row_of(stats, 1), ddy.data, dx.data,
+                                  data_of(dweight))
+    return dx, ddy, dweight
+
+
+cdef tuple twice_algebra(object x, object g, object weight, double eps, object u, object a, object b):
+    """The same in differentiable operations: from here on every order is that of tensor algebra."""
+    dims, shape, m = [0, *range(2, x.dim())], [1, -1] + [1] * (x.dim() - 2), x.numel() // x.size(1)
+    deviation = x - x.mean(dims, True)
+    inverse = (deviation.square().mean(dims, True) + eps).rsqrt()
+    xhat = deviation * inverse
+    scale = inverse if weight is None else inverse * weight.reshape(shape)
+    p, mean_g = (g * xhat).mean(dims, True), g.mean(dims, True)
+    dg, w, rest, dweight = 0 * g, 0 * g, 0, None
+    if u is not None:
+        q, mean_u = (u * xhat).mean(dims, True), u.mean(dims, True)
+        rest = (u * g).mean(dims, True) - mean_u * mean_g - p * q
+        dg = dg + scale * (u - mean_u - xhat * q)
+        w = w - scale * (p * u + q * g)
+    if a is not None:
+        a = a.reshape(shape)
+        dg, w = dg + a * xhat, w + a * g
+    if b is not None:
+        dg = dg + b.reshape(shape)
+    if weight is not None:
+        dweight = (rest * inverse * m).reshape([-1]) if u is not None else 0 * weight
+    dx = inverse * (w - w.mean(dims, True) - xhat * (w * xhat).mean(dims, True)) - scale * rest * inverse * xhat
+    return dx, dg, dweight
 
 
 cdef tuple channel_algebra(Tensor x, object g, object w, list dims, Tensor stats, bint training, double eps):

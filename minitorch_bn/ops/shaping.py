@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any
 
 from minitorch_bn._core import Tensor, arange, attach, broadcast_shapes, empty, full, where, zeros
 from minitorch_bn.ops.indexing import index_select
 from minitorch_bn.ops.joining import cat, flip, stack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 def _several(value: Any) -> tuple:

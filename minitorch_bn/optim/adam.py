@@ -47,7 +47,8 @@ class Adam(Optimizer):
         loss = self._evaluate(closure)
         for group in self.param_groups:
             amsgrad = group["amsgrad"]
-            by_count: dict[float, tuple[list, list, list, list, list]] = {}  # parameters that made equally many steps go together
+            # parameters that made equally many steps go together
+            by_count: dict[float, tuple[list, list, list, list, list]] = {}
             for param, grad in zip(*with_grads(group["params"])):
                 state = self.state[param]
                 if not state:
@@ -71,7 +72,8 @@ class Adam(Optimizer):
             for count, (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs) in by_count.items():
                 ops.adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, int(count),
                               lr=float(group["lr"]), beta1=float(beta1), beta2=float(beta2), eps=group["eps"],
-                              weight_decay=group["weight_decay"], amsgrad=amsgrad, maximize=group["maximize"], decoupled=group["decoupled_weight_decay"])
+                              weight_decay=group["weight_decay"], amsgrad=amsgrad, maximize=group["maximize"],
+                              decoupled=group["decoupled_weight_decay"])
         return loss
 
 

@@ -20,10 +20,12 @@ def _tolerance(actual: Tensor, expected: Tensor, rtol: float | None, atol: float
     return max(p[0] for p in pairs), max(p[1] for p in pairs)
 
 
-def assert_close(actual: Any, expected: Any, *, allow_subclasses: bool = True, rtol: float | None = None, atol: float | None = None,
-                 equal_nan: bool = False, check_device: bool = True, check_dtype: bool = True, check_layout: bool = True,
-                 check_stride: bool = False, msg: str | Callable[[str], str] | None = None) -> None:
-    """AssertionError unless |actual - expected| <= atol + rtol * |expected| everywhere, with PyTorch's default tolerances."""
+def assert_close(actual: Any, expected: Any, *, allow_subclasses: bool = True, rtol: float | None = None,
+                 atol: float | None = None, equal_nan: bool = False, check_device: bool = True,
+                 check_dtype: bool = True, check_layout: bool = True, check_stride: bool = False,
+                 msg: str | Callable[[str], str] | None = None) -> None:
+    """AssertionError unless |actual - expected| <= atol + rtol * |expected| everywhere, with PyTorch's default
+    tolerances."""
     def fail(text: str) -> None:
         raise AssertionError(msg(text) if callable(msg) else msg or text)
 
@@ -39,11 +41,12 @@ def assert_close(actual: Any, expected: Any, *, allow_subclasses: bool = True, r
         _assert_tensors(actual, expected, rtol, atol, equal_nan, check_dtype, check_stride, fail)
         return
     for a, e in pairs:
-        assert_close(a, e, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, check_stride=check_stride, msg=msg)
+        assert_close(a, e, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype,
+                     check_stride=check_stride, msg=msg)
 
 
-def _assert_tensors(actual: Any, expected: Any, rtol: float | None, atol: float | None, equal_nan: bool, check_dtype: bool,
-                    check_stride: bool, fail: Callable[[str], None]) -> None:
+def _assert_tensors(actual: Any, expected: Any, rtol: float | None, atol: float | None, equal_nan: bool,
+                    check_dtype: bool, check_stride: bool, fail: Callable[[str], None]) -> None:
     scalar = not isinstance(actual, Tensor) and not isinstance(expected, Tensor)
     a, e = as_tensor_(actual), as_tensor_(expected)
     if scalar and isinstance(expected, float):

@@ -1,8 +1,8 @@
 """Activation checkpointing: keep a segment's inputs only, and compute its inside again during backward.
 
-The segment runs once with recording to find the parameters it uses; what it recorded is then dropped. Recomputation runs
-under :func:`recomputing`, so that batch normalization does not count the batch twice, and with the random state of the
-first run, so that dropout drops the same elements.
+The segment runs once with recording to find the parameters it uses; what it recorded is then dropped. Recomputation
+runs under :func:`recomputing`, so that batch normalization does not count the batch twice, and with the random state of
+the first run, so that dropout drops the same elements.
 """
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _leaves(outputs: tuple[Tensor, ...], known: list[Tensor]) -> list[Tensor]:
     return found
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, preserve_rng_state: bool = True,
-               **kwargs: Any) -> Any:
+def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None,
+               preserve_rng_state: bool = True, **kwargs: Any) -> Any:
     """function(*args, **kwargs), whose inside is computed again in backward rather than kept (Chen et al. 2016)."""
     for name in ("context_fn", "determinism_check", "debug", "early_stop"):
         kwargs.pop(name, None)
@@ -81,8 +81,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
         default_generator.set_state(now)
         pairs = [(y, g) for y, g in zip(again, grads) if g is not None and isinstance(y, Tensor) and y.requires_grad]
         wanted = [own[id(t)] for t in tensors if t.requires_grad] + parameters
-        found = iter(grad([y for y, _ in pairs], wanted, [g for _, g in pairs], retain_graph=True, create_graph=create_graph,
-                          allow_unused=True))
+        found = iter(grad([y for y, _ in pairs], wanted, [g for _, g in pairs], retain_graph=True,
+                          create_graph=create_graph, allow_unused=True))
         return tuple(next(found) if t.requires_grad else None for t in sources)
 
     recorded = tuple(y if isinstance(y, Tensor) else None for y in fresh)
@@ -90,7 +90,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     return fresh[0] if isinstance(result, Tensor) else type(result)(fresh) if isinstance(result, list) else fresh
 
 
-def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
+def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None,
+                          **kwargs: Any) -> Any:
     """A sequential model in `segments` checkpointed pieces; the last one is kept."""
     layers = list(functions.children()) if hasattr(functions, "children") else list(functions)
     size = len(layers) // segments

@@ -1,4 +1,4 @@
-/* api/norm.h: the kernels of the norm family: statistics, application and gradients of batch, group and layer norm.
+/* api/norm.h: the kernels of the norm family: statistics, application and gradients of batch and group norm.
  *
  * A channel is either `runs` contiguous runs of n values, `stride` apart (its data in NCHW), or a column of a panel (in
  * NHWC and (N, C)). What a channel is normalized with is a column of a parameter array p of T, `step` apart:
@@ -12,6 +12,11 @@
 #include <stdint.h>
 
 enum { MTB_NORM_HI, MTB_NORM_LO, MTB_NORM_SCALE, MTB_NORM_SHIFT, MTB_NORM_K0, MTB_NORM_K1, MTB_NORM_PARAMS };
+/* of the second derivative, after p[1]: ddy = u * [DDY_U] + (x - mean) * [DDY_D] + [DDY_1], and dx likewise */
+enum {
+    MTB_TWICE_DDY_U = 2, MTB_TWICE_DDY_D, MTB_TWICE_DDY_1, MTB_TWICE_DX_G, MTB_TWICE_DX_U, MTB_TWICE_DX_D,
+    MTB_TWICE_DX_1, MTB_TWICE_PARAMS
+};
 /* the ReLU that a gradient undoes: none; of the normalized value, computed again; of an output z that was kept */
 enum { MTB_MASK_NONE, MTB_MASK_AGAIN, MTB_MASK_OUTPUT };
 
@@ -54,15 +59,15 @@ typedef struct {
     void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
                           const void *p, int64_t step, int mask, int frozen, void *dx, void *dresidual);
 
-    /* Layer norm (rms: root mean square norm, no mean) of contiguous rows of n. Row r has the weight and bias of row
-     * r % period of weight and bias (period, n), or none (NULL). mean and invstd: one of each a row. */
-    void (*layer)(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, int64_t period,
-                  int64_t first_row, double eps, int rms, void *y, double *mean, double *invstd);
-    void (*layer_backward)(int64_t rows, int64_t n, const void *x, const void *dy, const void *weight, int64_t period,
-                           int64_t first_row, int rms, const double *mean, const double *invstd, void *dx);
-    /* dweight[c] += sum over rows of dy * xhat, dbias[c] += sum of dy, in double; rows are stride apart */
-    void (*layer_backward_weight)(int64_t rows, int64_t n, const void *x, const void *dy, int64_t stride,
-                                  const double *mean, const double *invstd, int64_t stats_step, double *dweight,
-                                  double *dbias);
+    /* Second derivative of batch norm: u, a, b are the gradients of its dx, dweight, dbias. */
+    /* ddy and dx of runs, columns; p as twice_affine makes it */
+    void (*twice_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *u, int64_t stride,
+                       const void *p, int64_t step, void *ddy, void *dx);
+    void (*twice_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *u, int64_t stride,
+                       const void *p, int64_t step, void *ddy, void *dx);
+    /* p of n channels of m values, and dweight, from the five sums s (5, n): dy, dy * (x - mean), u, u * (x - mean),
+     * u * dy; weight, a, b, dweight may be NULL */
+    void (*twice_affine)(int64_t n, const double *s, double m, const double *mean, const double *invstd,
+                         const void *weight, const void *a, const void *b, void *p, int64_t step, void *dweight);
 } mtb_norm;
 #endif

@@ -1,87 +1,13 @@
-/* norm.c: statistics, application and gradients of batch, group, instance, layer and RMS norm (parameters: api/norm.h).
+/* norm.c: statistics, application and gradients of batch, group and instance norm (their parameters: api/norm.h).
  *
- * Sums run over x - x0, x0 a value of the channel itself, so that a large mean costs no digits; eight values are added
- * pairwise in T before they are widened to double. The order of additions depends on lengths only. Loops that map
- * values are plain C: every level gives the same bits, as nothing is contracted and nothing is reassociated.
+ * Loops that map values are plain C: every level gives the same bits, as nothing is contracted or reassociated.
  */
 #include "../kernel.h"
-#include "../accum.h"
+#include "../pairsum.h"
 
-#define ALWAYS static inline __attribute__((always_inline))
 #define MAP _Pragma("GCC ivdep") /* y may be x: the same index, never another one */
 
-/* ---- two sums at once over a run ----------------------------------------------------------------------------------
- * PAIR(LOAD, i, a, b) makes from the elements at i, read by LOAD(pointer, i, fill), two vectors to add to the two sums.
- * Past the end LOAD gives the fill, which must add nothing. */
-enum { PAIR_BLOCK = 8 * LANES };
-
-ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
-    if (i + VL <= n) return vload(p + i);
-#if defined(__AVX512F__) && MTB_T_f32
-    if (i < n) return (vec)_mm512_mask_loadu_ps((__m512)vset(fill), (__mmask16)((1u << (n - i)) - 1), p + i);
-#elif defined(__AVX512F__)
-    if (i < n) return (vec)_mm512_mask_loadu_pd((__m512d)vset(fill), (__mmask8)((1u << (n - i)) - 1), p + i);
-#endif
-    return i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
-}
-#define LOAD_FULL(p, i, fill) vload((p) + (i))
-#define LOAD_REST(p, i, fill) load_rest(p, i, n, fill)
-
-#define TWO_SUMS(PAIR, s0, s1)                                                                                        \
-    do {                                                                                                              \
-        int64_t i = 0;                                                                                                \
-        vec a[NV], b[NV];                                                                                             \
-        for (; i + PAIR_BLOCK <= n; i += PAIR_BLOCK) {                                                                \
-            UNROLL for (int k = 0; k < NV; k++) {                                                                     \
-                vec aj[8], bj[8];                                                                                     \
-                UNROLL for (int j = 0; j < 8; j++) PAIR(LOAD_FULL, i + j * LANES + k * VL, aj[j], bj[j])              \
-                a[k] = pairwise8(aj), b[k] = pairwise8(bj);                                                           \
-            }                                                                                                         \
-            wide_add(s0, a), wide_add(s1, b);                                                                         \
-        }                                                                                                             \
-        if (i < n) { /* up to 7 values in each lane, and a part */                                                    \
-            UNROLL for (int k = 0; k < NV; k++) a[k] = b[k] = (vec){};                                                \
-            for (; i + LANES <= n; i += LANES) {                                                                      \
-                UNROLL for (int k = 0; k < NV; k++) {                                                                 \
-                    vec ak, bk;                                                                                       \
-                    PAIR(LOAD_FULL, i + k * VL, ak, bk)                                                               \
-                    a[k] += ak, b[k] += bk;                                                                           \
-                }                                                                                                     \
-            }                                                                                                         \
-            for (int k = 0; k < NV && i + k * VL < n; k++) {                                                          \
-                vec ak, bk;                                                                                           \
-                PAIR(LOAD_REST, i + k * VL, ak, bk)                                                                   \
-                a[k] += ak, b[k] += bk;                                                                               \
-            }                                                                                                         \
-            wide_add(s0, a), wide_add(s1, b);                                                                         \
-        }                                                                                                             \
-    } while (0)
-
 /* ---- statistics: reads x once -----------------------------------------------------------------------------------*/
-static void moments_runs(int64_t runs, int64_t n, const void *xv, int64_t stride, const void *x0v, int exact,
-                         double *s) {
-    T x0 = *(const T *)x0v;
-    const T *x = xv;
-    if (exact) {
-        for (int64_t r = 0; r < runs; r++, x += stride) {
-            for (int64_t i = 0; i < n; i++) {
-                double d = (double)x[i] - (double)x0;
-                s[0] += d, s[1] += d * d;
-            }
-        }
-        return;
-    }
-    wide_sum s0 = {}, s1 = {};
-#define PAIR(LOAD, i, a, b)                                                                                           \
-    {                                                                                                                 \
-        vec d = LOAD(x, i, x0) - x0;                                                                                  \
-        a = d, b = d * d;                                                                                             \
-    }
-    for (int64_t r = 0; r < runs; r++, x += stride) TWO_SUMS(PAIR, &s0, &s1);
-#undef PAIR
-    s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
-}
-
 static void moments_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, const void *x0v, int exact,
                          double *restrict s, int64_t step) {
     const T *restrict x0 = x0v, *x = xv;
@@ -104,23 +30,6 @@ static void moments_cols(int64_t rows, int64_t cols, const void *xv, int64_t str
             s[c] += d, q[c] += d * d;
         }
     }
-}
-
-/* Unsure: squares may have left the range of float32, or x0 is so far out (4 standard deviations) that their roundings
- * would show after the subtraction. Nothing of the kind happens in double. */
-ALWAYS int is_unsure(double sum, double squares, double m) {
-#if MTB_T_f32
-    if (sum == 0 && squares == 0) return 0;
-    double off = sum * sum / m;
-    return !(squares >= 1e-30 * m && squares < 1e38 && off <= 16 * (squares - off));
-#else
-    (void)sum, (void)squares, (void)m;
-    return 0;
-#endif
-}
-ALWAYS double variance(double sum, double squares, double m) {
-    double var = (squares - sum * sum / m) / m;
-    return var < 0 ? 0 : var;
 }
 
 static int64_t finish_moments(int64_t n, const double *s, int64_t step, double m, const void *x0v, double *mean,
@@ -308,9 +217,9 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
     }
 #define BACKWARD_ROWS                                                                                                 \
     for (int64_t r = 0; r < runs; r++, x += stride, dy += stride, dx += stride) {                                     \
-        if (mask == MTB_MASK_NONE) BACKWARD_MASK(MTB_MASK_NONE, 0)                                                       \
-        else if (mask == MTB_MASK_AGAIN) BACKWARD_MASK(MTB_MASK_AGAIN, 0)                                                \
-        else BACKWARD_MASK(MTB_MASK_OUTPUT, 1)                                                                           \
+        if (mask == MTB_MASK_NONE) BACKWARD_MASK(MTB_MASK_NONE, 0)                                                    \
+        else if (mask == MTB_MASK_AGAIN) BACKWARD_MASK(MTB_MASK_AGAIN, 0)                                             \
+        else BACKWARD_MASK(MTB_MASK_OUTPUT, 1)                                                                        \
         if (z) z += stride;                                                                                           \
         if (dresidual) dresidual += stride;                                                                           \
     }
@@ -333,111 +242,67 @@ static void backward_cols(int64_t runs, int64_t n, const void *xv, const void *d
 }
 #undef IN
 
-/* ---- layer norm: a row is read from memory once -----------------------------------------------------------------*/
-#define LAYER_LOOP(weighted, biased)                                                                                  \
-    for (int64_t i = 0; i < n; i++) {                                                                                 \
-        T v = ((x[i] - hi) - lo) * inv;                                                                               \
-        if (weighted) v *= w[i];                                                                                      \
-        if (biased) v += b[i];                                                                                        \
-        y[i] = v;                                                                                                     \
-    }
-
-static void layer(int64_t rows, int64_t n, const void *xv, const void *weight, const void *bias, int64_t period,
-                  int64_t first_row, double eps, int rms, void *yv, double *mean, double *invstd) {
-    const T *restrict x = xv;
-    T *restrict y = yv;
-    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-        int64_t at = (first_row + r) % period * n;
-        const T *restrict w = weight ? (const T *)weight + at : NULL, *restrict b = bias ? (const T *)bias + at : NULL;
-        T x0 = rms ? 0 : x[0];
-        double s[2] = {0, 0}, m = (double)n;
-        moments_runs(1, n, x, 0, &x0, 0, s);
-        if (is_unsure(rms ? 0 : s[0], s[1], m)) {
-            s[0] = s[1] = 0;
-            moments_runs(1, n, x, 0, &x0, 1, s);
-        }
-        mean[r] = rms ? 0 : (double)x0 + s[0] / m;
-        invstd[r] = 1 / __builtin_sqrt((rms ? s[1] / m : variance(s[0], s[1], m)) + eps);
-        T hi = (T)mean[r], lo = (T)(mean[r] - (double)hi), inv = (T)invstd[r];
-        if (w && b) LAYER_LOOP(1, 1)
-        else if (w) LAYER_LOOP(1, 0)
-        else if (b) LAYER_LOOP(0, 1)
-        else LAYER_LOOP(0, 0)
-    }
-}
-
-#define LAYER_BACKWARD(weighted)                                                                                      \
-    {                                                                                                                 \
-        TWO_SUMS(PAIR_##weighted, &s0, &s1);                                                                          \
-        k0 = rms ? 0 : (T)(wide_fold(&s0) / (double)n);                                                               \
-        k1 = (T)(invstd[r] * invstd[r] * wide_fold(&s1) / (double)n);                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                                             \
-            T d = (x[i] - hi) - lo, g = weighted ? dy[i] * w[i] : dy[i];                                              \
-            dx[i] = ((g - k0) - d * k1) * inv;                                                                        \
+/* ---- second derivative: reads x, dy, u, writes the gradients of dy and x ------------------------------------------*/
+#define TWICE_ROWS                                                                                                    \
+    for (int64_t r = 0; r < runs; r++, x += stride, dy += stride, u += stride, ddy += stride, dx += stride) {         \
+        MAP for (int64_t i = 0; i < n; i++) {                                                                         \
+            T d = DEVIATION(i), g = dy[i], v = u[i];                                                                  \
+            ddy[i] = v * IN(MTB_TWICE_DDY_U, i) + (d * IN(MTB_TWICE_DDY_D, i) + IN(MTB_TWICE_DDY_1, i));              \
+            dx[i] = (g * IN(MTB_TWICE_DX_G, i) + v * IN(MTB_TWICE_DX_U, i)) +                                         \
+                    (d * IN(MTB_TWICE_DX_D, i) + IN(MTB_TWICE_DX_1, i));                                              \
         }                                                                                                             \
     }
-#define PAIR_0(LOAD, i, a, b)                                                                                         \
-    {                                                                                                                 \
-        a = LOAD(dy, i, 0);                                                                                           \
-        b = a * ((LOAD(x, i, hi) - hi) - lo);                                                                         \
-    }
-#define PAIR_1(LOAD, i, a, b)                                                                                         \
-    {                                                                                                                 \
-        a = LOAD(dy, i, 0) * LOAD(w, i, 0);                                                                           \
-        b = a * ((LOAD(x, i, hi) - hi) - lo);                                                                         \
-    }
 
-static void layer_backward(int64_t rows, int64_t n, const void *xv, const void *dyv, const void *weight, int64_t period,
-                           int64_t first_row, int rms, const double *mean, const double *invstd, void *dxv) {
-    const T *restrict x = xv, *restrict dy = dyv;
-    T *restrict dx = dxv;
-    for (int64_t r = 0; r < rows; r++, x += n, dy += n, dx += n) {
-        const T *restrict w = weight ? (const T *)weight + (first_row + r) % period * n : NULL;
-        T hi = (T)mean[r], lo = (T)(mean[r] - (double)hi), inv = (T)invstd[r], k0, k1;
-        wide_sum s0 = {}, s1 = {};
-        if (w) LAYER_BACKWARD(1)
-        else LAYER_BACKWARD(0)
+#define IN RUN_PARAM
+static void twice_runs(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *uv, int64_t stride,
+                       const void *pv, int64_t step, void *ddyv, void *dxv) {
+    const T *x = xv, *dy = dyv, *u = uv, *p = pv;
+    T *ddy = ddyv, *dx = dxv, q[MTB_TWICE_PARAMS];
+    for (int k = 0; k < MTB_TWICE_PARAMS; k++) q[k] = p[k * step];
+    TWICE_ROWS
+}
+#undef IN
+#define IN COL_PARAM
+static void twice_cols(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *uv, int64_t stride,
+                       const void *pv, int64_t step, void *ddyv, void *dxv) {
+    const T *x = xv, *dy = dyv, *u = uv, *restrict p = pv;
+    T *ddy = ddyv, *dx = dxv;
+    TWICE_ROWS
+}
+#undef IN
+
+/* With gs = weight / std, means g', u' of dy and u, p = mean(dy xhat), q = mean(u xhat), r = mean(u dy):
+ *   ddy = gs (u - u' - xhat q) + a xhat + b          dweight = m (r - u' g' - p q) / std
+ *   dx = (w - mean(w) - xhat mean(w xhat)) / std - gs (r - u' g' - p q) xhat / std,  w = a dy - gs (p u + q dy) */
+static void twice_affine(int64_t n, const double *s, double m, const double *mean, const double *invstd,
+                         const void *weightv, const void *av, const void *bv, void *pv, int64_t step, void *dweightv) {
+    const T *weight = weightv, *a = av, *b = bv;
+    T *out = pv, *dweight = dweightv;
+    for (int64_t i = 0; i < n; i++) {
+        double inv = invstd[i], gs = (weight ? (double)weight[i] : 1) * inv, da = a ? (double)a[i] : 0;
+        double g = s[i] / m, p = s[n + i] * inv / m, u = s[2 * n + i] / m, q = s[3 * n + i] * inv / m;
+        double rest = s[4 * n + i] / m - u * g - p * q, mean_w = da * g - gs * (p * u + q * g);
+        double mean_wx = da * p - 2 * gs * p * q;
+        out[MTB_NORM_HI * step + i] = (T)mean[i];
+        out[MTB_NORM_LO * step + i] = (T)(mean[i] - (double)(T)mean[i]);
+        out[MTB_TWICE_DDY_U * step + i] = (T)gs;
+        out[MTB_TWICE_DDY_D * step + i] = (T)(inv * (da - gs * q));
+        out[MTB_TWICE_DDY_1 * step + i] = (T)((b ? (double)b[i] : 0) - gs * u);
+        out[MTB_TWICE_DX_G * step + i] = (T)(inv * (da - gs * q));
+        out[MTB_TWICE_DX_U * step + i] = (T)(-inv * gs * p);
+        out[MTB_TWICE_DX_D * step + i] = (T)(-inv * inv * (mean_wx + gs * rest));
+        out[MTB_TWICE_DX_1 * step + i] = (T)(-inv * mean_w);
+        if (dweight) dweight[i] = (T)(inv * rest * m);
     }
 }
 
-static void layer_backward_weight(int64_t rows, int64_t n, const void *xv, const void *dyv, int64_t stride,
-                                  const double *mean, const double *invstd, int64_t stats_step,
-                                  double *restrict dweight, double *restrict dbias) {
-    const T *x = xv, *dy = dyv;
-    for (int64_t r = 0; r < rows; r += 4) {
-        const T *restrict xr[4], *restrict gr[4];
-        T hi[4], lo[4], inv[4];
-        int there = rows - r < 4 ? (int)(rows - r) : 4;
-        for (int j = 0; j < 4; j++) {
-            int64_t row = j < there ? r + j : r;
-            double m = mean[row * stats_step];
-            xr[j] = x + row * stride, gr[j] = dy + row * stride;
-            hi[j] = (T)m, lo[j] = (T)(m - (double)hi[j]), inv[j] = (T)invstd[row * stats_step];
-        }
-        if (there == 4) {
-            for (int64_t i = 0; i < n; i++) {
-                T g[4], gx[4];
-                UNROLL for (int j = 0; j < 4; j++) {
-                    g[j] = gr[j][i];
-                    gx[j] = g[j] * (((xr[j][i] - hi[j]) - lo[j]) * inv[j]);
-                }
-                dbias[i] += (g[0] + g[1]) + (g[2] + g[3]);
-                dweight[i] += (gx[0] + gx[1]) + (gx[2] + gx[3]);
-            }
-            continue;
-        }
-        for (int j = 0; j < there; j++) {
-            for (int64_t i = 0; i < n; i++) {
-                dbias[i] += gr[j][i];
-                dweight[i] += gr[j][i] * (((xr[j][i] - hi[j]) - lo[j]) * inv[j]);
-            }
-        }
-    }
+static void moments_runs_kernel(int64_t runs, int64_t n, const void *x, int64_t stride, const void *x0, int exact,
+                                double *s) {
+    moments_runs(runs, n, x, stride, x0, exact, s);
 }
 
 extern const mtb_norm TABLE(norm);
 const mtb_norm TABLE(norm) = {
-    moments_runs,       moments_cols,       finish_moments, affine,        backward_affine, spread,         apply_runs,
-    apply_cols,         backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, layer, layer_backward,
-    layer_backward_weight,
+    moments_runs_kernel, moments_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
+    backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
 };

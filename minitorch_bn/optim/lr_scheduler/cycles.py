@@ -32,7 +32,7 @@ class CosineAnnealingWarmRestarts(Formula):
     def _next(self, lr: float, base_lr: float) -> float:
         return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
 
-    def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
+    def step(self, epoch: float | None = None) -> None:
         """Set the rate of the next epoch, or of this one, which may be a fraction."""
         if epoch is None and self.last_epoch < 0:
             epoch = 0

@@ -1,0 +1,100 @@
+/* pairsum.h: two sums at once over a run, which is all that statistics and gradients of a normalization need.
+ *
+ * Eight values are added pairwise in T before they are widened to double (accum.h). The order of additions depends on
+ * the length only, so the bits are the same on every level.
+ */
+#ifndef MTB_PAIRSUM_H
+#define MTB_PAIRSUM_H
+#include "accum.h"
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* PAIR(LOAD, i, a, b) makes from the elements at i, read by LOAD(pointer, i, fill), two vectors to add to the two sums.
+ * Past the end LOAD gives the fill, which must add nothing. */
+enum { PAIR_BLOCK = 8 * LANES };
+
+ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
+    if (i + VL <= n) return vload(p + i);
+#if defined(__AVX512F__) && MTB_T_f32
+    if (i < n) return (vec)_mm512_mask_loadu_ps((__m512)vset(fill), (__mmask16)((1u << (n - i)) - 1), p + i);
+#elif defined(__AVX512F__)
+    if (i < n) return (vec)_mm512_mask_loadu_pd((__m512d)vset(fill), (__mmask8)((1u << (n - i)) - 1), p + i);
+#endif
+    return i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
+}
+#define LOAD_FULL(p, i, fill) vload((p) + (i))
+#define LOAD_REST(p, i, fill) load_rest(p, i, n, fill)
+
+#define TWO_SUMS(PAIR, s0, s1)                                                                                        \
+    do {                                                                                                              \
+        int64_t i = 0;                                                                                                \
+        vec a[NV], b[NV];                                                                                             \
+        for (; i + PAIR_BLOCK <= n; i += PAIR_BLOCK) {                                                                \
+            UNROLL for (int k = 0; k < NV; k++) {                                                                     \
+                vec aj[8], bj[8];                                                                                     \
+                UNROLL for (int j = 0; j < 8; j++) PAIR(LOAD_FULL, i + j * LANES + k * VL, aj[j], bj[j])              \
+                a[k] = pairwise8(aj), b[k] = pairwise8(bj);                                                           \
+            }                                                                                                         \
+            wide_add(s0, a), wide_add(s1, b);                                                                         \
+        }                                                                                                             \
+        if (i < n) { /* up to 7 values in each lane, and a part */                                                    \
+            UNROLL for (int k = 0; k < NV; k++) a[k] = b[k] = (vec){};                                                \
+            for (; i + LANES <= n; i += LANES) {                                                                      \
+                UNROLL for (int k = 0; k < NV; k++) {                                                                 \
+                    vec ak, bk;                                                                                       \
+                    PAIR(LOAD_FULL, i + k * VL, ak, bk)                                                               \
+                    a[k] += ak, b[k] += bk;                                                                           \
+                }                                                                                                     \
+            }                                                                                                         \
+            for (int k = 0; k < NV && i + k * VL < n; k++) {                                                          \
+                vec ak, bk;                                                                                           \
+                PAIR(LOAD_REST, i + k * VL, ak, bk)                                                                   \
+                a[k] += ak, b[k] += bk;                                                                               \
+            }                                                                                                         \
+            wide_add(s0, a), wide_add(s1, b);                                                                         \
+        }                                                                                                             \
+    } while (0)
+
+/* Of one channel, `runs` runs of n values: s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2; x0 is a value of it, so
+ * that a large mean costs no digits. All in double if exact. */
+static inline void moments_runs(int64_t runs, int64_t n, const void *xv, int64_t stride, const void *x0v, int exact,
+                         double *s) {
+    T x0 = *(const T *)x0v;
+    const T *x = xv;
+    if (exact) {
+        for (int64_t r = 0; r < runs; r++, x += stride) {
+            for (int64_t i = 0; i < n; i++) {
+                double d = (double)x[i] - (double)x0;
+                s[0] += d, s[1] += d * d;
+            }
+        }
+        return;
+    }
+    wide_sum s0 = {}, s1 = {};
+#define PAIR(LOAD, i, a, b)                                                                                           \
+    {                                                                                                                 \
+        vec d = LOAD(x, i, x0) - x0;                                                                                  \
+        a = d, b = d * d;                                                                                             \
+    }
+    for (int64_t r = 0; r < runs; r++, x += stride) TWO_SUMS(PAIR, &s0, &s1);
+#undef PAIR
+    s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
+}
+
+/* Unsure: squares may have left the range of float32, or x0 is so far out (4 standard deviations) that their roundings
+ * would show after the subtraction. Nothing of the kind happens in double. */
+ALWAYS int is_unsure(double sum, double squares, double m) {
+#if MTB_T_f32
+    if (sum == 0 && squares == 0) return 0;
+    double off = sum * sum / m;
+    return !(squares >= 1e-30 * m && squares < 1e38 && off <= 16 * (squares - off));
+#else
+    (void)sum, (void)squares, (void)m;
+    return 0;
+#endif
+}
+ALWAYS double variance(double sum, double squares, double m) {
+    double var = (squares - sum * sum / m) / m;
+    return var < 0 ? 0 : var;
+}
+#endif
