@@ -48,7 +48,8 @@ KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-
 COMPACT = ["-O2", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "--param=vect-epilogues-nomask=0"]
 FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "softmax": COMPACT, "norm": COMPACT,
                 "random": COMPACT, "optim": COMPACT, "pool": COMPACT, "indexing": ["-O2"], "sorting": ["-O2"]}
-CYTHON_FLAGS = ["-std=gnu11", "-O2", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
+# Argument checks, reference counts, loops over blocks: compiled for size.
+CYTHON_FLAGS = ["-std=gnu11", "-Os", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
                 "-fno-asynchronous-unwind-tables",
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
 DIRECTIVES = {"language_level": "3", "cdivision": True,
@@ -121,9 +122,7 @@ class BuildExt(build_ext):
         objects = self.compile_kernels(cc, extra + inner)
         config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
         for ext in self.extensions:
-            # The drivers are compiled for speed; the rest, mostly argument checks and reference counts, for size.
-            size = [] if ext.name.startswith("minitorch_bn.kernels.") else ["-Os"]
-            ext.extra_compile_args = CYTHON_FLAGS + size + openmp + extra
+            ext.extra_compile_args = CYTHON_FLAGS + openmp + extra
             ext.extra_link_args = openmp + extra + (["-Wl,-s"] if sys.platform == "linux" and not extra else [])
             if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
                 ext.extra_objects, ext.extra_compile_args = objects, [*ext.extra_compile_args, config]

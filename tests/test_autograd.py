@@ -1,5 +1,4 @@
-"""The engine: backward and grad of any order, hooks, modes, in-place writes and views inside a graph, deep graphs,
-threads."""
+"""The engine, in one file: backward, grad, any order, hooks, modes, in-place writes, views, deep graphs, threads."""
 import gc
 import threading
 

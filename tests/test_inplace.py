@@ -1,4 +1,4 @@
-"""In-place writes and views inside a graph: versions, history, gradients; and a random machine that checks all three."""
+"""In-place writes and views inside a graph: versions, history, gradients, and a random machine that checks them."""
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st

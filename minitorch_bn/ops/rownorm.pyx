@@ -178,7 +178,7 @@ cdef Tensor normalize_groups(Tensor input, i64 groups, Tensor weight, Tensor bia
         row_kernels.layer(x.dtype - MTB_f32, n * groups, c // groups * s, x.data, data_of(spread_over(weight, s)),
                           data_of(spread_over(bias, s)), groups, eps, False, y.data, row_of(stats, 0), row_of(stats, 1))
         for i in range(n * groups):
-            row_of(stats, 2)[i] = 1 / (row_of(stats, 1)[i] * row_of(stats, 1)[i]) - eps
+            row_of(stats, 2)[i] = max(0., 1 / (row_of(stats, 1)[i] * row_of(stats, 1)[i]) - eps)
     if tracks3(input, weight, bias):
         node = new_node(group_norm_vjp, name, input, weight, bias)
         save(node, 0, input)

@@ -1,7 +1,7 @@
 /* reduce.c: sums, products, extremes (with index) and running forms of contiguous rows and of columns, for every dtype.
  *
- * A row of reals is summed in 32 virtual lanes of double folded in one fixed tree, a column in the order of its rows,
- * also in double: the bits depend on the length alone. Integers are summed modulo 2^64, where order does not matter.
+ * A row of reals is summed in virtual lanes of double that are folded in one fixed tree, a column in the order of its
+ * rows, also in double: the bits depend on the length alone. Integers are summed modulo 2^64, where order is no matter.
  */
 #include "../kernel.h"
 #if MTB_IS_REAL

@@ -63,6 +63,26 @@ static double sum_exp(int64_t n, const T *x, T m, T *y) {
     return sum;
 }
 
+/* m[r] = the maximum of row r, shifted away if infinite and `finite`; sum[r] = sum of exp(x - m[r]), as by sum_exp.
+ * Rows of at most a block are done several at a time, so that one loop over them fills the pipeline. */
+static void sum_exp_rows(int64_t rows, int64_t n, const T *x, int finite, T *m, double *sum, T *y) {
+    T buffer[4 * BLOCK];
+    int64_t group = n <= BLOCK ? MIN(rows, 4 * BLOCK / n) : 1;
+    for (int64_t r = 0; r < rows; r++) {
+        m[r] = max_of(n, x + r * n);
+        if (finite) m[r] = m[r] - m[r] == 0 ? m[r] : 0; /* inf - inf is NaN */
+    }
+    for (int64_t r = 0; n > BLOCK && r < rows; r++) sum[r] = sum_exp(n, x + r * n, m[r], y ? y + r * n : NULL);
+    for (int64_t from = 0; n <= BLOCK && from < rows; from += group) {
+        int64_t count = MIN(group, rows - from);
+        T *restrict e = y ? y + from * n : buffer;
+        for (int64_t r = 0; r < count; r++)
+            for (int64_t i = 0; i < n; i++) e[r * n + i] = x[(from + r) * n + i] - m[from + r];
+        exp_all(count * n, e);
+        for (int64_t r = 0; r < count; r++) sum[from + r] = block_sum(n, e + r * n);
+    }
+}
+
 /* ---- columns ----------------------------------------------------------------------------------------------------*/
 static void softmax_cols(int64_t n, int64_t cols, const void *xv, int64_t stride, int log, void *yv) {
     const T *restrict x = xv;
@@ -157,11 +177,7 @@ static void softmax_rows(int64_t rows, int64_t n, const void *xv, int log, void 
         int64_t count = MIN(TOGETHER, rows - from);
         T m[TOGETHER], scale[TOGETHER];
         double sum[TOGETHER];
-        for (int64_t r = 0; r < count; r++) {
-            const T *row = x + (from + r) * n;
-            m[r] = max_of(n, row);
-            sum[r] = sum_exp(n, row, m[r], log ? NULL : y + (from + r) * n);
-        }
+        sum_exp_rows(count, n, x + from * n, 0, m, sum, log ? NULL : y + from * n);
         if (log) log_all(count, sum);
         for (int64_t r = 0; r < count; r++) scale[r] = (T)(log ? sum[r] : 1 / sum[r]);
         for (int64_t r = 0; r < count; r++) {
@@ -222,15 +238,11 @@ static void logsumexp_rows(int64_t rows, int64_t n, const void *xv, void *outv) 
     }
     for (int64_t from = 0; from < rows; from += TOGETHER) {
         int64_t count = MIN(TOGETHER, rows - from);
-        double m[TOGETHER], sum[TOGETHER];
-        for (int64_t r = 0; r < count; r++) {
-            const T *row = x + (from + r) * n;
-            T top = max_of(n, row);
-            m[r] = top - top == 0 ? top : 0;
-            sum[r] = sum_exp(n, row, (T)m[r], NULL);
-        }
+        T m[TOGETHER];
+        double sum[TOGETHER];
+        sum_exp_rows(count, n, x + from * n, 1, m, sum, NULL);
         log_all(count, sum);
-        for (int64_t r = 0; r < count; r++) out[from + r] = (T)(m[r] + sum[r]);
+        for (int64_t r = 0; r < count; r++) out[from + r] = (T)((double)m[r] + sum[r]);
     }
 }
 
@@ -253,15 +265,13 @@ static void cross_entropy(int64_t rows, int64_t n, const void *xv, const int64_t
     T *loss = lossv, *stats = statsv;
     for (int64_t from = 0; from < rows; from += TOGETHER) {
         int64_t count = MIN(TOGETHER, rows - from);
+        T top[TOGETHER];
         double sum[TOGETHER], log_sum[TOGETHER];
-        for (int64_t r = 0; r < count; r++) {
-            T m = stats[2 * (from + r)] = max_of(n, x + (from + r) * n);
-            sum[r] = sum_exp(n, x + (from + r) * n, m, NULL);
-        }
+        sum_exp_rows(count, n, x + from * n, 0, top, sum, NULL);
         for (int64_t r = 0; r < count; r++) log_sum[r] = sum[r];
         log_all(count, log_sum);
         for (int64_t r = from; r < from + count; r++) {
-            T m = stats[2 * r];
+            T m = stats[2 * r] = top[r - from];
             double value = 0;
             stats[2 * r + 1] = (T)(1 / sum[r - from]);
             if (target[r] != ignore) {

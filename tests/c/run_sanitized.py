@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ["tests/test_ops.py", "tests/test_tensor.py", "tests/test_matmul.py", "tests/test_conv.py",
          "tests/test_norm.py", "tests/test_reduce.py", "tests/test_softmax.py", "tests/test_pool.py",
          "tests/test_random.py", "tests/test_indexing.py", "tests/test_shaping.py", "tests/test_sorting.py",
-         "tests/test_optim.py", "tests/test_bits.py"]
+         "tests/test_counting.py", "tests/test_optim.py", "tests/test_bits.py"]
 
 
 def library(name: str) -> str:
@@ -42,11 +42,15 @@ def main() -> int:
         if built.returncode:
             return built.returncode
         environment = dict(os.environ, LD_PRELOAD=f"{library('libasan.so')}:{library('libubsan.so')}", MTB_CACHE_MB="0",
-                           ASAN_OPTIONS="detect_leaks=0:halt_on_error=1", PYTHONMALLOC="malloc", PYTHONPATH=str(tree))
+                           ASAN_OPTIONS=f"detect_leaks=0:halt_on_error=1:log_path={folder}/report",
+                           UBSAN_OPTIONS=f"print_stacktrace=1:log_path={folder}/report", PYTHONMALLOC="malloc", PYTHONPATH=str(tree))
         tests = [test for test in TESTS if (tree / test).exists()]
         arguments = sys.argv[1:] or ["-q", "-x", "--deselect", "tests/test_bits.py::test_a_forked_child_trains_on"]
-        return subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests, *arguments], cwd=tree,
+        code = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests, *arguments], cwd=tree,
                               env=environment, check=False).returncode
+        for report in Path(folder).glob("report*"):
+            print(report.read_text())
+        return code
 
 
 if __name__ == "__main__":
