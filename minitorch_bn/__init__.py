@@ -68,7 +68,7 @@ strided = _constant("strided")
 memory_format = layout = type(strided)
 inf, nan, pi, e = 1e999, 1e999 - 1e999, 3.141592653589793, 2.718281828459045
 newaxis = None
-_SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "random", "cuda", "backends")
+_SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "special", "random", "cuda", "backends")
 
 
 def __getattr__(name: str) -> object:

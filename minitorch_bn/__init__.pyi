@@ -3,7 +3,8 @@ import builtins
 
 from minitorch_bn import (
     _core as _core, autograd as autograd, backends as backends, cuda as cuda, kernels as kernels, nn as nn, ops as ops,
-    optim as optim, preprocessing as preprocessing, random as random, testing as testing, utils as utils,
+    optim as optim, preprocessing as preprocessing, random as random, special as special, testing as testing,
+    utils as utils,
 )
 from minitorch_bn._core import (
     DTYPES as DTYPES, RemovableHandle as RemovableHandle, Size as Size, Tensor as Tensor, _Singleton, arange as arange,

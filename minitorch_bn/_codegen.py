@@ -35,7 +35,7 @@ class ToC(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         args = [to_c_node(a) for a in node.args]
-        name = node.func.id  # type: ignore[attr-defined]
+        name = node.func.id  # type: ignore[attr-defined]  # only names are called in the table
         if name == "where":
             return ast.Name(f"(({args[0]}) ? ({args[1]}) : ({args[2]}))")
         return ast.Name(f"m_{name}({', '.join(args)})")

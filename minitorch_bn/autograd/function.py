@@ -73,7 +73,7 @@ class Function:
         with no_grad():
             if "setup_context" in {name for base in cls.__mro__[:-2] for name in vars(base)}:
                 result = cls.forward(*args, **kwargs)
-                cls.setup_context(ctx, args, result)  # type: ignore[attr-defined]
+                cls.setup_context(ctx, args, result)  # type: ignore[attr-defined]  # the user has it
             else:
                 result = cls.forward(ctx, *args, **kwargs)
         if not tracked:

@@ -186,7 +186,7 @@ cdef void give(void* p, size_t n) noexcept:
     cdef size_t size
     cdef int index = size_class(n, &size)
     allocated -= size
-    if cached + size > limit:
+    if exact or cached + size > limit:
         free(p)
         return
     (<void**> p)[0] = free_lists[index]

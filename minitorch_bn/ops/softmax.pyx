@@ -8,6 +8,10 @@ from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
 from minitorch_bn.ops.reduce cimport in_dtype, positions, with_out
 
 
+cdef enum:
+    NARROW = 16
+
+
 cdef int middle(Tensor x, int dim, i64* outer, i64* n, i64* inner) noexcept:
     """x as (outer, n, inner) around dim."""
     cdef int d
@@ -52,8 +56,10 @@ cdef Tensor softmax_of(Tensor input, object dim, bint log):
     need_float(input, "log_softmax" if log else "softmax")
     if input.dtype < MTB_f32:
         return cast(softmax_of(cast(input, MTB_f32), dim, log), input.dtype)
+    middle(input, d, &outer, &n, &inner)
+    if 1 < inner < NARROW:                   # few columns fill no vector: faster as rows, copies included
+        return (<object> softmax_of((<object> input).movedim(d, -1), -1, log)).movedim(-1, d).contiguous()
     x, y = raw_contiguous(input), new_tensor(input.dtype, input.ndim, input.shape)
-    middle(x, d, &outer, &n, &inner)
     kernels.softmax(x.dtype - MTB_f32, outer, n, inner, x.data, log, y.data)
     if tracks(input):
         node = new_node(softmax_vjp, "LogSoftmaxBackward0" if log else "SoftmaxBackward0", input, None, None)

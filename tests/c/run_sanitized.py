@@ -43,7 +43,8 @@ def main() -> int:
             return built.returncode
         environment = dict(os.environ, LD_PRELOAD=f"{library('libasan.so')}:{library('libubsan.so')}", MTB_CACHE_MB="0",
                            ASAN_OPTIONS=f"detect_leaks=0:halt_on_error=1:log_path={folder}/report",
-                           UBSAN_OPTIONS=f"print_stacktrace=1:log_path={folder}/report", PYTHONMALLOC="malloc", PYTHONPATH=str(tree))
+                           UBSAN_OPTIONS=f"print_stacktrace=1:log_path={folder}/report", PYTHONMALLOC="malloc",
+                           PYTHONPATH=str(tree))
         tests = [test for test in TESTS if (tree / test).exists()]
         arguments = sys.argv[1:] or ["-q", "-x", "--deselect", "tests/test_bits.py::test_a_forked_child_trains_on"]
         code = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests, *arguments], cwd=tree,

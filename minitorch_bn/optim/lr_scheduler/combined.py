@@ -74,7 +74,7 @@ class SequentialLR(_Combined):
         else:
             scheduler.last_epoch -= 1
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # as in PyTorch: no epoch
         """Set the rates of the next epoch."""
         self.last_epoch += 1
         place = bisect_right(self._milestones, self.last_epoch)
@@ -98,7 +98,7 @@ class ChainedScheduler(_Combined):
         self._schedulers = list(schedulers)
         self._last_lr = group_values(self.optimizer)
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # as in PyTorch: no epoch
         """Set the rates of the next epoch."""
         for scheduler in self._schedulers:
             scheduler.step()

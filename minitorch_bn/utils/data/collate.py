@@ -71,13 +71,13 @@ def default_collate(batch: Sequence[Any]) -> Any:
 def _like_mapping(original: Mapping, entries: dict) -> Any:
     """`entries` in the type of `original` if that type can be made from a dict, else as a dict."""
     try:
-        return type(original)(entries)  # type: ignore[call-arg]
+        return type(original)(entries)  # type: ignore[call-arg]  # the type of a batch is the user's
     except TypeError:
         return entries
 
 
 def _like_sequence(original: Sequence, values: list) -> Any:
     try:
-        return type(original)(values)  # type: ignore[call-arg]
+        return type(original)(values)  # type: ignore[call-arg]  # the type of a batch is the user's
     except TypeError:
         return values
