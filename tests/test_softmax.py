@@ -121,6 +121,7 @@ def losses():
             )
         yield f"nll {reduction}", lambda x, r=reduction: F.nll_loss(x, target, weight, reduction=r)
     yield "softmax", lambda x: F.softmax(x, 1)
+    yield "softmax of narrow columns", lambda x: F.softmax(x.reshape(2, 5, 2), 1)
     yield "log_softmax", lambda x: F.log_softmax(x, 0)
     yield "logsumexp", lambda x: torch.logsumexp(x, (0, 1), keepdim=True)
     yield "maps", lambda x: F.cross_entropy(x.reshape(1, 4, 5), torch.tensor([[0, 3, 1, -100, 2]]))

@@ -3,7 +3,7 @@ from collections import namedtuple
 
 from libc.stdint cimport int16_t, int32_t
 
-from minitorch_bn._core cimport (Node, Tensor, dims_mask, dtype_object, fill_raw, grad_enabled, is_float, new_node,
+from minitorch_bn._core cimport (Node, Tensor, dims_mask, fill_raw, grad_enabled, is_float, new_node,
                                  new_zeros, raw_cast, raw_contiguous, save, save_output, saved, set_history,
                                  shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport reduce as kernels
@@ -46,14 +46,16 @@ cdef tuple raw_extreme(Tensor x, int op, unsigned int mask, bint keepdim, bint i
 # -- amax, amin, aminmax, and max, min of everything: the gradient is shared by equals -----------------------------
 
 cdef object amax_vjp(Node node, object g):
-    cdef Tensor x = saved(node, 0)
+    """g / k at each of the k elements that equal the extreme."""
+    cdef object x = (<object> saved(node, 0)).detach(), y = (<object> saved(node, 1)).detach()
     shape, mask, keepdim = node.aux
-    y = spread(saved(node, 1).detach(), shape, mask, keepdim)
-    x = (<object> x).detach()
-    at = (x == y) | (x != x) & (y != y)
+    wide = spread(y, shape, mask, keepdim)
+    at = x == wide
+    if (y != y).any().item():
+        at = at | (x != x) & (wide != wide)
     dims = [d for d in range(len(shape)) if mask >> d & 1] if shape else None
-    share = at / at.sum(dims, True)
-    return spread(g, shape, mask, keepdim) * share.to(dtype_object(x.dtype))
+    g = g / at.sum(dims, keepdim).to(y.dtype)
+    return spread(g, shape, mask, keepdim).where(at, 0)
 
 
 cdef Tensor extreme_value(Tensor x, int op, object dim, bint keepdim, str name):

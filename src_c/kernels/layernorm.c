@@ -2,35 +2,48 @@
 #include "../kernel.h"
 #include "../pairsum.h"
 
+enum { TOGETHER = 16 };
 #define LAYER_LOOP(weighted, biased)                                                                                  \
     for (int64_t i = 0; i < n; i++) {                                                                                 \
-        T v = ((x[i] - hi) - lo) * inv;                                                                               \
+        T v = ((row[i] - hi) - lo) * inv;                                                                             \
         if (weighted) v *= w[i];                                                                                      \
         if (biased) v += b[i];                                                                                        \
-        y[i] = v;                                                                                                     \
+        out[i] = v;                                                                                                   \
     }
 
 static void layer(int64_t rows, int64_t n, const void *xv, const void *weight, const void *bias, int64_t period,
                   int64_t first_row, double eps, int rms, void *yv, double *mean, double *invstd) {
     const T *restrict x = xv;
     T *restrict y = yv;
-    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-        int64_t at = (first_row + r) % period * n;
-        const T *restrict w = weight ? (const T *)weight + at : NULL, *restrict b = bias ? (const T *)bias + at : NULL;
-        T x0 = rms ? 0 : x[0];
-        double s[2] = {0, 0}, m = (double)n;
-        moments_runs(1, n, x, 0, &x0, 0, s);
-        if (is_unsure(rms ? 0 : s[0], s[1], m)) {
-            s[0] = s[1] = 0;
-            moments_runs(1, n, x, 0, &x0, 1, s);
+    int64_t group = n <= 512 ? TOGETHER : 1; /* short rows together: their roots and divisions fill vectors */
+    for (int64_t from = 0; from < rows; from += group) {
+        int64_t end = from + group < rows ? from + group : rows;
+        double s[2 * TOGETHER] = {0}, m = (double)n;
+        for (int64_t r = from; r < end; r++) {
+            double *sums = s + 2 * (r - from);
+            T x0 = rms ? 0 : x[r * n];
+            moments_runs(1, n, x + r * n, 0, &x0, 0, sums);
+            if (is_unsure(rms ? 0 : sums[0], sums[1], m)) {
+                sums[0] = sums[1] = 0;
+                moments_runs(1, n, x + r * n, 0, &x0, 1, sums);
+            }
+            mean[r] = rms ? 0 : (double)x0 + sums[0] / m;
         }
-        mean[r] = rms ? 0 : (double)x0 + s[0] / m;
-        invstd[r] = 1 / __builtin_sqrt((rms ? s[1] / m : variance(s[0], s[1], m)) + eps);
-        T hi = (T)mean[r], lo = (T)(mean[r] - (double)hi), inv = (T)invstd[r];
-        if (w && b) LAYER_LOOP(1, 1)
-        else if (w) LAYER_LOOP(1, 0)
-        else if (b) LAYER_LOOP(0, 1)
-        else LAYER_LOOP(0, 0)
+        for (int64_t r = from; r < end; r++) {
+            const double *sums = s + 2 * (r - from);
+            invstd[r] = 1 / __builtin_sqrt((rms ? sums[1] / m : variance(sums[0], sums[1], m)) + eps);
+        }
+        for (int64_t r = from; r < end; r++) {
+            int64_t at = (first_row + r) % period * n;
+            const T *restrict row = x + r * n, *restrict w = weight ? (const T *)weight + at : NULL;
+            const T *restrict b = bias ? (const T *)bias + at : NULL;
+            T *restrict out = y + r * n;
+            T hi = (T)mean[r], lo = (T)(mean[r] - (double)hi), inv = (T)invstd[r];
+            if (w && b) LAYER_LOOP(1, 1)
+            else if (w) LAYER_LOOP(1, 0)
+            else if (b) LAYER_LOOP(0, 1)
+            else LAYER_LOOP(0, 0)
+        }
     }
 }
 
