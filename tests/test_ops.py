@@ -34,7 +34,7 @@ by_row = pytest.mark.parametrize("row", ROWS, ids=names)
 # Largest error in ULP, where it is not 2: (float32, float64). The second has SciPy's own errors in it.
 ULP = {
     "mish": (4, 5), "_gelu_tanh": (3, 20), "softplus": (6, 4), "_smooth_l1": (3, 2), "xlog1py": (2, 4), "erfc": (2, 16),
-    "erfinv": (2, 4), "ndtr": (2, 24), "gelu": (3, 24), "_polygamma": (2, 8), "i0": (2, 10), "i0e": (2, 10),
+    "erfinv": (2, 4), "ndtr": (3.5, 24), "gelu": (4, 24), "_polygamma": (2, 8), "i0": (2, 10), "i0e": (2, 10),
     "i1": (2, 10), "i1e": (2, 10), "_bce_with_logits_weighted": (4, 4), "_poisson_nll": (4, 4),
     "_gaussian_nll": (4, 4), "_kl_div": (4, 4), "_kl_div_log": (4, 12), "digamma": (2, 10), "lerp": (4, 6),
     "_poisson_nll_log": (4, 4), "_margin_ranking": (4, 4), "_bce_with_logits": (3, 3)}

@@ -73,6 +73,28 @@ MATH real M(erfc)(real x) {
     return x != x ? x : M(erfc_pair)(z, 0, sq.hi, sq.lo, M(copysign)(1, x));
 }
 /* the standard normal distribution function, erfc(-x / sqrt(2)) / 2 */
+#if REAL_IS_F32
+/* The tail of the normal distribution, P(X > a) for 0 <= a <= 15: exp(-a^2 / 2) times a smooth function, a polynomial in
+ * t = 1 / (a / sqrt(2) + 5/2) for all a alike. The square is taken in two pieces: exp would magnify its rounding. */
+#define TAIL_C                                                                                                  \
+    0x1.0166aap+0f, 0x1.dfee28p+1f, 0x1.51fda8p+3f, 0x1.47b748p+4f, 0x1.32ff14p+4f, -0x1.48a00ep+4f,            \
+    -0x1.341db2p+6f, 0x1.4745cap+3f, 0x1.08bf7cp+8f, -0x1.624cf8p+6f, -0x1.a1c004p+8f
+MATH real M(normal_tail)(real a) {
+    M(pair) sq = M(two_prod)(a, a), d = M(two_sum)((real)2.5, a * SQRT_HALF_HI);
+    real e = M(exp)((real)-0.5 * sq.hi), t = (real)1 / d.hi, t_lo = t * (M(fma)(-t, d.hi, 1) - t * d.lo);
+    real p = POLY((t - (real)0.1875) + t_lo, TAIL_C), half = (real)0.5 * e, h = t * p;
+    return M(fma)(half, M(fma)(t_lo, p, (real)-0.5 * sq.lo * h), half * h);
+}
+MATH real M(ndtr)(real x) {
+    real a = M(abs)(x), r = M(normal_tail)(a > 15 ? 15 : a), y = x < 0 ? r : (real)1 - r;
+    return x != x ? x : y;
+}
+MATH real M(gelu)(real x) {
+    real c = x < -15 ? -15 : x > 15 ? 15 : x, r = M(normal_tail)(M(abs)(c)), y = x < 0 ? c * r : M(fma)(-c, r, x);
+    return x != x ? x : y;
+}
+#undef TAIL_C
+#else
 MATH real M(ndtr)(real x) {
     real a = M(abs)(x), end = ERFC_END * (real)1.4142135;
     a = a > end ? end : a;
@@ -82,6 +104,7 @@ MATH real M(ndtr)(real x) {
     return x != x ? x : y;
 }
 MATH real M(gelu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(ndtr)(x); }
+#endif
 /* x (1 + tanh(u)) / 2 = x sigmoid(2 u) with 2 u = sqrt(8 / pi) (x + 0.044715 x^3) in two pieces: the tail magnifies
  * any error of u */
 MATH real M(gelu_tanh)(real x) {

@@ -81,5 +81,8 @@ MATH real M(sigmoid_pair)(real x, real x_lo) {
     real y = M(fma)(M(fma)(-q, d.hi, num) - q * d.lo, inverse, q);
     return x != x ? x : y;
 }
-MATH real M(sigmoid)(real x) { return M(sigmoid_pair)(x, 0); }
+MATH real M(sigmoid)(real x) {
+    real e = M(exp)(-M(abs)(x)), y = (x < 0 ? e : (real)1) / ((real)1 + e);
+    return x != x ? x : y;
+}
 #undef EXP_C
