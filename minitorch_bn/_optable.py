@@ -143,7 +143,8 @@ U("clamp_min", "maximum(x, min)", "where(x >= min, g, 0)", REAL, "The greater of
   kind="arith", no_bool=True, params={"min": REQUIRED})
 U("clamp_max", "minimum(x, max)", "where(x <= max, g, 0)", REAL, "The smaller of x and max.",
   kind="arith", no_bool=True, params={"max": REQUIRED})
-U("_clamp", "where(where(x < lo, lo, x) > hi, hi, where(x < lo, lo, x))", "where((x >= lo) & (x <= hi), g, 0)", REAL, "x held within [lo, hi].",
+U("_clamp", "where(where(x < lo, lo, x) > hi, hi, where(x < lo, lo, x))", "where((x >= lo) & (x <= hi), g, 0)", REAL,
+  "x held within [lo, hi].",
   kind="arith", no_bool=True, params={"lo": REQUIRED, "hi": REQUIRED})
 B("_clamp_min_tensor", "maximum(a, b)", ("where(a >= b, g, 0)", "where(a < b, g, 0)"), REAL2,
   "The greater of a and the bound b.", kind="arith", no_bool=True)

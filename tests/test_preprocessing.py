@@ -39,7 +39,8 @@ def test_equals_scikit_learn(name, options, kind, dtype, batches):
     ours, theirs = globals()[name](**options), getattr(sklearn, name)(**options)
     x = _samples(kind, dtype)
     # In float64 every bit is scikit-learn's. How it rounds on the way to float32 has changed between its releases.
-    same = partial(np.testing.assert_allclose, rtol=4e-6, atol=1e-6) if dtype is np.float32 else np.testing.assert_array_equal
+    close = partial(np.testing.assert_allclose, rtol=4e-6, atol=1e-6)
+    same = close if dtype is np.float32 else np.testing.assert_array_equal
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for part in np.array_split(x, batches):
