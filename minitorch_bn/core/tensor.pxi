@@ -405,7 +405,7 @@ cdef class Tensor:
         from minitorch_bn._printing import tensor_repr
         return tensor_repr(self)
 
-    def __format__(self, spec):
+    def __format__(self, str spec not None):
         if self.ndim == 0 and type(self) is Tensor or self.ndim == 0 and spec:
             return format(item(self), spec)
         if spec:

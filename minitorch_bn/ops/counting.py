@@ -111,7 +111,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
         return input
     parts = [part for part in (prepend, input, append) if part is not None]
     result = cat(parts, dim) if len(parts) > 1 else input
-    for _ in range(n):
+    for _ in range(min(n, result.shape[dim])):  # nothing is left after as many
         size = max(result.shape[dim] - 1, 0)
         later, earlier = result.narrow(dim, result.shape[dim] - size, size), result.narrow(dim, 0, size)
         result = later - earlier if later.dtype != (later != later).dtype else later ^ earlier
