@@ -30,30 +30,34 @@ def tensors():
     yield torch.zeros(0, 3)
     yield torch.randn(2, 2).half()
     yield torch.randn(3).double()
-OTHERS = [None, 0, 1, -1, 2, 7, -2 ** 63, 2 ** 63 - 1, 2 ** 70, 0.5, -1.5, float("nan"), float("inf"), True, "sum", "", (), (0,), (1, -1),
-          (2, 2), [3, -4], [[1], [2]], (2 ** 40, 2 ** 40), torch.float64, torch.int32, slice(None), object(), b"x", {}, 1j]
-skip = {"seed", "set_num_threads", "save", "load"}
-functions = {**torch.ops.PRIMITIVES_ALL, **ops.FUNCTIONS} if hasattr(torch.ops, "PRIMITIVES_ALL") else dict(ops.FUNCTIONS)
+OTHERS = [None, 0, 1, -1, 2, 7, -2 ** 63, 2 ** 63 - 1, 2 ** 70, 0.5, -1.5, float("nan"), float("inf"), True, "sum", "",
+          (), (0,), (1, -1), (2, 2), [3, -4], [[1], [2]], (2 ** 40, 2 ** 40), torch.float64, torch.int32, slice(None),
+          object(), b"x", {}, 1j]
+NOT_CALLED = ("__class__", "__init_subclass__", "__subclasshook__", "__new__")
+MAKERS = ("zeros", "full", "arange", "linspace", "eye", "tensor", "empty", "where", "from_numpy", "frombuffer",
+          "from_dlpack", "as_tensor")
+functions = dict(ops.FUNCTIONS)
 functions.update({"F." + n: getattr(F, n) for n in dir(F) if not n.startswith("_") and callable(getattr(F, n))})
 functions.update({"T." + n: getattr(torch.Tensor, n) for n in dir(torch.Tensor)
-                  if callable(getattr(torch.Tensor, n)) and n not in ("__class__", "__init_subclass__", "__subclasshook__", "__new__")})
-functions.update({n: getattr(torch, n) for n in ("zeros", "full", "arange", "linspace", "eye", "tensor", "empty", "where", "from_numpy",
-                                                 "frombuffer", "from_dlpack", "as_tensor")})
-names = sorted(n for n in functions if n not in skip)
+                  if callable(getattr(torch.Tensor, n)) and n not in NOT_CALLED})
+functions.update({n: getattr(torch, n) for n in MAKERS})
+names = sorted(functions)
 calls = 0
 for name in names:
     for _ in range(int(sys.argv[2])):
         pool = list(tensors())
-        args = [rng.choice(pool) if rng.random() < 0.6 else rng.choice(OTHERS) for _ in range(rng.randrange(1, 5))]
+        args = [rng.choice(pool) if rng.random() < 0.6 else rng.choice(OTHERS)
+                for _ in range(rng.randrange(1, 5))]
         if name.startswith("T."):
             args[0] = rng.choice(pool)
-        print(name, [tuple(a.shape) if isinstance(a, torch.Tensor) else a for a in args], file=sys.stderr)
+        shown = [tuple(a.shape) if isinstance(a, torch.Tensor) else a for a in args]
+        print(name, shown, file=sys.stderr)   # the last line tells which call it was
         try:
             y = functions[name](*args)
             if isinstance(y, torch.Tensor) and y.requires_grad and y.numel():
                 y.sum().backward()
-        except (TypeError, ValueError, RuntimeError, IndexError, MemoryError, AttributeError, KeyError, ZeroDivisionError, OverflowError,
-                AssertionError, BufferError, ImportError):
+        except (TypeError, ValueError, RuntimeError, IndexError, MemoryError, AttributeError, KeyError, BufferError,
+                ZeroDivisionError, OverflowError, AssertionError, ImportError):
             pass
         calls += 1
 assert (torch.ones(3) + 1).tolist() == [2, 2, 2]
@@ -64,8 +68,8 @@ print(calls)
 @pytest.mark.parametrize("seed", range(2))
 def test_no_call_ends_the_process(seed):
     """Thousands of calls with arguments of every kind, in a process of their own."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(seed), "6"], cwd=Path(__file__).parent, capture_output=True, text=True,
-                          timeout=300, check=False,
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(seed), "6"], cwd=Path(__file__).parent,
+                          capture_output=True, text=True, timeout=300, check=False,
                           env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent)))
     assert done.returncode == 0, "\n".join(done.stderr.splitlines()[-40:])
     assert int(done.stdout) > 3000
