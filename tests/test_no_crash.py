@@ -1,4 +1,4 @@
-"""Whatever is passed to whatever public function, Python stays alive: every call returns or raises an ordinary exception."""
+"""Whatever is passed to whatever public function, Python stays alive: it returns, or raises an ordinary exception."""
 import os
 import subprocess
 import sys
