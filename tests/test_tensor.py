@@ -180,6 +180,14 @@ def test_mask_indexing_is_numpys(mask):
     np.testing.assert_array_equal((x[:, 1])[m[:, 1]].numpy(), array[:, 1][mask[:, 1]])
 
 
+def test_new_dims_are_counted_after_the_integers_took_theirs_away():
+    array = array_of((2, 1, 1, 3))
+    index = (None, slice(None), slice(None), None, None, None, slice(None), None, 0)
+    np.testing.assert_array_equal(torch.from_numpy(array)[index].numpy(), array[index])
+    index = (None, 1, None, ..., None)
+    np.testing.assert_array_equal(torch.from_numpy(array)[index].numpy(), array[index])
+
+
 def test_assignment_broadcasts_and_converts():
     x = torch.zeros(2, 3, dtype=torch.int64)
     x[:, 1] = torch.tensor([1.9, 2.1])

@@ -52,6 +52,7 @@ cdef Tensor walk(Tensor x, object index, list advanced):
     """Apply the view part of an index; `advanced` receives one entry a dim of the result: a tensor, or None."""
     cdef Tensor v = x, t
     cdef int dim = 0, used = 0, d
+    cdef list inserted = []   # positions of new dims in the result, ascending
     cdef tuple parts = index if isinstance(index, tuple) else (index,)
     if isinstance(index, list) and any([isinstance(i, (slice, type(None), type(Ellipsis))) for i in index]):
         parts = tuple(index)
@@ -70,17 +71,15 @@ cdef Tensor walk(Tensor x, object index, list advanced):
             advanced.append(None)
             dim += 1
         elif i is None:
-            v = unsqueeze(v, dim)
+            inserted.append(len(advanced))
             advanced.append(None)
-            dim += 1
         elif i is Ellipsis:
             for d in range(x.ndim - used):
                 advanced.append(None)
                 dim += 1
         elif isinstance(i, bool):
-            v = unsqueeze(v, dim)
+            inserted.append(len(advanced))
             advanced.append(from_data([i], MTB_b8))
-            dim += 1
         else:
             t = as_index(i)
             if t is None:
@@ -91,9 +90,8 @@ cdef Tensor walk(Tensor x, object index, list advanced):
             elif t.ndim == 0 and t.dtype != MTB_b8:
                 v = pick(v, dim, item(t))
             elif t.ndim == 0:
-                v = unsqueeze(v, dim)
+                inserted.append(len(advanced))
                 advanced.append(reshape_to(t, (1,)))
-                dim += 1
             else:
                 if t.dtype <= MTB_u8:  # a mask stands for the dims that it covers
                     for d in range(t.ndim):
@@ -109,6 +107,8 @@ cdef Tensor walk(Tensor x, object index, list advanced):
                 else:
                     advanced.append(t)
                     dim += 1
+    for d in inserted:  # last: with the new dims there could be more than MAXDIM before the integers take theirs away
+        v = unsqueeze(v, d)
     return v
 
 
