@@ -88,10 +88,10 @@ from digest import loop_digest, LOOPS
 torch.set_num_threads(2)
 want = loop_digest("CNN", 2)
 x = torch.ones(300, 300, requires_grad=True)
-loss = (x @ x).exp().sum()
+loss = (x @ x * 0.01).exp().sum()
 pid = os.fork()
 loss.backward()
-ok = loop_digest("CNN", 2) == want and torch.isfinite(x.grad).any() is not None
+ok = loop_digest("CNN", 2) == want and bool((x.grad > 0).all() and torch.isfinite(x.grad).all())
 if pid == 0:
     os._exit(0 if ok else 1)
 _, status = os.waitpid(pid, 0)
