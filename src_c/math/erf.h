@@ -74,26 +74,38 @@ MATH real M(erfc)(real x) {
 }
 /* the standard normal distribution function, erfc(-x / sqrt(2)) / 2 */
 #if REAL_IS_F32
-/* The tail of the normal distribution, P(X > a) for 0 <= a <= 15: exp(-a^2 / 2) times a smooth function, a polynomial in
- * t = 1 / (a / sqrt(2) + 5/2) for all a alike. The square is taken in two pieces: exp would magnify its rounding. */
-#define TAIL_C                                                                                                  \
-    0x1.0166aap+0f, 0x1.dfee28p+1f, 0x1.51fda8p+3f, 0x1.47b748p+4f, 0x1.32ff14p+4f, -0x1.48a00ep+4f,            \
-    -0x1.341db2p+6f, 0x1.4745cap+3f, 0x1.08bf7cp+8f, -0x1.624cf8p+6f, -0x1.a1c004p+8f
+/* The tail of the normal distribution, P(X > a) for 0 <= a <= 15: exp(-a^2 / 2) times a smooth function, the quotient of
+ * 1/2 + a OVER(a) and 1 + a UNDER(a) (minimax, 1.2e-8), whose last sums and quotient are corrected for their rounding. The
+ * square is taken in two pieces: exp would magnify its rounding. */
+#define TAIL_OVER 0x1.c1d36ap-2f, 0x1.78c4aap-3f, 0x1.4ee5bep-5f, 0x1.102f6ap-8f
+#define TAIL_UNDER 0x1.ad2be6p+0f, 0x1.349ebcp+0f, 0x1.e2b8c4p-2f, 0x1.a3c1bap-4f, 0x1.552142p-7f
 MATH real M(normal_tail)(real a) {
-    M(pair) sq = M(two_prod)(a, a), d = M(two_sum)((real)2.5, a * SQRT_HALF_HI);
-    real e = M(exp)((real)-0.5 * sq.hi), t = (real)1 / d.hi, t_lo = t * (M(fma)(-t, d.hi, 1) - t * d.lo);
-    real p = POLY((t - (real)0.1875) + t_lo, TAIL_C), half = (real)0.5 * e, h = t * p;
-    return M(fma)(half, M(fma)(t_lo, p, (real)-0.5 * sq.lo * h), half * h);
+    M(pair) sq = M(two_prod)((real)-0.5 * a, a);
+    real over = POLY(a, TAIL_OVER), p = M(fma)(a, over, (real)0.5), p_lo = M(fma)(a, over, (real)0.5 - p);
+    real under = POLY(a, TAIL_UNDER), d = M(fma)(a, under, 1), d_lo = M(fma)(a, under, (real)1 - d);
+    real inverse = (real)1 / d, q = p * inverse, q_lo = inverse * (M(fma)(-q, d, p) + M(fma)(-q, d_lo, p_lo));
+    /* exp(sq) = 2^n (1 + e); 2^n may be subnormal, 2^(n + 64) is not */
+    real m = M(fma)(sq.hi, (real)1.4426950408889634, MAGIC), n = m - MAGIC;
+    real r = M(fma)(-n, LN2_HI, sq.hi) + M(fma)(-n, LN2_LO, sq.lo), e = M(fma)(r * r, POLY(r, EXP_C), r);
+    real scale = M(from_bits)((M(to_bits)(m) - M(to_bits)(MAGIC) + (BIAS + 64)) << MANT);
+    return (scale * (q + M(fma)(e, q, q_lo))) * (real)0x1p-64;
+}
+/* min(|x|, 15), and 15 of NaN: taken of the bits, because GCC turns a choice of reals into copies of what follows it */
+MATH real M(within_15)(real x) {
+    ureal a = M(to_bits)(M(abs)(x)), end = M(to_bits)((real)15);
+    return M(from_bits)(a < end ? a : end);
 }
 MATH real M(ndtr)(real x) {
-    real a = M(abs)(x), r = M(normal_tail)(a > 15 ? 15 : a), y = x < 0 ? r : (real)1 - r;
+    real r = M(normal_tail)(M(within_15)(x)), y = x < 0 ? r : (real)1 - r;
     return x != x ? x : y;
 }
+/* x P(X < x) = max(x, 0) - |x| P(X > |x|) */
 MATH real M(gelu)(real x) {
-    real c = x < -15 ? -15 : x > 15 ? 15 : x, r = M(normal_tail)(M(abs)(c)), y = x < 0 ? c * r : M(fma)(-c, r, x);
+    real a = M(within_15)(x), y = M(fma)(-a, M(normal_tail)(a), x >= 0 ? x : (real)-0.0);
     return x != x ? x : y;
 }
-#undef TAIL_C
+#undef TAIL_OVER
+#undef TAIL_UNDER
 #else
 MATH real M(ndtr)(real x) {
     real a = M(abs)(x), end = ERFC_END * (real)1.4142135;
@@ -134,6 +146,7 @@ MATH real M(mish)(real x) {
 #undef ERFC_END
 #undef SQRT_HALF_HI
 #undef SQRT_HALF_LO
+#undef EXP_C
 #undef LN2_HI
 #undef LN2_LO
 #undef EXP_HIGH

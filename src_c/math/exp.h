@@ -85,4 +85,3 @@ MATH real M(sigmoid)(real x) {
     real e = M(exp)(-M(abs)(x)), y = (x < 0 ? e : (real)1) / ((real)1 + e);
     return x != x ? x : y;
 }
-#undef EXP_C
