@@ -11,7 +11,8 @@ cdef extern from "mtb.h" nogil:
         void (*pack)(void* dst, i64 width, const void* src, i64 sj, i64 n, i64 sk, i64 k) noexcept nogil
         void (*row)(i64 n, i64 k, const void* a, i64 sa, const void* b, i64 sj, void* c, int add,
                     const void* bias_n) noexcept nogil
-        void (*dot)(i64 k, const void* a, i64 sa, const void* b, i64 sb, void* c, int add, void* scratch) noexcept nogil
+        void (*dots)(i64 k, const void* a, i64 sa, const void* b, i64 sb, void* sums) noexcept nogil
+        void (*total)(i64 n, const void* blocks, void* c, int add) noexcept nogil
 
 # C (m, n) = A (m, k) B (k, n), or C + A B if accumulate, then + bias_n (n) unless NULL. A and B have any strides that
 # are not negative, and so may be transposed; the rows of C are contiguous, ldc apart.

@@ -7,6 +7,7 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
+from minitorch_bn.kernels.parallel cimport run_tasks
 from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
 
 cdef enum:
@@ -15,6 +16,7 @@ cdef enum:
     FEW_COLUMNS = 64         # the same for A
     SMALL_A = 32 << 10       # bytes: A stays in the first-level cache as it is
     FEW_DOTS = 4             # so few elements of C are dot products
+    SPAN = 64 * MTB_KC       # what one task takes of a dot product
 
 
 cdef struct product:         # what every task of one call reads
@@ -25,7 +27,7 @@ cdef struct product:         # what every task of one call reads
     const char* b
     char* c
     const char* bias
-    bint accumulate, row_b, direct_b, packs_a, dots
+    bint accumulate, row_b, direct_b, packs_a
     i64 mc, nc, row_blocks, column_blocks
     i64 run                  # columns of a task that go through all of K together
     i64 panel_at             # where the panel of B starts in a thread's scratch, after the block of A
@@ -35,6 +37,8 @@ cdef struct product:         # what every task of one call reads
     const i64* batch_a
     const i64* batch_b
     const i64* batch_c
+    i64 spans                # of dot products
+    char* sums               # of their K blocks
 
 
 cdef inline i64 up(i64 x, i64 multiple) noexcept nogil:
@@ -78,32 +82,62 @@ cdef void k_block(const product* q, i64 m, i64 n, i64 k, const char* a, const ch
                          c + i * q.ldc * size, q.ldc, add, bias, NULL)
 
 
-cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
-    """One block of C of one matrix of the batch."""
-    cdef const char* a = q.a
-    cdef const char* b = q.b
-    cdef char* c = q.c
-    cdef i64 size = q.size, batch, d, at, i, j, p, kb
-    batch = index // (q.row_blocks * q.column_blocks)
-    index -= batch * (q.row_blocks * q.column_blocks)
+cdef void locate(const product* q, i64 batch, i64 i, i64 j, const char** a, const char** b, char** c) noexcept nogil:
+    """Row i of A, column j of B and element (i, j) of C, of one matrix of the batch."""
+    cdef i64 at_a = i * q.rsa, at_b = j * q.csb, at_c = i * q.ldc + j, d, at
     for d in range(q.ndim - 1, -1, -1):
         at = batch % q.shape[d]
         batch //= q.shape[d]
-        a += at * q.batch_a[d] * size
-        b += at * q.batch_b[d] * size
-        c += at * q.batch_c[d] * size
+        at_a += at * q.batch_a[d]
+        at_b += at * q.batch_b[d]
+        at_c += at * q.batch_c[d]
+    a[0], b[0], c[0] = q.a + at_a * q.size, q.b + at_b * q.size, q.c + at_c * q.size
+
+
+cdef void dot_span(void* plan, i64 index) noexcept nogil:
+    """The block sums of one span of one element of C."""
+    cdef const product* q = <const product*> plan
+    cdef i64 element = index // q.spans, from_ = index % q.spans * SPAN, at = element % (q.m * q.n)
+    cdef const char* a
+    cdef const char* b
+    cdef char* c
+    locate(q, element // (q.m * q.n), at // q.n, at % q.n, &a, &b, &c)
+    q.kernel.dots(min(q.k - from_, <i64> SPAN), a + from_ * q.csa * q.size, q.csa, b + from_ * q.rsb * q.size, q.rsb,
+                  q.sums + (element * q.spans * SPAN + from_) // MTB_KC * q.size)
+
+
+cdef int few_dots(product* q, i64 matrices) except -1:
+    """Very few elements of C, each a long dot product."""
+    cdef i64 elements = matrices * q.m * q.n, e, at
+    cdef size_t bytes
+    cdef const char* a
+    cdef const char* b
+    cdef char* c
+    q.spans = (q.k + SPAN - 1) // SPAN
+    bytes = elements * q.spans * (SPAN // MTB_KC) * q.size
+    q.sums = <char*> take(bytes)
+    run_tasks(dot_span, q, elements * q.spans, elements * q.k // 4)
+    for e in range(elements):
+        at = e % (q.m * q.n)
+        locate(q, e // (q.m * q.n), at // q.n, at % q.n, &a, &b, &c)
+        q.kernel.total((q.k + MTB_KC - 1) // MTB_KC, q.sums + e * q.spans * (SPAN // MTB_KC) * q.size, c,
+                       q.accumulate)
+    give(q.sums, bytes)
+    return 0
+
+
+cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
+    """One block of C of one matrix of the batch."""
+    cdef const char* a
+    cdef const char* b
+    cdef char* c
+    cdef i64 size = q.size, batch, j, p, kb
+    batch = index // (q.row_blocks * q.column_blocks)
+    index -= batch * (q.row_blocks * q.column_blocks)
     cdef i64 i0 = index // q.column_blocks * q.mc, j0 = index % q.column_blocks * q.nc
     cdef i64 m = min(q.mc, q.m - i0), n = min(q.nc, q.n - j0), columns
     cdef const char* bias
-    a += i0 * q.rsa * size
-    b += j0 * q.csb * size
-    c += (i0 * q.ldc + j0) * size
-    if q.dots:
-        for i in range(m):
-            for j in range(n):
-                q.kernel.dot(q.k, a + i * q.rsa * size, q.csa, b + j * q.csb * size, q.rsb, c + (i * q.ldc + j) * size,
-                             q.accumulate, scratch)
-        return
+    locate(q, batch, i0, j0, &a, &b, &c)
     j = 0
     while j < n:
         columns = min(n - j, q.run)
@@ -123,7 +157,6 @@ cdef void plan(product* q, i64 matrices, int threads) noexcept nogil:
     """Chooses what to pack and the block of C that is one task: free choices, no bit depends on them."""
     cdef const mtb_gemm* kernel = q.kernel
     cdef i64 kb = min(q.k, <i64> MTB_KC), row_unit = kernel.mr, column_unit = kernel.nr
-    q.dots = q.m * q.n <= FEW_DOTS and q.k >= 2 * MTB_KC and q.bias == NULL
     q.row_b = q.m == 1 and q.rsb == 1
     q.direct_b = q.csb == 1 and q.m <= FEW_ROWS and not q.row_b
     q.packs_a = q.n > FEW_COLUMNS and q.m * kb * q.size > SMALL_A
@@ -134,7 +167,7 @@ cdef void plan(product* q, i64 matrices, int threads) noexcept nogil:
     while True:
         q.row_blocks = (q.m + q.mc - 1) // q.mc
         q.column_blocks = (q.n + q.nc - 1) // q.nc
-        if threads == 1 or q.dots or matrices * q.row_blocks * q.column_blocks >= 4 * threads:
+        if threads == 1 or matrices * q.row_blocks * q.column_blocks >= 4 * threads:
             break
         if q.nc > column_unit and (q.nc >= 2 * q.mc or q.mc <= 2 * row_unit):
             q.nc = up(q.nc // 2, column_unit)
@@ -145,8 +178,6 @@ cdef void plan(product* q, i64 matrices, int threads) noexcept nogil:
     q.run = q.nc if q.packs_a or q.direct_b else kernel.nr   # reads each column of B from end to end if it can
     q.panel_at = up(q.mc * kb + kernel.vl, 16) * q.size if q.packs_a else 0
     q.scratch = q.panel_at + up(kb * kernel.nr + kernel.vl, 16) * q.size
-    if q.dots:
-        q.scratch = 2 * (MTB_KC * kernel.nr + kernel.vl) * q.size
 
 
 cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
@@ -181,6 +212,8 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     q.a, q.b, q.c, q.bias = <const char*> a, <const char*> b, <char*> c, <const char*> bias_n
     q.accumulate, q.ndim, q.shape = accumulate, ndim, shape
     q.batch_a, q.batch_b, q.batch_c = batch_a, batch_b, batch_c
+    if m * n <= FEW_DOTS and k >= 2 * MTB_KC and bias_n == NULL:
+        return few_dots(&q, matrices)
     work = <double> m * n * k * matrices / 16       # multiply-adds are about that much cheaper than element operations
     threads = team(<i64> min(work, <double> (1 << 60)))
     plan(&q, matrices, threads)

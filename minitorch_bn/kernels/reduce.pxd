@@ -20,8 +20,6 @@ cdef int sum_axes(int dtype, int op, int ndim, const i64* shape, const char* red
 # axes are neighbours. No reduced axis is empty.
 cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, void* value,
                       i64* index) except -1
-# out = sum of x[i] y[i], for contiguous float32 and float64
-cdef int dot(int dtype, i64 n, const void* x, const void* y, void* out) except -1
 # y[.., i, ..] = sum (op MTB_SUM) or product (MTB_PROD) of x[.., 0..i, ..] along the middle axis of (outer, n, inner);
 # from the end, of x[.., i.., ..], if reverse
 cdef int cumulate(int dtype, int op, bint reverse, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1

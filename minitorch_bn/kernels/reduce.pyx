@@ -9,7 +9,6 @@ cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_reduce:
         sum_kernel sum_rows[5]
         sum_kernel sum_cols[5]
-        double (*dot)(i64 n, const void* x, const void* y) noexcept nogil
         void (*round)(i64 n, const void* acc, double divisor, int root, void* out) noexcept nogil
         extreme_kernel extreme_rows[2]
         extreme_kernel extreme_cols[2]
@@ -234,35 +233,6 @@ cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char*
     finally:
         if held != NULL:
             give(held, held_bytes)
-
-
-# ---- the product of two vectors ----------------------------------------------------------------------
-
-cdef struct Dot:
-    const mtb_reduce* kernels
-    i64 n, size
-    const char* x
-    const char* y
-    double* sums                         # of runs
-
-
-cdef void dot_task(void* plan, i64 i) noexcept nogil:
-    cdef Dot* s = <Dot*> plan
-    cdef i64 at = i * RUN
-    s.sums[i] = s.kernels.dot(min(<i64> RUN, s.n - at), s.x + at * s.size, s.y + at * s.size)
-
-
-cdef int dot(int dtype, i64 n, const void* x, const void* y, void* out) except -1:
-    cdef Dot s = Dot(table(dtype), n, ITEMSIZE[dtype], <const char*> x, <const char*> y, NULL)
-    cdef i64 runs = ceil_div(n, RUN)
-    cdef size_t bytes = (runs + 1) * sizeof(double)
-    cdef double total
-    s.sums = <double*> take(bytes)
-    run_tasks(dot_task, &s, runs, n)
-    table(MTB_f64).sum_rows[MTB_SUM](1, runs, s.sums, runs, &total)
-    s.kernels.round(1, &total, 1, False, out)
-    give(s.sums, bytes)
-    return 0
 
 
 # ---- running sums and extremes along the middle axis -------------------------------------------------

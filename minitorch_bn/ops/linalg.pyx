@@ -6,7 +6,6 @@ are products again, with other flags; so derivatives of every order come from th
 from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, new_node, new_tensor, raw_cast, raw_contiguous,
                                  save, saved, set_history, shape_tuple, sum_to, tracks2, tracks3, view_of, wants)
 from minitorch_bn.kernels.matmul cimport batched_gemm, integer_gemm
-from minitorch_bn.kernels.reduce cimport dot as raw_dot
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 
 # What PyTorch's messages call a dtype.
@@ -232,14 +231,8 @@ def mv(Tensor input not None, Tensor vec not None, *, out=None):
     return given(product(input, vec.unsqueeze(1), False, False, None, "MvBackward0").squeeze(1), out)
 
 
-cdef object vjp_dot(Node node, object g):
-    return (g * saved(node, 1) if wants(node, 0) else None, g * saved(node, 0) if wants(node, 1) else None)
-
-
 def dot(Tensor input not None, Tensor tensor not None, *, out=None):
-    """Dot product of two vectors. Real products are added as `sum` adds, not in the order of a matrix product."""
-    cdef Tensor x, y, result
-    cdef Node node
+    """Dot product of two vectors."""
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     if input.dtype != tensor.dtype:
@@ -250,18 +243,7 @@ def dot(Tensor input not None, Tensor tensor not None, *, out=None):
         raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] "
                            f"to have the same number of elements, but got {input.shape[0]} and {tensor.shape[0]} "
                            f"elements respectively")
-    if input.dtype < MTB_f32:
-        return given(product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "DotBackward0").reshape(()),
-                     out)
-    x, y = raw_contiguous(input), raw_contiguous(tensor)
-    result = new_tensor(x.dtype, 0, NULL)
-    raw_dot(x.dtype, x.numel, x.data, y.data, result.data)
-    if tracks2(input, tensor):
-        node = new_node(vjp_dot, "DotBackward0", input, tensor, None)
-        save(node, 0, input)
-        save(node, 1, tensor)
-        set_history(result, node)
-    return given(result, out)
+    return given(product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "DotBackward0").reshape(()), out)
 
 
 def matmul(Tensor input not None, Tensor other not None, *, out=None):

@@ -1,4 +1,4 @@
-/* api/gemm.h: the leaf kernels of a matrix product: one strip of tiles over one block of K, packing, and a long dot. */
+/* api/gemm.h: the leaf kernels of a matrix product: one strip of tiles over one block of K, packing, and long dots. */
 #ifndef MTB_API_GEMM_H
 #define MTB_API_GEMM_H
 #include <stdint.h>
@@ -25,8 +25,10 @@ typedef struct {
     void (*row)(int64_t n, int64_t k, const void *a, int64_t sa, const void *b, int64_t sj, void *c, int add,
                 const void *bias_n);
 
-    /* *c = a . b, or *c + a . b if add: a product with m = n = 1, its K blocks in vector lanes; k elements, any
-     * strides. `scratch` holds 2 * (MTB_KC * nr + vl) elements. */
-    void (*dot)(int64_t k, const void *a, int64_t sa, const void *b, int64_t sb, void *c, int add, void *scratch);
+    /* sums[i] = dot product of K block i of a and b, for k elements of any strides: products with m = n = 1. */
+    void (*dots)(int64_t k, const void *a, int64_t sa, const void *b, int64_t sb, void *sums);
+
+    /* *c = block, or *c + block if add, for n >= 1 blocks in order. */
+    void (*total)(int64_t n, const void *blocks, void *c, int add);
 } mtb_gemm;
 #endif

@@ -17,8 +17,6 @@ typedef struct {
     void (*sum_rows[MTB_NSUMS])(int64_t rows, int64_t n, const void *x, int64_t stride, void *acc);
     /* acc[c] = sum of column c */
     void (*sum_cols[MTB_NSUMS])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *acc);
-    /* sum of x[i] y[i]; reals only */
-    double (*dot)(int64_t n, const void *x, const void *y);
     /* out[i] = (T)(acc[i] / divisor), or its square root; integers copy acc to int64 */
     void (*round)(int64_t n, const void *acc, double divisor, int root, void *out);
 

@@ -1,4 +1,4 @@
-/* gemm.c: matrix product in registers: a strip of C tiles over one K block, packing of panels, and the long dot. */
+/* gemm.c: matrix product in registers: a strip of C tiles over one K block, packing of panels, and long dots. */
 #include "../kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -204,33 +204,42 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
     }
 }
 
-/* Dot product: up to NR blocks of K at a time, one in each lane, then added in order.  Reads a and b once. */
-static void dot(int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sb, void *c_, int add, void *scratch) {
+/* Dot products of the K blocks of a and b: a chain of additions each, VL of them side by side.  Reads a and b once. */
+static void dots(int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sb, void *sums_) {
     const T *a = a_, *b = b_;
-    T *pa = scratch, *pb = pa + MTB_KC * NR + VL, sum[NR], c = add ? *(T *)c_ : 0;
-    while (k > 0) {
-        int64_t blocks = k / MTB_KC < NR ? k / MTB_KC : NR, len = MTB_KC;
-        if (blocks < 2) {  /* one block, perhaps a short one: its own chain */
-            blocks = 1, len = k < MTB_KC ? k : MTB_KC, sum[0] = 0;
-            for (int64_t p = 0; p < len; p++) sum[0] = sfma(a[p * sa], b[p * sb], sum[0]);
-        } else {
-            vec s0 = (vec){}, s1 = (vec){};
-            pack(pa, NR, a, sa * MTB_KC, blocks, sa, MTB_KC);
-            pack(pb, NR, b, sb * MTB_KC, blocks, sb, MTB_KC);
-            for (int64_t p = 0; p < MTB_KC; p++) {
-                s0 = vfma(vload(pa + p * NR), vload(pb + p * NR), s0);
-                s1 = vfma(vload(pa + p * NR + VL), vload(pb + p * NR + VL), s1);
+    T *sums = sums_, pa[MTB_KC * VL + VL], pb[MTB_KC * VL + VL], lane[VL];
+    for (int64_t left; k >= MTB_KC; k -= left * MTB_KC, a += left * MTB_KC * sa, b += left * MTB_KC * sb) {
+        vec sum = (vec){};
+        left = k / MTB_KC < VL ? k / MTB_KC : VL;
+        if (sa == 1 && sb == 1) {
+            const T *at[VL], *bt[VL];
+            row_starts(at, a, MTB_KC, left), row_starts(bt, b, MTB_KC, left);
+            for (int64_t p = 0; p < MTB_KC; p += VL) {
+                vec ra[VL], rb[VL];
+                load_square(ra, at, p), load_square(rb, bt, p);
+                UNROLL for (int i = 0; i < VL; i++) sum = vfma(ra[i], rb[i], sum);
             }
-            vstore(sum, s0), vstore(sum + VL, s1);
+        } else {
+            pack(pa, VL, a, sa * MTB_KC, left, sa, MTB_KC);
+            pack(pb, VL, b, sb * MTB_KC, left, sb, MTB_KC);
+            for (int64_t p = 0; p < MTB_KC; p++) sum = vfma(vload(pa + p * VL), vload(pb + p * VL), sum);
         }
-        for (int64_t i = 0; i < blocks; i++, add = 1) c = add ? c + sum[i] : sum[i];
-        a += sa * blocks * len, b += sb * blocks * len, k -= blocks * len;
+        vstore(lane, sum);
+        for (int64_t i = 0; i < left; i++) *sums++ = lane[i];
     }
-    *(T *)c_ = c;
+    if (k > 0) *sums = 0;
+    for (int64_t p = 0; p < k; p++) *sums = sfma(a[p * sa], b[p * sb], *sums);
+}
+
+/* The blocks of a product with m = n = 1, added in order.  Reads them once. */
+static void total(int64_t n, const void *sums_, void *c, int add) {
+    const T *sums = sums_;
+    T t = add ? *(T *)c + sums[0] : sums[0];
+    for (int64_t i = 1; i < n; i++) t += sums[i];
+    *(T *)c = t;
 }
 
 extern const mtb_gemm TABLE(gemm);
 const mtb_gemm TABLE(gemm) = {
-    .mr = MR, .nr = NR, .vl = VL, .strip = strip, 
-    .pack = pack, .row = row, .dot = dot,
+    .mr = MR, .nr = NR, .vl = VL, .strip = strip, .pack = pack, .row = row, .dots = dots, .total = total,
 };

@@ -143,36 +143,6 @@ static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t strid
     }
 }
 
-/* Sum of x[i] y[i], added as the plain sum is. Reads both once. */
-static double dot(int64_t n, const void *xv, const void *yv) {
-    const T *x = xv, *y = yv;
-    const int64_t blocks = n - n % SUM_BLOCK, whole = n - n % LANES;
-    wide_sum wide = {};
-    vec lanes[NV];
-    double s = 0;
-    for (int64_t i = whole; i < n; i++) s += (double)x[i] * y[i];
-    for (int64_t i = 0; i < blocks; i += SUM_BLOCK) {
-        UNROLL for (int k = 0; k < NV; k++) {
-            const T *p = x + i + k * VL, *q = y + i + k * VL;
-            vec pair[8];
-            UNROLL for (int j = 0; j < 8; j++) {
-                const int even = 2 * j * LANES, odd = even + LANES;
-                pair[j] = vfma(vload(p + even), vload(q + even), vload(p + odd) * vload(q + odd));
-            }
-            lanes[k] = pairwise8(pair);
-        }
-        wide_add(&wide, lanes);
-    }
-    if (blocks < whole) {
-        UNROLL for (int k = 0; k < NV; k++) lanes[k] = (vec){};
-        for (int64_t i = blocks; i < whole; i += LANES)
-            UNROLL for (int k = 0; k < NV; k++)
-                lanes[k] = vfma(vload(x + i + k * VL), vload(y + i + k * VL), lanes[k]);
-        wide_add(&wide, lanes);
-    }
-    return s + wide_fold(&wide);
-}
-
 static void sum_cols_fast(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *accv) {
     double *restrict acc = accv;
     const T *x = xv;
@@ -364,7 +334,6 @@ const mtb_reduce TABLE(reduce) = {
 #if MTB_IS_REAL
     .sum_rows = {sum_rows_fast, square_rows, abs_rows, prod_rows, not_nan_rows},
     .sum_cols = {sum_cols_fast, square_cols, abs_cols, prod_cols, not_nan_cols},
-    .dot = dot,
 #else
     .sum_rows = {[MTB_SUM] = sum_rows, [MTB_PROD] = prod_rows},
     .sum_cols = {[MTB_SUM] = sum_cols, [MTB_PROD] = prod_cols},
