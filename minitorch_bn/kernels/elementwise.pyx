@@ -1,7 +1,8 @@
 """The element-wise driver: takes a loop over contiguous runs and applies it to operands of any strides and dtypes.
 
 The iteration is put in the output's memory order and its dimensions are merged where every operand allows. What is then
-contiguous and of the right dtype is used in place; the rest passes through blocks of 1024 elements that stay in cache.
+contiguous and of the right dtype is used in place, as are long rows; the rest passes through blocks of 1024 elements that
+stay in cache.
 """
 from cython.parallel cimport prange
 from libc.string cimport memcpy
@@ -11,6 +12,7 @@ from minitorch_bn.kernels.runtime cimport K, ITEMSIZE, i64, mtb_loop, team
 cdef enum:
     BLOCK = 1024
     CHUNK = 16 * BLOCK     # what one thread takes at a time
+    LONG_ROW = 256         # elements of the last dimension from which rows are worked on where they lie
     SMALL = 20000          # elements below which releasing the GIL costs more than it gives
 
 ctypedef struct plan:
@@ -140,31 +142,51 @@ cdef void fetch(plan* p, int i, i64 at, i64 m, char* block, char* spare) noexcep
         K.convert.cast[x.dtype][x.want](block, raw, m)
 
 
+cdef inline char* element(plan* p, operand* x, i64 at) noexcept nogil:
+    """Where element `at` of the iteration lies in the operand."""
+    cdef i64 offset = 0
+    cdef int d
+    for d in range(p.ndim - 1, -1, -1):
+        offset += at % p.shape[d] * x.strides[d]
+        at //= p.shape[d]
+    return x.data + offset * ITEMSIZE[x.dtype]
+
+
 cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     """The loop over elements start .. stop of the iteration."""
     cdef double[MAXOPERANDS][BLOCK] blocks
     cdef double[BLOCK] spare
     cdef (void*)[MAXOPERANDS] at
-    cdef i64 i, m, position = start
+    cdef i64 i, m, position = start, row = p.shape[p.ndim - 1]
+    cdef bint by_rows = not p.all_direct and row >= LONG_ROW, in_place
     cdef operand* y = &p.ops[0]
     while position < stop:
         m = stop - position
         if not p.all_direct and m > BLOCK:
             m = BLOCK
+        if by_rows:
+            m = min(m, row - position % row)
+        in_place = p.direct[0]
         for i in range(p.n):
             if p.direct[i]:
                 at[i] = p.ops[i].data + position * ITEMSIZE[p.ops[i].dtype]
+            elif by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
+                at[i] = element(p, &p.ops[i], position)
+                if i == 0:
+                    in_place = True
             else:
                 at[i] = blocks[i]
-                if i > 0 and (not p.constant[i] or position == start):
+                if i > 0 and not p.constant[i]:
                     fetch(p, <int> i, position, m, <char*> at[i], <char*> spare)
+                elif i > 0 and position == start:
+                    fetch(p, <int> i, position, min(stop - start, <i64> BLOCK), <char*> at[i], <char*> spare)
         if p.f != NULL:
             p.f(at, m, p.k)
-        elif p.direct[0]:
+        elif in_place:
             memcpy(at[0], at[1], <size_t> (m * ITEMSIZE[y.want]))
         else:
             at[0] = at[1]
-        if not p.direct[0]:
+        if not in_place:
             if y.dtype != y.want:
                 K.convert.cast[y.want][y.dtype](spare, at[0], m)
                 at[0] = spare

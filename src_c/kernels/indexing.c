@@ -43,7 +43,14 @@ static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, 
     static void scatter_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n,           \
                                  int64_t inner, int64_t lo, int64_t hi) {                                          \
         T *y = y_p;                                                                                                \
-        const T *x = x_p;                                                                                          \
+        const T *restrict x = x_p;                                                                                 \
+        if (inner == 1 && lo <= 0 && hi >= n) {                                                                    \
+            for (int64_t j = 0; j < m; j++) {                                                                      \
+                T *at = y + wrap(index[j], n);                                                                     \
+                *at = reduce(*at, x[j]);                                                                           \
+            }                                                                                                      \
+            return;                                                                                                \
+        }                                                                                                          \
         for (int64_t j = 0; j < m; j++, x += inner, index += inner)                                                \
             for (int64_t i = 0; i < inner; i++) {                                                                  \
                 int64_t k = wrap(index[i], n);                                                                     \
