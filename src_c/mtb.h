@@ -19,6 +19,7 @@
 #include "api/optim.h"
 #include "api/pool.h"
 #include "api/random.h"
+#include "api/recurrent.h"
 #include "api/reduce.h"
 #include "api/softmax.h"
 #include "api/sorting.h"

@@ -12,6 +12,7 @@ import minitorch_bn.nn.functional as F
 from minitorch_bn import nn, ops
 from minitorch_bn._optable import REQUIRED, ROWS
 from minitorch_bn.kernels import runtime
+from minitorch_bn.ops.recurrent import scan
 
 LARGE = 70_000   # elements: enough that every kernel uses all threads
 
@@ -152,6 +153,11 @@ FAMILIES = {
     "where": (lambda x, y: torch.where(x > y, x, y * 2), [(300, 301), (300, 301)]),
     "broadcast": (lambda x, y: x * y + y, [(300, 301), (301,)]),
     "attention": (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [(4, 4, 60, 32)] * 3),
+    "LSTM": (lambda x, h, c, w, b: scan("LSTM", x, h, c, w, b, False),
+             [(5, 90, 260), (90, 65), (90, 65), (260, 65), (260,)]),
+    "GRU": (lambda x, h, w: scan("GRU", x, h, None, w, None, True)[0], [(5, 90, 195), (90, 65), (195, 65)]),
+    "RNN": (lambda x, h, w: scan("RNN_TANH", x, h, None, w, None, False)[0], [(5, 90, 365), (90, 365), (365, 365)]),
+    "dot": (lambda a, b: a @ b, [(70001,), (70001,)]),
     "einsum": (lambda a, b: torch.einsum("bij,bjk->ik", a, b), [(5, 60, 70), (5, 70, 50)]),
 }
 

@@ -37,6 +37,7 @@ cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_indexing
     ctypedef struct mtb_random
     ctypedef struct mtb_sorting
+    ctypedef struct mtb_recurrent
     ctypedef struct mtb_level:
         const char* name
         const mtb_elementwise* elementwise[10]
@@ -52,6 +53,7 @@ cdef extern from "mtb.h" nogil:
         const mtb_indexing* indexing[10]
         const mtb_sorting* sorting[10]
         const mtb_random* random[2]
+        const mtb_recurrent* recurrent[2]
 
 cdef const mtb_level* K                       # the tables of the chosen level
 cdef int team(i64 work) noexcept nogil        # threads for that many element operations: 1 when it would not pay

@@ -5,48 +5,21 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import minitorch_bn as torch
+from minitorch_bn.ops.recurrent import STEPS, loop, scan
 
 from . import functional as F
 from . import init
 from .module import Module
 from .parameter import Parameter
+from .utils.rnn import PackedSequence
 
 Tensor = torch.Tensor
 State = tuple  # (h,), or (h, c) for an LSTM
 Hidden = Tensor | tuple[Tensor, Tensor]
-
-# One step of each kind: (W_ih x + b_ih, state, function h -> W_hh h + b_hh) -> new state. Gates are stacked along the
-# last axis, in PyTorch's order: LSTM input, forget, cell, output; GRU reset, update, new.
-
-
-def _rnn_tanh(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
-    return ((x + recur(state[0])).tanh(),)
-
-
-def _rnn_relu(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
-    return ((x + recur(state[0])).relu(),)
-
-
-def _lstm(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
-    h, c = state
-    i, f, g, o = (x + recur(h)).chunk(4, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def _gru(x: Tensor, state: State, recur: Callable[[Tensor], Tensor]) -> State:
-    (h,) = state
-    x_r, x_z, x_n = x.chunk(3, -1)
-    h_r, h_z, h_n = recur(h).chunk(3, -1)
-    new = (x_n + (x_r + h_r).sigmoid() * h_n).tanh()
-    return (new + (x_z + h_z).sigmoid() * (h - new),)
-
-
-_STEPS = {"RNN_TANH": (_rnn_tanh, 1), "RNN_RELU": (_rnn_relu, 1), "LSTM": (_lstm, 4), "GRU": (_gru, 3)}  # step, gates
 
 
 def _uniform_parameters(module: Module) -> None:
@@ -54,6 +27,29 @@ def _uniform_parameters(module: Module) -> None:
     bound = 1.0 / math.sqrt(module.hidden_size) if module.hidden_size > 0 else 0
     for parameter in module.parameters():
         init.uniform_(parameter, -bound, bound)
+
+
+def _packed_loop(mode: str, gates: Sequence[Tensor], initial: State, recur: Callable[[Tensor], Tensor], reverse: bool,
+                 project: Callable[[Tensor], Tensor] | None) -> tuple[Tensor, State]:
+    """All steps of one layer of packed sequences, of which the shorter ones end earlier (or begin later)."""
+    step = STEPS[mode][0]
+    state = tuple(part[:gates[-1].size(0)] for part in initial) if reverse else initial
+    ended: list[State] = []
+    outputs = []
+    for gate in reversed(gates) if reverse else gates:
+        running, wanted = state[0].size(0), gate.size(0)
+        if running > wanted:
+            ended.append(tuple(part[wanted:] for part in state))
+            state = tuple(part[:wanted] for part in state)
+        elif running < wanted:
+            state = tuple(torch.cat([part, start[running:wanted]]) for part, start in zip(state, initial))
+        state = step(gate, state, recur)
+        if project is not None:
+            state = (project(state[0]), *state[1:])
+        outputs.append(state[0])
+    if ended:
+        state = tuple(torch.cat(parts) for parts in zip(state, *reversed(ended)))
+    return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
 class RNNBase(Module):
@@ -76,11 +72,14 @@ class RNNBase(Module):
             warnings.warn("dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
                           f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
                           stacklevel=3)
+        for name, flag in ("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional):
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
         for name, value in ("input_size", input_size), ("hidden_size", hidden_size):
             if not isinstance(value, int):
                 raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
-        if hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
+            if value <= 0:
+                raise ValueError(f"{name} must be greater than zero")
         if num_layers <= 0:
             raise ValueError("num_layers must be greater than zero")
         if proj_size < 0:
@@ -97,7 +96,7 @@ class RNNBase(Module):
         self.bidirectional = bidirectional
         self.proj_size = proj_size
 
-        gates = _STEPS[mode][1] * hidden_size
+        gates = STEPS[mode][1] * hidden_size
         state_size = proj_size or hidden_size
         directions = len(self._suffixes())
         for layer in range(num_layers):
@@ -133,7 +132,9 @@ class RNNBase(Module):
     def _state_sizes(self) -> list[int]:
         return [self.proj_size or self.hidden_size] + ([self.hidden_size] if self.mode == "LSTM" else [])
 
-    def forward(self, input: Tensor, hx: Hidden | None = None) -> tuple[Tensor, Hidden]:
+    def forward(self, input: Tensor | PackedSequence, hx: Hidden | None = None) -> tuple[Any, Hidden]:
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(f"{self._get_name()}: Expected input to be 2D or 3D, got {input.dim()}D instead")
         batched = input.dim() == 3
@@ -150,8 +151,24 @@ class RNNBase(Module):
             output = output.transpose(0, 1)
         return output, (states[0], states[1]) if self.mode == "LSTM" else states[0]
 
-    def _checked_states(self, input: Tensor, hx: Hidden | None, batched: bool) -> list[Tensor]:
-        """The initial states, zeros if not given: one tensor per kind of state."""
+    def _forward_packed(self, packed: PackedSequence, hx: Hidden | None) -> tuple[PackedSequence, Hidden]:
+        """The same for sequences of different lengths, in the form of `pack_padded_sequence`."""
+        input, batch_sizes, sort, unsort = packed
+        if input.dim() != 2:
+            raise RuntimeError(f"input must have 2 dimensions, got {input.dim()}")
+        sizes = batch_sizes.tolist()
+        states = self._checked_states(input, hx, True, sizes[0])
+        if hx is not None and sort is not None:
+            states = [state.index_select(1, sort) for state in states]
+        output, states = self._run(input, states, sizes)
+        if unsort is not None:
+            states = [state.index_select(1, unsort) for state in states]
+        return (PackedSequence(output, batch_sizes, sort, unsort),
+                (states[0], states[1]) if self.mode == "LSTM" else states[0])
+
+    def _checked_states(self, input: Tensor, hx: Hidden | None, batched: bool,
+                        packed: int | None = None) -> list[Tensor]:
+        """The initial states, zeros if not given: one tensor per kind of state. `packed`: so many sequences, packed."""
         if input.size(-1) != self.input_size:
             raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {self.input_size}, "
                                f"got {input.size(-1)}")
@@ -159,7 +176,8 @@ class RNNBase(Module):
         if input.dtype != weight_dtype:
             raise ValueError(f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight_dtype}). Convert "
                              f"input: input.to({weight_dtype}), or convert model: model.to({input.dtype})")
-        batch = (input.size(0 if self.batch_first else 1),) if batched else ()
+        size = packed or (input.size(0 if self.batch_first else 1) if batched else 0)
+        batch = (size,) if batched else ()
         shapes = [(self.num_layers * len(self._suffixes()), *batch, size) for size in self._state_sizes()]
         if hx is None:
             return [input.new_zeros(shape) for shape in shapes]
@@ -177,14 +195,17 @@ class RNNBase(Module):
                 raise RuntimeError(f"Expected {which} size {shape}, got {list(state.shape)}")
         return states
 
-    def _run(self, x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """All layers over x (L, N, input_size): the last layer's outputs and the final states."""
+    def _run(self, x: Tensor, states: list[Tensor], sizes: list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """All layers over x (L, N, input_size): the last layer's outputs and the final states.
+
+        With `sizes`, how many sequences still run at each step, x is (sum of sizes, input_size).
+        """
         starts = list(zip(*(state.unbind(0) for state in states)))  # per layer and direction: (h,) or (h, c)
         finals: list[State] = []
         for layer in range(self.num_layers):
             outputs = []
             for suffix in self._suffixes():
-                output, final = self._scan(x, starts[len(finals)], f"_l{layer}{suffix}")
+                output, final = self._scan(x, starts[len(finals)], f"_l{layer}{suffix}", sizes)
                 outputs.append(output)
                 finals.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
@@ -192,24 +213,22 @@ class RNNBase(Module):
                 x = F.dropout(x, self.dropout, self.training)
         return x, [torch.stack(kind) for kind in zip(*finals)]
 
-    def _scan(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
+    def _scan(self, x: Tensor, state: State, suffix: str, sizes: list[int] | None) -> tuple[Tensor, State]:
         """One layer in one direction; the inputs of all steps are multiplied by their weight in one product."""
-        step = _STEPS[self.mode][0]
         weight = {name: getattr(self, name + suffix) for name in self._weight_names()}
         w_hh, b_hh, w_hr = weight["weight_hh"], weight.get("bias_hh"), weight.get("weight_hr")
-
-        def recur(h: Tensor) -> Tensor:
-            return F.linear(h, w_hh, b_hh)
-
-        backward = suffix.endswith("_reverse")
-        gates = F.linear(x, weight["weight_ih"], weight.get("bias_ih")).unbind(0)
-        outputs = []
-        for gate in reversed(gates) if backward else gates:
-            state = step(gate, state, recur)
-            if w_hr is not None:
-                state = (F.linear(state[0], w_hr), *state[1:])
-            outputs.append(state[0])
-        return torch.stack(outputs[::-1] if backward else outputs), state
+        gates = F.linear(x, weight["weight_ih"], weight.get("bias_ih"))
+        reverse = suffix.endswith("_reverse")
+        if sizes is not None:
+            return _packed_loop(self.mode, gates.split(sizes), state, lambda h: F.linear(h, w_hh, b_hh), reverse,
+                                None if w_hr is None else lambda h: F.linear(h, w_hr))
+        if w_hr is None and x.size(0) > 0 and x.dtype in (torch.float32, torch.float64):
+            outputs, cells = scan(self.mode, gates, state[0], state[1] if len(state) > 1 else None, w_hh, b_hh, reverse)
+        else:
+            outputs, cells = loop(self.mode, gates, state, lambda h: F.linear(h, w_hh, b_hh), reverse,
+                                  None if w_hr is None else lambda h: F.linear(h, w_hr))
+        last = 0 if reverse else -1
+        return outputs, (outputs[last],) if cells is None else (outputs[last], cells[last])
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
@@ -281,7 +300,7 @@ class RNNCellBase(Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        gates = _STEPS[self._mode][1] * hidden_size
+        gates = STEPS[self._mode][1] * hidden_size
         shapes = {"weight_ih": (gates, input_size), "weight_hh": (gates, hidden_size), "bias_ih": (gates,),
                   "bias_hh": (gates,)}
         for name, shape in shapes.items():
@@ -296,9 +315,10 @@ class RNNCellBase(Module):
 
     def _step(self, input: Tensor, states: list[Tensor | None]) -> State:
         name = self._get_name()
-        for what, tensor in ("input", input), *((f"hidden{i}", state) for i, state in enumerate(states)):
+        hidden = "hx[{}]" if len(states) > 1 else "hidden"
+        for what, tensor in ("input", input), *((hidden.format(i), state) for i, state in enumerate(states)):
             if tensor is not None and tensor.dim() not in (1, 2):
-                raise ValueError(f"{name}: Expected {what.rstrip('01')} to be 1D or 2D, got {tensor.dim()}D instead")
+                raise ValueError(f"{name}: Expected {what} to be 1D or 2D, got {tensor.dim()}D instead")
         if input.size(-1) != self.input_size:
             raise RuntimeError(f"input has inconsistent input_size: got {input.size(-1)} expected {self.input_size}")
         for i, state in enumerate(states):
@@ -311,7 +331,7 @@ class RNNCellBase(Module):
                 raise RuntimeError(f"Input batch size {input.size(0)} doesn't match hidden{i} batch size "
                                    f"{state.size(0)}")
         gates = F.linear(input, self.weight_ih, self.bias_ih)
-        return _STEPS[self._mode][0](gates, tuple(states), lambda h: F.linear(h, self.weight_hh, self.bias_hh))
+        return STEPS[self._mode][0](gates, tuple(states), lambda h: F.linear(h, self.weight_hh, self.bias_hh))
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
