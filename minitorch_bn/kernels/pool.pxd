@@ -13,7 +13,8 @@ cdef extern from "mtb.h" nogil:
         const i64* start[3]
         const i64* end[3]
     ctypedef struct mtb_pool "mtb_pool":
-        void (*max)(void* y, i64* at, const void* x, const mtb_window* w, void* row) noexcept nogil
+        i64 (*max_scratch)(const mtb_window* w) noexcept nogil
+        void (*max)(void* y, i64* at, const void* x, const mtb_window* w, void* scratch) noexcept nogil
         void (*average)(void* y, const void* x, const mtb_window* w) noexcept nogil
         void (*average_backward)(void* dx, const void* dy, const mtb_window* w, void* row) noexcept nogil
         void (*adaptive_max)(void* y, i64* at, const void* x, const mtb_cells* c) noexcept nogil

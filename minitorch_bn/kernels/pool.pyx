@@ -23,7 +23,7 @@ ctypedef struct job:
     i64* at
     const mtb_window* window
     mtb_cells cells
-    char* rows                # scratch: a row for each thread
+    char* rows                # scratch for each thread
     i64 row_size
     bint add
 
@@ -57,7 +57,8 @@ cdef int run(job* j, i64 work) except -1:
     cdef i64 work_of_all = work * j.planes
     cdef size_t size = 0
     if j.kind == MAX or j.kind == AVERAGE_BACKWARD:
-        j.row_size = (j.window.out[2] * j.itemsize + 63) // 64 * 64
+        j.row_size = j.table.max_scratch(j.window) if j.kind == MAX else j.window.out[2] * j.itemsize
+        j.row_size = (j.row_size + 63) // 64 * 64
         size = max(j.row_size, 64) * team(work_of_all)
         j.rows = <char*> take(size)
     run_tasks(run_plane, j, j.planes, work_of_all)

@@ -16,8 +16,9 @@ typedef struct { /* cell i of dimension d covers start[d][i] <= x < end[d][i] */
 } mtb_cells;
 
 typedef struct {
-    /* y, at[out]; at may be NULL. row: scratch of out[2] elements. */
-    void (*max)(void *y, int64_t *at, const void *x, const mtb_window *w, void *row);
+    /* y, at[out]; at may be NULL. scratch: of max_scratch(w) bytes. */
+    int64_t (*max_scratch)(const mtb_window *w);
+    void (*max)(void *y, int64_t *at, const void *x, const mtb_window *w, void *scratch);
     void (*average)(void *y, const void *x, const mtb_window *w);
     /* dx[in], overwritten. row: scratch of out[2] elements. */
     void (*average_backward)(void *dx, const void *dy, const mtb_window *w, void *row);

@@ -1,7 +1,7 @@
 /* pool.c: maximum and average over windows of one plane, and their gradients.
  *
- * An output row is made at once: for each of the window's offsets, one pass over the row takes that offset's input of
- * every cell. So a window's elements meet in the order of the offsets, whatever the vector width. */
+ * Several outputs are made at once: for each of the window's offsets, one pass takes that offset's input of every window.
+ * So a window's elements meet in the order of the offsets, whatever the vector width. */
 #include "../kernel.h"
 #include <math.h>
 
@@ -27,85 +27,139 @@ static inline int64_t first_input(const mtb_window *w, int d, int64_t o) {
     return start < 0 ? start + ceil_div(-start, w->dilation[d]) * w->dilation[d] : start;
 }
 
-/* The end of the input positions of output o: dilation steps from first_input stay below it. */
-static inline int64_t last_input(const mtb_window *w, int d, int64_t o) {
-    int64_t end = o * w->stride[d] - w->pad[d] + (w->kernel[d] - 1) * w->dilation[d] + 1;
-    return imin(end, w->in[d]);
+/* ---- maximum ------------------------------------------------------------------------------------------------------
+ * A band of output rows is made at once. Its input is first unravelled: element (r, i) of phase (p, q) is the input at
+ * (r stride + p, i stride + q), or -inf on the padding. The offset (kh, kw) of every window of the band is then one run
+ * of memory, and a pass over it needs no thought of rows, strides or borders. What wins is remembered as the offset's
+ * place relative to the window's corner. */
+/* elements of a band; outputs of a depth that are made window by window; no offset has won: all are -inf */
+enum { BAND = 2048, FEW = 16, NOWHERE = -1 };
+
+typedef struct {
+    int64_t rows, pitch;       /* of the band: output rows, elements of one with those that only fill it up */
+    int64_t deep, phases_h, phases_w;
+} band;
+
+static band band_of(const mtb_window *w) {
+    int64_t more_h = (w->kernel[1] - 1) * w->dilation[1] / w->stride[1];
+    band b = {1, w->out[2] + (w->kernel[2] - 1) * w->dilation[2] / w->stride[2], 0, 0, 0};
+    b.rows = imax(1, imin(w->out[1], BAND / b.pitch));
+    b.deep = b.rows + more_h;
+    b.phases_h = imin(w->stride[1], (w->kernel[1] - 1) * w->dilation[1] + 1);
+    b.phases_w = imin(w->stride[2], (w->kernel[2] - 1) * w->dilation[2] + 1);
+    return b;
 }
 
-/* best[i] = max(best[i], x[i * step]), at[i] = the flat position of the winner; a NaN wins, the last one stays */
-INLINE void max_pass(T *restrict best, TI *restrict at, const T *restrict x, TI position, int64_t n, int64_t step) {
-    for (int64_t i = 0; i < n; i++) {
-        T v = x[i * step];
-        int wins = v > best[i] || v != v;
-        best[i] = wins ? v : best[i];
-        at[i] = wins ? position + (TI)(i * step) : at[i];
-    }
+/* Bytes of scratch: the phases, and of each output of the band the maximum and where it is; a row past the end. */
+static int64_t max_scratch(const mtb_window *w) {
+    band b = band_of(w);
+    int64_t whole = (b.deep + 1) * b.pitch;
+    return (b.phases_h * b.phases_w * whole + 2 * b.rows * b.pitch) * (int64_t)sizeof(T);
 }
 
-/* One row of outputs at depth od and height oh. */
-static void max_row(T *best, TI *at, const T *x, const mtb_window *w, int64_t od, int64_t oh) {
-    int64_t H = w->in[1], W = w->in[2], n = w->out[2];
-    int64_t d0 = od * w->stride[0] - w->pad[0], h0 = oh * w->stride[1] - w->pad[1];
-    int64_t corner = (imin(first_input(w, 0, od), w->in[0] - 1) * H + imin(first_input(w, 1, oh), H - 1)) * W;
-    for (int64_t i = 0; i < n; i++) {
-        best[i] = (T)-INFINITY;
-        at[i] = (TI)(corner + imin(first_input(w, 2, i), W - 1)); /* of a window of -inf the first position wins */
-    }
-    for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
-        int64_t id = d0 + kd * w->dilation[0];
-        if (id < 0 || id >= w->in[0]) continue;
-        for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
-            int64_t ih = h0 + kh * w->dilation[1], row = (id * H + ih) * W;
-            if (ih < 0 || ih >= H) continue;
-            for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
-                int64_t lo, hi, shift, step = w->stride[2];
-                valid_outputs(w, 2, kw, &lo, &hi, &shift);
-                if (hi == lo) continue;
-                int64_t first = row + lo * step + shift;
-                if (step == 1)
-                    max_pass(best + lo, at + lo, x + first, (TI)first, hi - lo, 1);
-                else if (step == 2)
-                    max_pass(best + lo, at + lo, x + first, (TI)first, hi - lo, 2);
-                else
-                    max_pass(best + lo, at + lo, x + first, (TI)first, hi - lo, step);
+/* dst[i] = src[i * step] */
+INLINE void take_every(T *restrict dst, const T *restrict src, int64_t step, int64_t n) {
+    if (step == 1)
+        memcpy(dst, src, (size_t)n * sizeof(T));
+    else if (step == 2)
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i * 2];
+    else
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i * step];
+}
+
+/* The phases of the band of output rows from `first` on; x is one depth of the input. */
+static void unravel(T *phases, const T *x, const mtb_window *w, const band *b, int64_t first) {
+    const int64_t step = w->stride[2], W = w->in[2];
+    for (int64_t p = 0; p < b->phases_h; p++)
+        for (int64_t q = 0; q < b->phases_w; q++) {
+            int64_t lo = imin(imax(ceil_div(w->pad[2] - q, step), 0), b->pitch);
+            int64_t hi = imax(imin(ceil_div(W + w->pad[2] - q, step), b->pitch), lo);
+            for (int64_t r = 0; r <= b->deep; r++, phases += b->pitch) {
+                int64_t h = (first + r) * w->stride[1] + p - w->pad[1];
+                int inside = r < b->deep && h >= 0 && h < w->in[1];
+                int64_t from = inside ? lo : b->pitch, to = inside ? hi : b->pitch;
+                for (int64_t i = 0; i < from; i++) phases[i] = (T)-INFINITY;
+                if (to > from) take_every(phases + from, x + h * W + from * step + q - w->pad[2], step, to - from);
+                for (int64_t i = to; i < b->pitch; i++) phases[i] = (T)-INFINITY;
             }
         }
+}
+
+/* best[i] = max(best[i], x[i]), at[i] = offset where x[i] won; a NaN wins, the last one stays */
+static void max_pass(T *restrict best, TI *restrict at, const T *restrict x, TI offset, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        int wins = x[i] > best[i] || x[i] != x[i];
+        best[i] = wins ? x[i] : best[i];
+        at[i] = wins ? offset : at[i];
     }
 }
 
-/* The same cell by cell, for rows so short that passes over them do not pay. */
-static void max_row_by_cells(T *best, TI *at, const T *x, const mtb_window *w, int64_t od, int64_t oh) {
-    int64_t H = w->in[1], W = w->in[2], kw = w->dilation[2], kh = w->dilation[1], kd = w->dilation[0];
-    int64_t d0 = first_input(w, 0, od), d1 = last_input(w, 0, od);
-    int64_t h0 = first_input(w, 1, oh), h1 = last_input(w, 1, oh);
-    for (int64_t ow = 0; ow < w->out[2]; ow++) {
-        int64_t w0 = first_input(w, 2, ow), w1 = last_input(w, 2, ow);
-        int64_t winner = (imin(d0, w->in[0] - 1) * H + imin(h0, H - 1)) * W + imin(w0, W - 1);
-        T top = (T)-INFINITY;
-        for (int64_t id = d0; id < d1; id += kd)
-            for (int64_t ih = h0; ih < h1; ih += kh)
-                for (int64_t i = (id * H + ih) * W + w0; i < (id * H + ih) * W + w1; i += kw)
-                    if (x[i] > top || x[i] != x[i]) {
-                        top = x[i];
-                        winner = i;
-                    }
-        best[ow] = top;
-        at[ow] = (TI)winner;
-    }
+/* The same window by window, for so few outputs that bands do not pay. */
+static void max_by_windows(T *y, int64_t *at, const T *x, const mtb_window *w) {
+    for (int64_t od = 0; od < w->out[0]; od++)
+        for (int64_t oh = 0; oh < w->out[1]; oh++)
+            for (int64_t ow = 0; ow < w->out[2]; ow++) {
+                int64_t o[3] = {od, oh, ow}, from[3], to[3], winner = 0;
+                for (int d = 0; d < 3; d++) {
+                    from[d] = first_input(w, d, o[d]);
+                    to[d] = imin(o[d] * w->stride[d] - w->pad[d] + (w->kernel[d] - 1) * w->dilation[d] + 1, w->in[d]);
+                    winner = winner * w->in[d] + imin(from[d], w->in[d] - 1);
+                }
+                T best = (T)-INFINITY;
+                for (int64_t id = from[0]; id < to[0]; id += w->dilation[0])
+                    for (int64_t ih = from[1]; ih < to[1]; ih += w->dilation[1])
+                        for (int64_t iw = from[2]; iw < to[2]; iw += w->dilation[2]) {
+                            int64_t i = (id * w->in[1] + ih) * w->in[2] + iw;
+                            if (x[i] > best || x[i] != x[i]) best = x[i], winner = i;
+                        }
+                *y++ = best;
+                if (at) *at++ = winner;
+            }
 }
 
 /* what: windowed maximum and its position. shapes: y, at[out], x[in]. passes: reads x, writes y (and at). */
-static void max(void *y_p, int64_t *at, const void *x, const mtb_window *w, void *scratch) {
-    T *y = y_p;
-    TI *position = scratch;
-    int64_t n = w->out[2];
+static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, void *scratch) {
+    const T *x = x_p;
+    const band b = band_of(w);
+    const int64_t H = w->in[1], W = w->in[2], n = w->out[2], all = b.rows * b.pitch, phase = (b.deep + 1) * b.pitch;
+    T *y = y_p, *best = scratch, *phases = best + 2 * all;
+    TI *won = (TI *)(best + all);
+    if (w->out[1] * n < FEW) {
+        max_by_windows(y, at, x, w);
+        return;
+    }
     for (int64_t od = 0; od < w->out[0]; od++)
-        for (int64_t oh = 0; oh < w->out[1]; oh++, y += n) {
-            (n < SHORT_ROW ? max_row_by_cells : max_row)(y, position, x, w, od, oh);
-            if (!at) continue;
-            for (int64_t i = 0; i < n; i++) at[i] = position[i];
-            at += n;
+        for (int64_t first = 0; first < w->out[1]; first += b.rows) {
+            const int64_t rows = imin(b.rows, w->out[1] - first);
+            for (int64_t i = 0; i < all; i++) best[i] = (T)-INFINITY, won[i] = NOWHERE;
+            for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
+                int64_t id = od * w->stride[0] - w->pad[0] + kd * w->dilation[0];
+                if (id < 0 || id >= w->in[0]) continue;
+                unravel(phases, x + id * H * W, w, &b, first);
+                for (int64_t kh = 0; kh < w->kernel[1]; kh++)
+                    for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
+                        int64_t h = kh * w->dilation[1], v = kw * w->dilation[2];
+                        const T *run = phases + (h % w->stride[1] * b.phases_w + v % w->stride[2]) * phase;
+                        max_pass(best, won, run + h / w->stride[1] * b.pitch + v / w->stride[2],
+                                 (TI)((kd * w->dilation[0] * H + h) * W + v), rows * b.pitch);
+                    }
+            }
+            for (int64_t r = 0; r < rows; r++, y += n) {
+                int64_t d = od * w->stride[0] - w->pad[0], h = (first + r) * w->stride[1] - w->pad[1], lost = 0;
+                const int64_t corner = (d * H + h) * W - w->pad[2], step = w->stride[2];
+                const TI *offset = won + r * b.pitch;
+                memcpy(y, best + r * b.pitch, (size_t)n * sizeof(T));
+                if (!at) continue;
+                for (int64_t i = 0; i < n; i++) {
+                    lost |= offset[i] == NOWHERE;
+                    at[i] = corner + i * step + offset[i];
+                }
+                for (int64_t i = 0; lost && i < n; i++) /* of a window of -inf the first position wins */
+                    if (offset[i] == NOWHERE)
+                        at[i] = (imin(first_input(w, 0, od), w->in[0] - 1) * H +
+                                 imin(first_input(w, 1, first + r), H - 1)) * W + imin(first_input(w, 2, i), W - 1);
+                at += n;
+            }
         }
 }
 
@@ -302,5 +356,5 @@ static void pick(void *y_p, const void *x_p, const int64_t *at, int64_t n_out) {
 }
 
 extern const mtb_pool TABLE(pool);
-const mtb_pool TABLE(pool) = {max,          average,          average_backward, adaptive_max, adaptive_average,
+const mtb_pool TABLE(pool) = {max_scratch, max, average,         average_backward, adaptive_max, adaptive_average,
                               adaptive_average_backward, scatter, pick};
