@@ -47,6 +47,7 @@ from minitorch_bn._core import _singleton as _constant
 from minitorch_bn._core import as_tensor_ as as_tensor
 from minitorch_bn._core import scalar_tensor_ as scalar_tensor
 from minitorch_bn._modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from minitorch_bn._names import lookup as _lookup
 from minitorch_bn._settings import *  # noqa: F403
 from minitorch_bn.kernels.runtime import (
     empty_cache,
@@ -68,19 +69,48 @@ strided = _constant("strided")
 memory_format = layout = type(strided)
 inf, nan, pi, e = 1e999, 1e999 - 1e999, 3.141592653589793, 2.718281828459045
 newaxis = None
-_SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "special", "random", "cuda", "backends")
+# Subpackages are imported when they are first named, and so are the modules of these names.
+_SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "special", "random", "cuda", "backends",
+               "accelerator", "amp", "distributed", "func", "jit", "mps", "multiprocessing", "profiler", "storage",
+               "types", "version", "vision", "xpu", "linalg", "fft", "serialization", "safetensors", "hub",
+               "distributions", "masked", "signal")
+_LAZY = {name: module for module, names in {
+    "serialization": "save load",
+    "func": "vmap",
+    "amp": "GradScaler autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+           "is_autocast_cpu_enabled is_autocast_enabled",
+    "_as_torch": "install_as_torch uninstall_as_torch",
+    "cuda": "Event OutOfMemoryError Stream",
+    "_legacy": "typename BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor "
+               "IntTensor LongTensor ShortTensor",
+    "storage": "Storage TypedStorage UntypedStorage BFloat16Storage BoolStorage ByteStorage CharStorage DoubleStorage "
+               "FloatStorage HalfStorage IntStorage LongStorage ShortStorage",
+    "_toplevel": "adjoint alpha_dropout asarray batch_norm binary_cross_entropy_with_logits clamp_ clip_ "
+                 "cosine_embedding_loss ctc_loss feature_dropout get_device group_norm hinge_embedding_loss "
+                 "instance_norm is_anomaly_enabled is_inference is_nonzero is_same_size kl_div layer_norm "
+                 "margin_ranking_loss nan_to_num_ poisson_nll_loss range set_anomaly_enabled triplet_margin_loss",
+    "nn.functional": "bilinear celu celu_ channel_shuffle cosine_similarity pairwise_distance pdist pixel_shuffle "
+                     "pixel_unshuffle prelu rms_norm rrelu rrelu_ selu selu_ threshold threshold_",
+    "linalg.classic": "chain_matmul cholesky cholesky_inverse cholesky_solve cross det geqrf inverse logdet lu "
+                      "lu_solve lu_unpack matrix_exp matrix_power orgqr ormqr pca_lowrank pinverse qr slogdet svd "
+                      "svd_lowrank triangular_solve",
+    "fft": "istft stft",
+    "distributions._sampling": "_sample_dirichlet _standard_gamma binomial poisson",
+    "signal.windows": "bartlett_window blackman_window hamming_window hann_window kaiser_window",
+    **{f"ops.{module}": names for module, names in ops.LAZY.items()},
+}.items() for name in names.split()}
+_submodule = _lookup(__name__)
 
 
 def __getattr__(name: str) -> object:
-    """Subpackages are imported when they are first named."""
-    if name in _SUBMODULES:
-        return _import_module(f"{__name__}.{name}")
-    if name in ("complex32", "complex64", "complex128", "cfloat", "cdouble", "chalf", "complex"):
-        raise AttributeError(f"torch.{name}: complex dtypes are not supported by minitorch_bn")
-    if name.startswith(("sparse", "quint", "qint", "quantize")):
-        raise AttributeError(f"torch.{name}: sparse and quantized tensors are not supported by minitorch_bn")
-    raise AttributeError(f"module 'minitorch_bn' has no attribute {name!r}")
+    """What `_LAZY` lists, a subpackage, or an error that names the nearest name."""
+    if name in _LAZY:
+        globals()[name] = value = getattr(_import_module(f"{__name__}.{_LAZY[name]}"), name)
+        return value
+    if name.startswith("_foreach_"):
+        return _import_module(f"{__name__}._foreach").function(name[9:])
+    return _submodule(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*globals(), *_SUBMODULES, *_LAZY})

@@ -1,11 +1,18 @@
 """minitorch_bn: PyTorch's training API; the types of its top level, in one file."""
 import builtins
+from typing import Any
 
 from minitorch_bn import (
-    _core as _core, autograd as autograd, backends as backends, cuda as cuda, kernels as kernels, nn as nn, ops as ops,
-    optim as optim, preprocessing as preprocessing, random as random, special as special, testing as testing,
-    utils as utils,
+    _core as _core, accelerator as accelerator, amp as amp, autograd as autograd, backends as backends,
+    compiler as compiler, cpu as cpu, cuda as cuda, distributed as distributed, distributions as distributions,
+    masked as masked, signal as signal, fft as fft, func as func, hub as hub,
+    jit as jit, kernels as kernels, mps as mps, multiprocessing as multiprocessing, overrides as overrides,
+    profiler as profiler, safetensors as safetensors, serialization as serialization, storage as storage,
+    types as types, version as version, xpu as xpu,
+    linalg as linalg, nn as nn, ops as ops, optim as optim, preprocessing as preprocessing, random as random,
+    special as special, testing as testing, utils as utils, vision as vision,
 )
+from minitorch_bn._as_torch import install_as_torch as install_as_torch, uninstall_as_torch as uninstall_as_torch
 from minitorch_bn._core import (
     DTYPES as DTYPES, RemovableHandle as RemovableHandle, Size as Size, Tensor as Tensor, _Singleton, arange as arange,
     as_strided as as_strided, as_tensor_, broadcast_shapes as broadcast_shapes, broadcast_to as broadcast_to,
@@ -20,22 +27,67 @@ from minitorch_bn._core import (
     set_default_dtype as set_default_dtype, squeeze as squeeze, t as t, tensor as tensor, transpose as transpose,
     unflatten as unflatten, unsqueeze as unsqueeze, where as where, zeros as zeros, zeros_like as zeros_like,
 )
+from minitorch_bn._legacy import typename as typename
 from minitorch_bn._modes import (
     enable_grad as enable_grad, inference_mode as inference_mode, no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
 )
 from minitorch_bn._settings import (
+    _assert as _assert, _shape_as_tensor as _shape_as_tensor,
     are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled, compile as compile,
-    get_float32_matmul_precision as get_float32_matmul_precision, is_complex as is_complex, is_storage as is_storage,
-    is_tensor as is_tensor, set_default_device as set_default_device,
-    set_default_tensor_type as set_default_tensor_type, set_float32_matmul_precision as set_float32_matmul_precision,
+    get_default_device as get_default_device, get_deterministic_debug_mode as get_deterministic_debug_mode,
+    get_float32_matmul_precision as get_float32_matmul_precision, get_num_interop_threads as get_num_interop_threads,
+    is_complex as is_complex,
+    is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled,
+    is_storage as is_storage, is_tensor as is_tensor, set_default_device as set_default_device,
+    set_default_tensor_type as set_default_tensor_type, set_deterministic_debug_mode as set_deterministic_debug_mode,
+    set_float32_matmul_precision as set_float32_matmul_precision,
     set_flush_denormal as set_flush_denormal, set_num_interop_threads as set_num_interop_threads,
     set_printoptions as set_printoptions, show_config as show_config,
     use_deterministic_algorithms as use_deterministic_algorithms,
 )
+from minitorch_bn._toplevel import (
+    adjoint as adjoint, alpha_dropout as alpha_dropout, asarray as asarray, batch_norm as batch_norm,
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, clamp_ as clamp_, clip_ as clip_,
+    cosine_embedding_loss as cosine_embedding_loss, ctc_loss as ctc_loss, feature_dropout as feature_dropout, get_device
+    as get_device, group_norm as group_norm, hinge_embedding_loss as hinge_embedding_loss, instance_norm as
+    instance_norm, is_anomaly_enabled as is_anomaly_enabled, is_inference as is_inference, is_nonzero as is_nonzero,
+    is_same_size as is_same_size, kl_div as kl_div, layer_norm as layer_norm, margin_ranking_loss as
+    margin_ranking_loss, nan_to_num_ as nan_to_num_, poisson_nll_loss as poisson_nll_loss, range as range,
+    set_anomaly_enabled as set_anomaly_enabled, triplet_margin_loss as triplet_margin_loss,
+)
+from minitorch_bn.amp import (
+    GradScaler as GradScaler, autocast as autocast, clear_autocast_cache as clear_autocast_cache,
+    get_autocast_cpu_dtype as get_autocast_cpu_dtype, get_autocast_dtype as get_autocast_dtype,
+    get_autocast_gpu_dtype as get_autocast_gpu_dtype, is_autocast_cpu_enabled as is_autocast_cpu_enabled,
+    is_autocast_enabled as is_autocast_enabled,
+)
+from minitorch_bn.cuda import Event as Event, OutOfMemoryError as OutOfMemoryError, Stream as Stream
+from minitorch_bn.distributions._sampling import (
+    _sample_dirichlet as _sample_dirichlet, _standard_gamma as _standard_gamma, binomial as binomial,
+    poisson as poisson,
+)
+from minitorch_bn.func import vmap as vmap
+from minitorch_bn.serialization import load as load, save as save
 from minitorch_bn.kernels.runtime import (
     empty_cache as empty_cache, get_num_threads as get_num_threads, memory_stats as memory_stats,
     reset_peak_memory_stats as reset_peak_memory_stats, set_num_threads as set_num_threads,
+)
+from minitorch_bn.fft import (
+    istft as istft, stft as stft,
+)
+from minitorch_bn.linalg.classic import (
+    chain_matmul as chain_matmul, cholesky as cholesky, cholesky_inverse as cholesky_inverse,
+    cholesky_solve as cholesky_solve, cross as cross, det as det, geqrf as geqrf, inverse as inverse, logdet as logdet,
+    lu as lu, lu_solve as lu_solve, lu_unpack as lu_unpack, matrix_exp as matrix_exp, matrix_power as matrix_power,
+    orgqr as orgqr, ormqr as ormqr, pca_lowrank as pca_lowrank, pinverse as pinverse, qr as qr, slogdet as slogdet,
+    svd as svd, svd_lowrank as svd_lowrank, triangular_solve as triangular_solve,
+)
+from minitorch_bn.nn.functional import (
+    bilinear as bilinear, celu as celu, celu_ as celu_, channel_shuffle as channel_shuffle, cosine_similarity as
+    cosine_similarity, pairwise_distance as pairwise_distance, pdist as pdist, pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle, prelu as prelu, rms_norm as rms_norm, rrelu as rrelu, rrelu_ as rrelu_, selu as
+    selu, selu_ as selu_, threshold as threshold, threshold_ as threshold_,
 )
 from minitorch_bn.ops.advanced import (
     argwhere as argwhere, index_put as index_put, index_put_ as index_put_, masked_fill as masked_fill,
@@ -49,7 +101,7 @@ from minitorch_bn.ops.arithmetic import (
     rsub as rsub, sub as sub, subtract as subtract, true_divide as true_divide,
 )
 from minitorch_bn.ops.contractions import (
-    chain_matmul as chain_matmul, einsum as einsum, inner as inner, kron as kron, tensordot as tensordot,
+    einsum as einsum, inner as inner, kron as kron, tensordot as tensordot,
 )
 from minitorch_bn.ops.conv import (
     conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, conv_transpose1d as conv_transpose1d,
@@ -67,6 +119,9 @@ from minitorch_bn.ops.extremes import (
 from minitorch_bn.ops.gathering import (
     gather as gather, scatter as scatter, scatter_add as scatter_add, scatter_reduce as scatter_reduce,
     take_along_dim as take_along_dim,
+)
+from minitorch_bn.ops.gammas import (
+    igamma as igamma, igammac as igammac, mvlgamma as mvlgamma,
 )
 from minitorch_bn.ops.generator import (
     Generator as Generator, default_generator as default_generator, get_rng_state as get_rng_state,
@@ -118,8 +173,19 @@ from minitorch_bn.ops.sorting import (
     msort as msort, nanmedian as nanmedian, searchsorted as searchsorted, sort as sort, topk as topk, unique as unique,
     unique_consecutive as unique_consecutive,
 )
+from minitorch_bn.ops.statistics import (
+    cdist as cdist, corrcoef as corrcoef, cov as cov, dist as dist, histogram as histogram,
+    histogramdd as histogramdd,
+)
+from minitorch_bn.signal.windows import (
+    bartlett_window as bartlett_window, blackman_window as blackman_window, hamming_window as hamming_window,
+    hann_window as hann_window, kaiser_window as kaiser_window,
+)
 from minitorch_bn.ops.triangles import (
     tril as tril, triu as triu,
+)
+from minitorch_bn.storage import (
+    Storage as Storage, TypedStorage as TypedStorage, UntypedStorage as UntypedStorage,
 )
 from minitorch_bn.ops import (
     ravel as ravel,
@@ -152,6 +218,26 @@ nan: builtins.float
 pi: builtins.float
 e: builtins.float
 newaxis: None
+BFloat16Tensor: Any
+BoolTensor: Any
+ByteTensor: Any
+CharTensor: Any
+DoubleTensor: Any
+FloatTensor: Any
+HalfTensor: Any
+IntTensor: Any
+LongTensor: Any
+ShortTensor: Any
+BFloat16Storage: type[TypedStorage]
+BoolStorage: type[TypedStorage]
+ByteStorage: type[TypedStorage]
+CharStorage: type[TypedStorage]
+DoubleStorage: type[TypedStorage]
+FloatStorage: type[TypedStorage]
+HalfStorage: type[TypedStorage]
+IntStorage: type[TypedStorage]
+LongStorage: type[TypedStorage]
+ShortStorage: type[TypedStorage]
 put = put_flat
 ger = outer
 vdot = dot

@@ -193,8 +193,9 @@ def functions_pyx() -> str:
 
 
 def function(row: Row) -> list[str]:
-    args = {1: "input", 2: "input, other", 3: "input, other, third"}[row.arity]
-    names = args.split(", ")
+    names = ["input", "other", "third"][:row.arity]
+    typed = {"either": 0, "second": 1, "none": 2}[row.numbers]  # Cython checks that these operands are tensors
+    args = ", ".join(f"Tensor {n} not None" if i < typed else n for i, n in enumerate(names))
     padded = ", ".join(names + ["None"] * (3 - row.arity))
     ordered = sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED)
     params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in ordered)
@@ -232,14 +233,15 @@ def functions_pyi() -> str:
         params = [f"{p}: Any" if v is REQUIRED else f"{p}: Any = {'...' if v in (math.inf, -math.inf) else literal(v)}"
                   for p, v in ordered]
         star = [] if row.arity == 1 or not params else ["*"]
-        others = [f"{n}: Tensor | _Number" for n in ("other", "third")[:row.arity - 1]]
+        others = [f"{n}: Tensor" + (" | _Number" if row.numbers != "none" else "")
+                  for n in ("other", "third")[:row.arity - 1]]
         forms = {row.name: ([*others, *star, *params, *([] if star else ["*"]), "out: Tensor | None = None"], "Tensor")}
         if row.inplace:
             forms[row.name + "_"] = ([*others, *star, *params], "Self")
         for name in (row.name, *row.aliases):
             for form, (arguments, result) in forms.items():
                 full = name + form[len(row.name):]
-                first = "Tensor" if result == "Self" else "Tensor | _Number"
+                first = "Tensor" if result == "Self" or row.numbers != "either" else "Tensor | _Number"
                 functions.append(f"def {full}({', '.join([f'input: {first}', *arguments])}) -> Tensor: ...")
                 if row.public and row.home == "torch":
                     public.append(full)

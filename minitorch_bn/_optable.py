@@ -44,6 +44,7 @@ class Row:
     no_bool: bool = False  # bool input is an error
     inplace: bool = True  # has the form name_
     home: str = "torch"  # "torch" (function and method), "special" (torch.special), "functional" (nn.functional)
+    numbers: str = "either"  # of two operands, which one may be a number: "either", the "second", "none"
 
     @property
     def public(self) -> bool:
@@ -96,7 +97,7 @@ B("_div_floor", "floordiv(a, b)", (ZERO, ZERO), (REAL, POSITIVE), "a / b rounded
 B("floor_divide", "floordiv(a, b)", NONE2, (REAL, POSITIVE), "a / b rounded down.", kind="arith",
   no_bool=True)
 B("fmod", "fmod(a, b)", ("g", "-g * trunc(a / b)"), (REAL, POSITIVE), "The remainder of a / b, with the sign of a.",
-  kind="arith", no_bool=True)
+  kind="arith", no_bool=True, numbers="second")
 B("remainder", "remainder(a, b)", ("g", "-g * floor(a / b)"), (REAL, POSITIVE),
   "The remainder of a / b, with the sign of b.", kind="arith", no_bool=True)
 B("pow", "pow(a, b)", ("where(b == 0, 0, g * b * pow(a, where(b == 0, 0, b - 1)))",
@@ -106,21 +107,26 @@ U("_pow_scalar", "pow(x, exponent)", "g * exponent * pow(x, exponent - 1)", POSI
   "x to a constant power other than 0.", kind="arith", no_bool=True, params={"exponent": REQUIRED})
 B("atan2", "atan2(a, b)", ("g * b / where((a == 0) & (b == 0), 1, a * a + b * b)",
                            "-g * a / where((a == 0) & (b == 0), 1, a * a + b * b)"), (POSITIVE, REAL),
-  "The angle of the point (b, a), in (-pi, pi].", aliases=("arctan2",))
-B("hypot", "hypot(a, b)", ("g * (a / y)", "g * (b / y)"), (POSITIVE, REAL), "The square root of a^2 + b^2.")
-B("copysign", "copysign(a, b)", ("g * sign(a) * sign(y)", ZERO), (POSITIVE, REAL), "|a| with the sign of b.")
-B("nextafter", "nextafter(a, b)", NONE2, REAL2, "The number next to a towards b.")
-B("heaviside", "where(a == 0, b, where(a > 0, 1, 0))", NONE2, REAL2, "0 below 0, 1 above, b at 0.", kind="arith")
+  "The angle of the point (b, a), in (-pi, pi].", aliases=("arctan2",), numbers="none")
+B("hypot", "hypot(a, b)", ("g * (a / y)", "g * (b / y)"), (POSITIVE, REAL), "The square root of a^2 + b^2.",
+  numbers="none")
+B("copysign", "copysign(a, b)", ("g * sign(a) * sign(y)", ZERO), (POSITIVE, REAL), "|a| with the sign of b.",
+  numbers="second")
+B("nextafter", "nextafter(a, b)", ("g", ZERO), REAL2, "The number next to a towards b.", numbers="none")
+B("heaviside", "where(a == 0, b, where(a > 0, 1, 0))", NONE2, REAL2, "0 below 0, 1 above, b at 0.", kind="arith",
+  numbers="none")
 B("maximum", "maximum(a, b)",
   ("where(a == b, 0.5 * g, where(a < b, 0, g))", "where(a == b, 0.5 * g, where(a > b, 0, g))"), REAL2,
-  "The greater of a and b; NaN if either is NaN.", kind="arith", value_bool="a | b", inplace=False)
+  "The greater of a and b; NaN if either is NaN.", kind="arith", value_bool="a | b", inplace=False, numbers="none")
 B("minimum", "minimum(a, b)",
   ("where(a == b, 0.5 * g, where(a > b, 0, g))", "where(a == b, 0.5 * g, where(a < b, 0, g))"), REAL2,
-  "The smaller of a and b; NaN if either is NaN.", kind="arith", value_bool="a & b", inplace=False)
+  "The smaller of a and b; NaN if either is NaN.", kind="arith", value_bool="a & b", inplace=False, numbers="none")
 B("fmax", "fmax(a, b)", ("where((a >= b) | isnan(b), g, 0)", "where((a >= b) | isnan(b), 0, g)"), REAL2,
-  "The greater of a and b; the other where one is NaN.", kind="arith", value_int="maximum(a, b)", inplace=False)
+  "The greater of a and b; the other where one is NaN.", kind="arith", value_int="maximum(a, b)", inplace=False,
+  numbers="none")
 B("fmin", "fmin(a, b)", ("where((a <= b) | isnan(b), g, 0)", "where((a <= b) | isnan(b), 0, g)"), REAL2,
-  "The smaller of a and b; the other where one is NaN.", kind="arith", value_int="minimum(a, b)", inplace=False)
+  "The smaller of a and b; the other where one is NaN.", kind="arith", value_int="minimum(a, b)", inplace=False,
+  numbers="none")
 U("neg", "-x", "-g", REAL, "-x", kind="arith", value_int="neg(x)", no_bool=True, aliases=("negative",))
 U("abs", "abs(x)", "g * sign(x)", REAL, "The absolute value.", kind="arith", no_bool=True, aliases=("absolute",))
 U("sign", "sign(x)", ZERO, REAL, "-1, 0 or 1.", kind="arith", value_bool="x", aliases=("sgn",))
@@ -147,9 +153,9 @@ U("_clamp", "where(where(x < lo, lo, x) > hi, hi, where(x < lo, lo, x))", "where
   "x held within [lo, hi].",
   kind="arith", no_bool=True, params={"lo": REQUIRED, "hi": REQUIRED})
 B("_clamp_min_tensor", "maximum(a, b)", ("where(a >= b, g, 0)", "where(a < b, g, 0)"), REAL2,
-  "The greater of a and the bound b.", kind="arith", no_bool=True)
+  "The greater of a and the bound b.", kind="arith", value_bool="a | b")
 B("_clamp_max_tensor", "minimum(a, b)", ("where(a <= b, g, 0)", "where(a > b, g, 0)"), REAL2,
-  "The smaller of a and the bound b.", kind="arith", no_bool=True)
+  "The smaller of a and the bound b.", kind="arith", value_bool="a & b")
 T3("_clamp_tensor", "minimum(maximum(a, b), c)",
    ("where((a >= b) & (a <= c), g, 0)", "where((b < c) & (a < b), g, 0)", "where((c < b) | (a > c), g, 0)"), REAL3,
    "a held within [b, c].", kind="arith", no_bool=True)
@@ -166,10 +172,11 @@ U("log2", "log2(x)", "g / (x * 0.6931471805599453)", POSITIVE, "The logarithm to
 U("log10", "log10(x)", "g / (x * 2.302585092994046)", POSITIVE, "The logarithm to base 10.")
 U("log1p", "log1p(x)", "g / (x + 1)", (-0.7, 3), "log(1 + x), accurate near 0.")
 U("logit", "logit(x)", "g / (x * (1 - x))", (0.1, 0.9), "log(x / (1 - x))")
-B("logaddexp", "logaddexp(a, b)", ("g * sigmoid(a - b)", "g * sigmoid(b - a)"), REAL2, "log(e^a + e^b)", inplace=False)
+B("logaddexp", "logaddexp(a, b)", ("g * sigmoid(a - b)", "g * sigmoid(b - a)"), REAL2, "log(e^a + e^b)", inplace=False,
+  numbers="none")
 B("logaddexp2", "logaddexp2(a, b)",
   ("g * sigmoid((a - b) * 0.6931471805599453)", "g * sigmoid((b - a) * 0.6931471805599453)"), REAL2, "log2(2^a + 2^b)",
-  inplace=False)
+  inplace=False, numbers="none")
 B("xlogy", "xlogy(a, b)", ("where((a == 0) & (b <= 0), 0, xlogy(g, b))", "g * a / b"), (REAL, POSITIVE),
   "a log(b), 0 where a is 0.")
 B("xlog1py", "xlog1py(a, b)", ("where((a == 0) & (b <= -1), 0, xlog1py(g, b))", "g * a / (b + 1)"), (REAL, (-0.7, 3)),
@@ -259,12 +266,12 @@ U("threshold", "where(x <= threshold, value, x)", "where(x <= threshold, 0, g)",
   params={"threshold": REQUIRED, "value": REQUIRED}, home="functional")
 
 # -- comparisons, predicates, bits, logic -----------------------------------------------------------------------------
-B("eq", "a == b", NONE2, REAL2, "a == b", kind="compare")
-B("ne", "a != b", NONE2, REAL2, "a != b", kind="compare", aliases=("not_equal",))
-B("lt", "a < b", NONE2, REAL2, "a < b", kind="compare", aliases=("less",))
-B("le", "a <= b", NONE2, REAL2, "a <= b", kind="compare", aliases=("less_equal",))
-B("gt", "a > b", NONE2, REAL2, "a > b", kind="compare", aliases=("greater",))
-B("ge", "a >= b", NONE2, REAL2, "a >= b", kind="compare", aliases=("greater_equal",))
+B("eq", "a == b", NONE2, REAL2, "a == b", kind="compare", numbers="second")
+B("ne", "a != b", NONE2, REAL2, "a != b", kind="compare", aliases=("not_equal",), numbers="second")
+B("lt", "a < b", NONE2, REAL2, "a < b", kind="compare", aliases=("less",), numbers="second")
+B("le", "a <= b", NONE2, REAL2, "a <= b", kind="compare", aliases=("less_equal",), numbers="second")
+B("gt", "a > b", NONE2, REAL2, "a > b", kind="compare", aliases=("greater",), numbers="second")
+B("ge", "a >= b", NONE2, REAL2, "a >= b", kind="compare", aliases=("greater_equal",), numbers="second")
 U("isnan", "isnan(x)", None, REAL, "True where x is not a number.", kind="predicate", value_int="0", inplace=False)
 U("isinf", "isinf(x)", None, REAL, "True where x is infinite.", kind="predicate", value_int="0", inplace=False)
 U("isfinite", "isfinite(x)", None, REAL, "True where x is finite.", kind="predicate", value_int="1", inplace=False)
@@ -278,11 +285,16 @@ U("bitwise_not", "~x", None, (0, 100), "Every bit the other way; not x for bools
 B("bitwise_left_shift", "shl(a, b)", NONE2, ((0, 100), (0, 7)), "a shifted left by b bits.", kind="bits", no_bool=True)
 B("bitwise_right_shift", "shr(a, b)", NONE2, ((0, 100), (0, 7)), "a shifted right by b bits, keeping its sign.",
   kind="bits", no_bool=True)
-B("gcd", "gcd(a, b)", NONE2, ((0, 100), (0, 100)), "The greatest common divisor.", kind="bits", no_bool=True)
-B("lcm", "lcm(a, b)", NONE2, ((0, 10), (0, 10)), "The least common multiple.", kind="bits", no_bool=True)
-B("logical_and", "(a != 0) & (b != 0)", NONE2, REAL2, "True where both are nonzero.", kind="logical")
-B("logical_or", "(a != 0) | (b != 0)", NONE2, REAL2, "True where either is nonzero.", kind="logical")
-B("logical_xor", "(a != 0) != (b != 0)", NONE2, REAL2, "True where only one is nonzero.", kind="logical")
+B("gcd", "gcd(a, b)", NONE2, ((0, 100), (0, 100)), "The greatest common divisor.", kind="bits", no_bool=True,
+  numbers="none")
+B("lcm", "lcm(a, b)", NONE2, ((0, 10), (0, 10)), "The least common multiple.", kind="bits", no_bool=True,
+  numbers="none")
+B("logical_and", "(a != 0) & (b != 0)", NONE2, REAL2, "True where both are nonzero.", kind="logical",
+  numbers="none")
+B("logical_or", "(a != 0) | (b != 0)", NONE2, REAL2, "True where either is nonzero.", kind="logical",
+  numbers="none")
+B("logical_xor", "(a != 0) != (b != 0)", NONE2, REAL2, "True where only one is nonzero.", kind="logical",
+  numbers="none")
 U("logical_not", "x == 0", None, REAL, "True where x is 0.", kind="logical")
 
 # -- three inputs -----------------------------------------------------------------------------------------------------

@@ -1,16 +1,21 @@
 """Top-level functions of PyTorch that only ask or set: object kinds, determinism, printing, configuration."""
 from __future__ import annotations
 
-from minitorch_bn._core import Tensor
+from sys import modules
+
+from minitorch_bn._core import DTYPES, Storage, Tensor, set_default_dtype, tensor, zeros
+from minitorch_bn._core import device as _device
 from minitorch_bn.kernels import runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["are_deterministic_algorithms_enabled", "compile", "get_float32_matmul_precision", "is_complex",
-           "is_storage", "is_tensor", "set_default_device", "set_default_tensor_type", "set_flush_denormal",
-           "set_float32_matmul_precision", "set_num_interop_threads", "set_printoptions", "show_config",
+__all__ = ["_assert", "_shape_as_tensor", "are_deterministic_algorithms_enabled", "compile", "get_default_device",
+           "get_deterministic_debug_mode", "get_float32_matmul_precision", "get_num_interop_threads", "is_complex",
+           "is_deterministic_algorithms_warn_only_enabled", "is_storage", "is_tensor", "set_default_device",
+           "set_default_tensor_type", "set_deterministic_debug_mode", "set_float32_matmul_precision",
+           "set_flush_denormal", "set_num_interop_threads", "set_printoptions", "show_config",
            "use_deterministic_algorithms"]
 
 
@@ -19,9 +24,23 @@ def is_tensor(obj: Any, /) -> bool:
     return isinstance(obj, Tensor)
 
 
+def _assert(condition: Any, message: str) -> None:
+    """Python's assert, as a function."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _shape_as_tensor(input: Tensor) -> Tensor:
+    """The shape as a tensor of int64."""
+    return tensor(list(input.shape), dtype=DTYPES["int64"])
+
+
 def is_storage(obj: Any, /) -> bool:
-    """Whether `obj` is a Storage."""
-    return type(obj).__name__ == "Storage"
+    """Whether `obj` is an UntypedStorage or a TypedStorage."""
+    if isinstance(obj, Storage):
+        return True
+    typed = modules.get("minitorch_bn.storage")
+    return typed is not None and isinstance(obj, typed.TypedStorage)
 
 
 def is_complex(input: Tensor) -> bool:
@@ -58,17 +77,45 @@ def set_flush_denormal(mode: bool) -> bool:
     return False
 
 
+def get_num_interop_threads() -> int:
+    """Always 1: there is no inter-op pool."""
+    return 1
+
+
+def get_deterministic_debug_mode() -> int:
+    """Always 0: there is nothing to report, as every operation is deterministic."""
+    return 0
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Accepted: every operation is deterministic."""
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Always False."""
+    return False
+
+
 def set_default_device(device: Any) -> None:
-    """The CPU is the only device."""
-    from minitorch_bn._core import zeros
+    """The CPU is the only device: another is an error now."""
     zeros(0, device=device)
 
 
-def set_default_tensor_type(t: Any) -> None:
-    """Set the default dtype by a legacy type such as ``"torch.DoubleTensor"``."""
-    from minitorch_bn._core import DTYPES, set_default_dtype
-    name = t if isinstance(t, str) else t.__name__
-    set_default_dtype(DTYPES["float64" if "Double" in name else "float32"])
+def get_default_device() -> _device:
+    """``device("cpu")``."""
+    return _device("cpu")
+
+
+def set_default_tensor_type(t: Any, /) -> None:
+    """Set the default dtype by a legacy type, such as torch.DoubleTensor or ``"torch.DoubleTensor"``."""
+    name = t if isinstance(t, str) else f"{t.__module__}.{t.__name__}"
+    if ".cuda." in name:
+        raise TypeError(f"type {name} is not there: no CUDA device")
+    names = {"torch.DoubleTensor": "float64", "torch.FloatTensor": "float32", "torch.HalfTensor": "float16",
+             "torch.BFloat16Tensor": "bfloat16"}
+    if name not in names:
+        raise TypeError(f"only floating-point types can be the default tensor type, got {name}")
+    set_default_dtype(DTYPES[names[name]])
 
 
 def set_printoptions(**options: Any) -> None:

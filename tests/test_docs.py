@@ -40,8 +40,10 @@ def test_local_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 
-MODULES = ["", ".nn", ".nn.functional", ".nn.init", ".nn.utils", ".optim", ".optim.lr_scheduler", ".autograd"]
-MODULES += [".autograd.functional", ".utils.checkpoint", ".utils.data", ".preprocessing", ".preprocessing.transforms"]
+MODULES = ["", ".nn", ".nn.functional", ".nn.init", ".nn.utils", ".optim", ".optim.lr_scheduler", ".autograd",
+           ".optim.swa_utils"]
+MODULES += [".autograd.functional", ".utils.checkpoint", ".utils.data", ".preprocessing", ".preprocessing.transforms",
+            ".linalg", ".fft"]
 
 
 @pytest.mark.parametrize("name", MODULES, ids=[f"minitorch_bn{name}" for name in MODULES])

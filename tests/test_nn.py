@@ -185,7 +185,7 @@ def test_containers():
     assert len(list(params.parameters())) == 2 and isinstance(params[0], nn.Parameter) and len(params[:1]) == 1
     assert list(params.state_dict()) == ["0", "1"]
     table = nn.ParameterDict({"w": mt.zeros(2), "n": 3})
-    assert list(table.keys()) == ["w", "n"] and table["n"] == 3 and [n for n, _ in table.named_parameters()] == ["w"]
+    assert list(table.keys()) == ["n", "w"] and table["n"] == 3 and [n for n, _ in table.named_parameters()] == ["w"]
     assert table.setdefault("v", mt.ones(1)) is table.get("v") and table.popitem()[0] == "v"
 
 

@@ -3,7 +3,6 @@
 import copy
 import math
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -79,128 +78,6 @@ def test_trajectory_and_checkpoint_match_pytorch(expression):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-SCHEDULES = [
-    "StepLR(opt, 3, 0.5)",
-    "MultiStepLR(opt, [2, 5, 5, 9], 0.3)",
-    "ConstantLR(opt, 0.25, 4)",
-    "LinearLR(opt, 0.25, 0.75, 6)",
-    "ExponentialLR(opt, 0.9)",
-    "PolynomialLR(opt, 8, 2.0)",
-    "CosineAnnealingLR(opt, 5, 0.001)",
-    "CosineAnnealingWarmRestarts(opt, 3, 2, 0.001)",
-    "OneCycleLR(opt, 0.5, total_steps=25)",
-    "OneCycleLR(opt, [0.5, 0.2], epochs=5, steps_per_epoch=5, anneal_strategy='linear', three_phase=True)",
-    "LambdaLR(opt, lambda epoch: 0.9 ** epoch)",
-    "LambdaLR(opt, [lambda epoch: 0.9 ** epoch, lambda epoch: 1 / (1 + epoch)])",
-    "MultiplicativeLR(opt, lambda epoch: 0.95)",
-    "SequentialLR(opt, [LinearLR(opt, 0.1, total_iters=4), CosineAnnealingLR(opt, 10), ExponentialLR(opt, 0.9)], "
-    "[4, 12])",
-    "ChainedScheduler([ConstantLR(opt, 0.1, 3), ExponentialLR(opt, 0.9)])",
-    "SequentialLR(opt, [ChainedScheduler([StepLR(opt, 2), ExponentialLR(opt, 0.9)]), StepLR(opt, 2)], [5])",
-]
-
-
-def _two_groups(lib, name):
-    a, b = (lib.nn.Parameter(lib.zeros(1)) for _ in range(2))
-    return getattr(lib.optim, name)([{"params": [a]}, {"params": [b], "lr": 0.02}], lr=0.1)
-
-
-def _rates(lib, expression, optimizer="SGD", steps=20, scheduler=None):
-    opt = _two_groups(lib, optimizer)
-    scheduler = eval(expression, {**vars(lib.optim.lr_scheduler), "opt": opt})
-    rates = []
-    for _ in range(steps):
-        group = opt.param_groups[0]
-        rates.append((*(g["lr"] for g in opt.param_groups), *scheduler.get_last_lr(), group.get("momentum"),
-                      group.get("betas")))
-        opt.step()
-        scheduler.step()
-    return rates
-
-
-@pytest.mark.filterwarnings("ignore:Detected call")  # PyTorch's warning too, where a chain is part of a sequence
-@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
-@pytest.mark.parametrize("expression", SCHEDULES)
-def test_schedule_is_exactly_pytorchs(expression, optimizer):
-    torch = pytest.importorskip("torch")
-    assert _rates(mt, expression, optimizer) == _rates(torch, expression, optimizer)
-
-
-@pytest.mark.parametrize("options", [
-    {}, {"patience": 1, "factor": 0.5, "cooldown": 2}, {"mode": "max", "threshold": 0.1, "patience": 0},
-    {"threshold_mode": "abs", "threshold": 0.5, "patience": 2, "min_lr": [0.05, 0.001]},
-    {"mode": "max", "threshold_mode": "abs", "patience": 1}])
-def test_plateau_is_exactly_pytorchs(options):
-    torch = pytest.importorskip("torch")
-    metrics = np.random.default_rng(0).normal(size=40).cumsum() / 10
-
-    def rates(lib):
-        opt = _two_groups(lib, "SGD")
-        scheduler = lib.optim.lr_scheduler.ReduceLROnPlateau(opt, **options)
-        seen = []
-        for metric in metrics:
-            scheduler.step(metric)
-            seen.append(list(scheduler.get_last_lr()))
-        return seen
-
-    assert rates(mt) == rates(torch)
-
-
-@pytest.mark.filterwarnings("ignore:Detected call")
-@pytest.mark.parametrize("expression", [s for s in SCHEDULES if "lambda" not in s])
-def test_schedule_resumes_from_its_checkpoint(expression):
-    names = {**vars(lr_scheduler)}
-    opt = _two_groups(mt, "SGD")
-    scheduler = eval(expression, {**names, "opt": opt})
-    for _ in range(6):
-        opt.step()
-        scheduler.step()
-    other = _two_groups(mt, "SGD")
-    resumed = eval(expression, {**names, "opt": other})
-    other.load_state_dict(copy.deepcopy(opt.state_dict()))
-    resumed.load_state_dict(pickle.loads(pickle.dumps(scheduler.state_dict())))
-    for _ in range(6):
-        for o, s in (opt, scheduler), (other, resumed):
-            o.step()
-            s.step()
-        assert [g["lr"] for g in other.param_groups] == [g["lr"] for g in opt.param_groups]
-
-
-def test_schedule_continues_from_last_epoch_and_jumps():
-    torch = pytest.importorskip("torch")
-    for expression in ("StepLR(opt, 3, 0.5, last_epoch=4)", "CosineAnnealingLR(opt, 7, last_epoch=3)",
-                       "LinearLR(opt, last_epoch=2)", "ExponentialLR(opt, 0.5, last_epoch=1)"):
-        seen = []
-        for lib in (mt, torch):
-            opt = _two_groups(lib, "SGD")
-            for group in opt.param_groups:
-                group["initial_lr"] = 0.5
-            scheduler = eval(expression, {**vars(lib.optim.lr_scheduler), "opt": opt})
-            rates = [scheduler.get_last_lr()]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                for epoch in (None, 7, None):
-                    scheduler.step(epoch)
-                    rates.append(scheduler.get_last_lr())
-            seen.append(rates)
-        assert seen[0] == seen[1]
-    with pytest.raises(KeyError, match="initial_lr"):
-        lr_scheduler.StepLR(_two_groups(mt, "SGD"), 3, last_epoch=2)
-
-
-def test_schedule_warns():
-    opt = _two_groups(mt, "SGD")
-    scheduler = lr_scheduler.StepLR(opt, 3)
-    with pytest.warns(UserWarning, match="before `optimizer.step"):
-        scheduler.step()
-    with pytest.warns(UserWarning, match="get_last_lr"):
-        scheduler.get_lr()
-    with pytest.warns(UserWarning, match="epoch parameter"):
-        scheduler.step(5)
-    with pytest.raises(TypeError, match="is not an Optimizer"):
-        lr_scheduler.StepLR(5, 3)
-
-
 ERRORS = [
     "optim.SGD([], lr=0.1)",
     "optim.SGD(torch.zeros(2), lr=0.1)",
@@ -223,6 +100,20 @@ ERRORS = [
     "optim.lr_scheduler.ReduceLROnPlateau(optim.SGD([p]), 'least')",
     "optim.lr_scheduler.SequentialLR(optim.SGD([p]), [], [])",
     "optim.lr_scheduler.CosineAnnealingWarmRestarts(optim.SGD([p]), 0)",
+    "optim.lr_scheduler.CyclicLR(optim.SGD([p]), 0.1, 0.2, mode='square')",
+    "optim.lr_scheduler.CyclicLR(optim.Adagrad([p]), 0.1, 0.2)",
+    "optim.lr_scheduler.CyclicLR(optim.SGD([p]), [0.1, 0.2], 0.2)",
+    "optim.lr_scheduler.MultiplicativeLR(optim.SGD([p]), 0.1)",
+    "optim.lr_scheduler.ChainedScheduler([])",
+    "optim.swa_utils.SWALR(optim.SGD([p]), 0.1, anneal_strategy='exp')",
+    "optim.swa_utils.SWALR(optim.SGD([p]), 0.1, anneal_epochs=-1)",
+    "optim.Adam([p], betas=(0.9, torch.tensor(0.99)))",
+    "optim.Adam([p], betas=(0, 0.99))",
+    "optim.Rprop([p], etas=(1.5, 1.2))",
+    "optim.Muon([p])",
+    "optim.SGD([('a', p), torch.nn.Parameter(torch.zeros(1))])",
+    "optim.SGD([{'params': [('a', p)]}, {'params': [torch.nn.Parameter(torch.zeros(1))]}])",
+    "optim.SGD([None])",
 ]
 
 
@@ -291,6 +182,152 @@ def test_hooks_copies_and_user_optimizers():
     assert twin.param_groups[0]["params"][0] is not p and twin.param_groups[0]["lr"] == 0.5
 
 
+def test_averaged_models_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    for options in ("", "use_buffers=True", "avg_fn=get_ema_avg_fn(0.8)", "multi_avg_fn=get_ema_multi_avg_fn(0.7)",
+                    "multi_avg_fn=get_swa_multi_avg_fn()", "avg_fn=get_swa_avg_fn(), use_buffers=True",
+                    "multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True"):
+        seen = []
+        for lib in (mt, torch):
+            model = lib.nn.Sequential(lib.nn.Linear(3, 2).double(), lib.nn.BatchNorm1d(2).double())
+            averaged = eval(f"AveragedModel(model, {options})", {**vars(lib.optim.swa_utils), "model": model})
+            for step in range(4):
+                rng = np.random.default_rng(step)
+                with lib.no_grad():
+                    for t in (*model.parameters(), *model.buffers()):
+                        t.copy_(lib.from_numpy(np.asarray(rng.uniform(1, 9, size=tuple(t.shape)))))
+                averaged.update_parameters(model)
+            batches = [[lib.from_numpy(np.random.default_rng(i).normal(size=(4, 3)))] for i in range(3)]
+            values = {key: value.numpy().copy() for key, value in averaged.state_dict().items()}
+            lib.optim.swa_utils.update_bn(batches, averaged)
+            assert averaged.module[1].momentum == 0.1
+            seen.append((values, {key: value.numpy().copy() for key, value in averaged.state_dict().items()}))
+        for mine, theirs in zip(*seen):
+            assert list(mine) == list(theirs)
+            for key in mine:
+                np.testing.assert_allclose(mine[key], theirs[key], rtol=1e-7, err_msg=key)  # 1 / n in float32
+    with pytest.raises(ValueError, match="Invalid decay value 2"):
+        optim.swa_utils.get_ema_avg_fn(2)
+    with pytest.raises(AssertionError, match="Only one of"):
+        optim.swa_utils.AveragedModel(nn.Linear(1, 1), avg_fn=max, multi_avg_fn=max)
+
+
+def test_gradients_flow_through_a_differentiable_step():
+    """The loss after two steps, differentiated with respect to the learning rate and the start."""
+    torch = pytest.importorskip("torch")
+    for name, options in (("SGD", {"momentum": 0.9}), ("Adam", {}), ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+                          ("RMSprop", {"momentum": 0.5, "centered": True}), ("Adagrad", {}), ("Adadelta", {}),
+                          ("Adamax", {}), ("NAdam", {}), ("RAdam", {"betas": (0.5, 0.6)}), ("ASGD", {})):
+        seen = []
+        for lib in (mt, torch):
+            start = lib.tensor([1.0, -2.0, 3.0], dtype=lib.float64, requires_grad=True)
+            param = start.clone()
+            opt = getattr(lib.optim, name)([param], lr=0.1, differentiable=True, **options)
+            param.grad = start**3 + start  # the gradient depends on the start, too
+            opt.step()
+            (param**2).sum().backward()
+            seen.append(start.grad.tolist())
+        np.testing.assert_allclose(seen[0], seen[1], rtol=1e-6, atol=1e-7, err_msg=name)
+    for name in ("SGD", "Adam"):
+        seen = []
+        for lib in (mt, torch):
+            lr = lib.tensor(0.1, dtype=lib.float64, requires_grad=True)
+            param = lib.tensor([1.0, -2.0], dtype=lib.float64, requires_grad=True).clone()
+            param.grad = lib.tensor([0.5, 0.25], dtype=lib.float64)
+            opt = getattr(lib.optim, name)([param], lr=lr, differentiable=True)
+            opt.step()
+            (param**2).sum().backward()
+            seen.append(lr.grad.item())
+        np.testing.assert_allclose(seen[0], seen[1], rtol=1e-5, err_msg=name)
+
+
+def test_options_that_exclude_each_other():
+    p = nn.Parameter(mt.ones(2))
+    p.grad = mt.ones(2)
+    for name in ("SGD", "Adam", "AdamW", "Adagrad"):
+        make = getattr(optim, name)
+        with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together"):
+            make([p], fused=True, foreach=True)
+        with pytest.raises(RuntimeError, match="`fused` does not support `differentiable`"):
+            make([p], fused=True, differentiable=True)
+    with pytest.raises(AssertionError, match="If capturable=True, params"):
+        optim.Adam([p], capturable=True).step()
+    with pytest.raises(AssertionError, match="don't support autograd"):
+        optim.RMSprop([p], foreach=True, differentiable=True).step()
+    with pytest.raises(ValueError, match="lr as a Tensor is not supported"):
+        optim.Adam([p], lr=mt.tensor(0.1), foreach=True)
+    with pytest.raises(RuntimeError, match="dense gradients"):
+        optim.SparseAdam([p]).step()
+    with pytest.raises(ValueError, match="parameter groups"):
+        optim.LBFGS([{"params": [p]}, {"params": [nn.Parameter(mt.ones(1))]}])
+    with pytest.raises(RuntimeError, match="strong_wolfe"):
+        optim.LBFGS([p], line_search_fn="armijo").step(lambda: (p**2).sum())
+
+
+def test_hooks_around_steps_of_all_optimizers_and_checkpoints():
+    p = nn.Parameter(mt.zeros(1))
+    p.grad = mt.ones(1)
+    optimizer, calls = optim.SGD([p], lr=1.0), []
+
+    def note(what):
+        return lambda *args: calls.append(what)
+
+    handles = [optim.optimizer.register_optimizer_step_pre_hook(note("all before")),
+               optim.optimizer.register_optimizer_step_post_hook(note("all after")),
+               optimizer.register_step_pre_hook(note("before")), optimizer.register_step_post_hook(note("after")),
+               optimizer.register_state_dict_pre_hook(note("save")),
+               optimizer.register_state_dict_pre_hook(note("save first"), prepend=True),
+               optimizer.register_load_state_dict_pre_hook(note("load")),
+               optimizer.register_load_state_dict_post_hook(note("loaded"))]
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert calls == ["all before", "before", "after", "all after", "save first", "save", "load", "loaded"]
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert len(calls) == 8
+    seen = []
+    handle = optimizer.register_step_pre_hook(lambda opt, args, kwargs: ((opt, lambda: seen.append(args)), kwargs))
+    optimizer.step()  # the hook gives the step a closure
+    assert seen == [(optimizer,)]
+    handle.remove()
+    optimizer.register_step_pre_hook(lambda *args: 5)
+    with pytest.raises(RuntimeError, match="must return None or a tuple"):
+        optimizer.step()
+
+
+def test_optimizer_survives_pickle_and_later_groups():
+    p, q = (nn.Parameter(mt.ones(2)) for _ in range(2))
+    optimizer = optim.Adagrad([p], initial_accumulator_value=0.5)
+    optimizer.add_param_group({"params": q, "lr": 1.0})
+    q.grad = mt.ones(2)
+    optimizer.step()
+    assert optimizer.state[q]["sum"].tolist() == [1.5, 1.5]
+    scheduler = lr_scheduler.StepLR(optimizer, 1)  # wraps `step`
+    twin = pickle.loads(pickle.dumps(optimizer))
+    assert twin.state_dict()["param_groups"] == optimizer.state_dict()["param_groups"]
+    twin.param_groups[1]["params"][0].grad = mt.ones(2)
+    twin.step()
+    optimizer.step()
+    scheduler.step()
+    assert twin.param_groups[1]["params"][0].tolist() == q.tolist()
+
+
+def test_parameters_and_state_are_swapped_for_a_while():
+    p, other = nn.Parameter(mt.zeros(2)), mt.zeros(2)
+    p.grad = other.grad = mt.ones(2)
+    optimizer = optim.SGD([p], lr=1.0, momentum=0.9)
+    optimizer.step()
+    saved = copy.deepcopy(optimizer.state_dict())
+    with optim.swap_in_optimizer_params_and_state(optimizer, {"p": other}, saved):
+        optimizer.step()
+    np.testing.assert_allclose(other.tolist(), [-1.9, -1.9], rtol=1e-6)
+    assert p.tolist() == [-1.0, -1.0] and optimizer.param_groups[0]["params"][0] is p
+    with pytest.raises(RuntimeError, match="different number of parameter groups"):
+        with optim.swap_in_optimizer_params_and_state(optimizer, {"p": other}, {"state": {}, "param_groups": []}):
+            pass
+
+
 def test_learning_rate_may_be_a_tensor():
     p = nn.Parameter(mt.ones(1))
     p.grad = mt.ones(1)
@@ -300,3 +337,55 @@ def test_learning_rate_may_be_a_tensor():
     optimizer.step()
     scheduler.step()
     assert p.item() == 0.5 and optimizer.param_groups[0]["lr"] is lr and math.isclose(float(lr), 0.25)
+
+
+ALL = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "ASGD", "Rprop",
+       "Adafactor"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_checkpoints_of_older_versions_load(name):
+    """Options that came later are missing in them, and steps are numbers."""
+    params = _start(mt)
+    optimizer = getattr(optim, name)(params, lr=0.01)
+    _train(mt, params, optimizer, 3)
+    state = copy.deepcopy(optimizer.state_dict())
+    for group in state["param_groups"]:
+        for option in ("foreach", "maximize", "capturable", "differentiable", "fused", "decoupled_weight_decay"):
+            if not (option == "decoupled_weight_decay" and name == "AdamW"):
+                group.pop(option, None)
+    for entry in state["state"].values():
+        entry.update({key: entry[key].item() for key in ("step", "eta", "mu", "mu_product") if key in entry})
+    twins = [nn.Parameter(p.detach().clone()) for p in params]
+    resumed = getattr(optim, name)(twins, lr=0.01)
+    resumed.load_state_dict(state)
+    for mine, theirs in zip(_train(mt, twins, resumed, 3, 3), _train(mt, params, optimizer, 3, 3)):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert resumed.state_dict()["param_groups"] == optimizer.state_dict()["param_groups"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_groups_options_and_rates_that_change_are_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    seen = []
+    for lib in (mt, torch):
+        params = _start(lib)
+        optimizer = getattr(lib.optim, name)([{"params": params[:1]}], lr=0.01)
+        _train(lib, params, optimizer, 3)
+        optimizer.add_param_group({"params": params[1:], "lr": 0.02, "maximize": True})
+        _train(lib, params, optimizer, 3, 3)
+        optimizer.param_groups[0]["lr"] = 0.5
+        optimizer.param_groups[1]["weight_decay"] = 0.1
+        seen.append(_train(lib, params, optimizer, 3, 6))
+    for mine, theirs in zip(*seen):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_modules_under_which_scripts_find_the_classes():
+    from importlib import import_module
+    for path, name in (("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD"), ("rmsprop", "RMSprop"), ("lbfgs", "LBFGS"),
+                       ("adagrad", "Adagrad"), ("nadam", "NAdam"), ("radam", "RAdam"), ("optimizer", "Optimizer"),
+                       ("adamax", "Adamax"), ("adadelta", "Adadelta"), ("asgd", "ASGD"), ("rprop", "Rprop"),
+                       ("sparse_adam", "SparseAdam"), ("lr_scheduler", "_LRScheduler"), ("swa_utils", "SWALR")):
+        assert hasattr(import_module(f"minitorch_bn.optim.{path}"), name)
+    assert issubclass(lr_scheduler.StepLR, lr_scheduler.LRScheduler)

@@ -17,9 +17,14 @@ SOURCES = [p for folder in ("minitorch_bn", "src_c", "tests", "bench", "examples
            if p.suffix in (".py", ".pyx", ".pxd", ".pxi", ".pyi", ".c", ".h", ".inc") and "gen" not in p.parts
            and p.name != "elementwise.pyx" and "__pycache__" not in p.parts] + [ROOT / "setup.py"]
 # From the bottom up: a file may use its own layer and those below.
-LAYERS = [["kernels"], ["_optable", "_codegen"], ["_gradients", "_core", "_printing"], ["_modes"], ["ops"],
+LAYERS = [["kernels", "_names"], ["_optable", "_codegen"], ["_gradients", "_core", "_printing"], ["_modes"], ["ops"],
           ["_settings", "__init__"], ["autograd", "testing"],
-          ["nn", "optim", "utils", "preprocessing", "cuda", "backends", "special", "linalg", "random"], ["lab"]]
+          ["nn", "optim", "utils", "preprocessing", "cuda", "backends", "special", "linalg", "fft", "random", "distributions",
+           "masked", "signal",
+           "serialization", "safetensors", "hub", "accelerator", "amp", "compiler", "cpu", "distributed", "func", "jit",
+           "mps", "multiprocessing", "overrides", "profiler", "storage", "types", "version", "xpu", "_foreach",
+           "_legacy", "_C"], ["vision"], ["lab"],
+          ["_as_torch"], ["__main__"]]
 LEVEL = {name: i for i, names in enumerate(LAYERS) for name in names}
 # Imports inside functions that point upward on purpose: they run at call time, when everything is loaded.
 CALLBACKS = {("_core", "_printing"), ("_core", "_gradients")}

@@ -73,8 +73,12 @@ cdef i64 count_elements(int ndim, const i64* shape) except -1:
     return n
 
 
-cdef tuple sizes_args(tuple args):
-    """f(2, 3), f((2, 3)), f(torch.Size([2, 3])) all give (2, 3)."""
+cdef tuple sizes_args(tuple args, object named=None):
+    """f(2, 3), f((2, 3)), f(torch.Size([2, 3])) and f(name=(2, 3)) all give (2, 3)."""
+    if named is not None:
+        if args:
+            raise TypeError(f"sizes or dims given twice: {args} and {named}")
+        return tuple(named) if isinstance(named, (tuple, list)) else (named,)
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         return tuple(args[0])
     return args

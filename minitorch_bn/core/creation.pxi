@@ -31,8 +31,8 @@ cdef int nested_dtype(object data) except -2:
         return MTB_b8
     if isinstance(data, int):
         return MTB_i64
-    if isinstance(data, float):
-        return default_float
+    if isinstance(data, float):                      # NumPy's float64 is a kind of float
+        return default_float if type(data) is float or not hasattr(data, "dtype") else MTB_f64
     if isinstance(data, str) or data is None:
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     return number_code(data)
@@ -129,11 +129,11 @@ def as_tensor_(data, dtype=None, device=None):
     return x if code < 0 else cast(x, code)
 
 
-def empty(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
           memory_format=None):
     """A tensor of that size, not initialized."""
     cdef i64[MAXDIM] shape
-    cdef int ndim = shape_from(sizes_args(size), shape)
+    cdef int ndim = shape_from(sizes_args(sizes, size), shape)
     cdef Tensor t
     check_device(device)
     if out is not None:
@@ -159,16 +159,19 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
     return prepared(t, requires_grad, device)
 
 
-def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of zeros."""
-    cdef Tensor t = empty(*size, out=out, dtype=dtype, device=device)
-    memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[t.dtype]))
+    cdef Tensor t = empty(*sizes, size=size, out=out, dtype=dtype, device=device)
+    if t.contiguous:
+        memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[t.dtype]))
+    else:
+        copy_into(t, number_tensor(0, t.dtype))
     return prepared(t, requires_grad, device)
 
 
-def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of ones."""
-    cdef Tensor t = empty(*size, out=out, dtype=dtype, device=device)
+    cdef Tensor t = empty(*sizes, size=size, out=out, dtype=dtype, device=device)
     copy_into(t, number_tensor(1, t.dtype))
     return prepared(t, requires_grad, device)
 
@@ -234,6 +237,10 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     start, end, step = [item(v) if isinstance(v, Tensor) else v for v in (start, end, step)]
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if dtype is dtypes[MTB_i64] or out is not None and (<Tensor> out).dtype == MTB_i64:  # counted in whole steps
+        start, end, step = [int(v) if v - v == 0 else v for v in (start, end, step)]
+    if step == 0:
+        raise ValueError("step must be nonzero")
     integral = all([isinstance(v, int) or not isinstance(v, float) and hasattr(v, "__index__")
                     for v in (start, end, step)])
     cdef int code = dtype_code(dtype, MTB_i64 if integral else default_float)
@@ -259,8 +266,11 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     cdef i64 n = index_arg(steps, "steps"), i
     cdef i64[1] shape
     cdef Tensor t
-    cdef double a = float(start), b = float(end), d
     cdef int code = dtype_code(dtype, default_float)
+    cdef double a, b, d
+    if not is_float(code):
+        start, end = int(start), int(end)
+    a, b = float(start), float(end)
     if n < 0:
         raise RuntimeError("number of steps must be non-negative")
     shape[0] = n

@@ -264,8 +264,8 @@ cdef int check_device(object d) except -1:
         return 0
     cdef device where = d if isinstance(d, device) else device(d)
     if where.type == "cuda":
-        raise RuntimeError("device 'cuda' is not there: minitorch_bn computes on the CPU only. Use device='cpu', or "
-                           "'cuda' if torch.cuda.is_available() else 'cpu'")
+        raise AssertionError("no CUDA device: minitorch_bn computes on the CPU only. Use device='cpu', or "
+                             "'cuda' if torch.cuda.is_available() else 'cpu'")  # a CPU build of PyTorch asserts, too
     if where.type != "cpu":
         raise RuntimeError(f"device '{where}' is not there: minitorch_bn computes on the CPU only; use device='cpu'")
     return 0

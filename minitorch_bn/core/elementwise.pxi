@@ -33,7 +33,8 @@ cdef int OP_GT = op_id("gt"), OP_GE = op_id("ge"), OP_WHERE = op_id("where")
 cdef int OP_AND = op_id("bitwise_and"), OP_OR = op_id("bitwise_or"), OP_XOR = op_id("bitwise_xor")
 cdef int OP_NOT = op_id("bitwise_not")
 cdef int OP_LSHIFT = op_id("bitwise_left_shift"), OP_RSHIFT = op_id("bitwise_right_shift")
-cdef int OP_NEG = op_id("neg"), OP_ABS = op_id("abs")
+cdef int OP_NEG = op_id("neg"), OP_ABS = op_id("abs"), OP_SQUARE = op_id("square")
+cdef set NUMBERS_TOO = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_FLOORDIV}  # torch.add(1, 2) is a tensor
 cdef set INTEGER_DIVISIONS = {op_id("floor_divide"), op_id("remainder"), op_id("fmod")}
 
 cdef enum:
@@ -191,10 +192,15 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
                                    f"{SCALAR_NAMES[(<Tensor> tensors[0]).dtype]}")
         else:
             consider(&p, given[i])
+    if info.arity == 2 and isinstance(a, (int, float)) and isinstance(b, (int, float)) and op not in NUMBERS_TOO:
+        raise TypeError(f"{op_names[op]}(): at least one argument must be a Tensor, got {type(a).__name__} and "
+                        f"{type(b).__name__}")
     code = settle(&p)
     if info.kind == MTB_KIND_float and not is_float(code):
         code = default_float
     if info.no_bool and code == MTB_b8 and (op != OP_SUB or scalar_at == 0):
+        if op == OP_SQUARE and not inplace:  # the square of a bool is an integer
+            return elementwise_general(op, cast(a, MTB_i64), None, None, k, out, False)
         raise bool_error(op)
     want = real_of(code)
     f = K.elementwise[want].value[op]
@@ -332,10 +338,7 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
             raise RuntimeError(f"output with shape {list(shape_tuple(y))} doesn't match the broadcast shape "
                                f"{[shape[d] for d in range(ndim)]}")
         resize_out(y, ndim, shape)
-    for d in range(y.ndim):
-        if y.strides[d] == 0 and y.shape[d] > 1:
-            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a "
-                               "single memory location. Please clone() the tensor before performing the operation.")
+    check_no_overlap(y)
     if y.storage.readonly:
         raise RuntimeError(f"{name}(): the output shares the memory of a read-only array; clone() it first")
     return y
@@ -343,11 +346,13 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
 
 cdef int resize_out(Tensor y, int ndim, const i64* shape) except -1:
     """Give an `out=` tensor another shape; PyTorch warns unless it was empty."""
+    if shape_tuple(y) == tuple([shape[d] for d in range(ndim)]):
+        return 0
     if y.numel != 0:
         warnings.warn(f"An output with one or more elements was resized since it had shape {list(shape_tuple(y))}, "
                       f"which does not match the required output shape {[shape[d] for d in range(ndim)]}.",
                       stacklevel=2)
-    adopt(y, new_tensor(y.dtype, ndim, shape))
+    resize_(y, tuple([shape[d] for d in range(ndim)]))
     return 0
 
 

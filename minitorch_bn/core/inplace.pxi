@@ -114,7 +114,17 @@ cdef Tensor write(Tensor x, Tensor src, object name):
 
 def copy_(Tensor self not None, src, non_blocking=False):
     """Write src's values here, converted and broadcast."""
+    check_no_overlap(self)
     return write(self, as_tensor(src), "CopyBackwards")
+
+
+cdef int check_no_overlap(Tensor y) except -1:
+    cdef int d
+    for d in range(y.ndim):
+        if y.strides[d] == 0 and y.shape[d] > 1:
+            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a "
+                               "single memory location. Please clone() the tensor before performing the operation.")
+    return 0
 
 
 def fill_(Tensor self not None, value):
@@ -144,14 +154,33 @@ def set_(Tensor self not None, Tensor source not None):
     return self
 
 
+def become(Tensor self not None, Tensor view not None):
+    """`self` takes the geometry and the history of a view of it: what squeeze_() and its like do."""
+    check_inplace(self)
+    adopt(self, view)
+    self.node, self.out_nr, self.view_version = view.node, view.out_nr, view.view_version
+    return self
+
+
 def resize_(Tensor self not None, *sizes, memory_format=None):
-    """Change the shape; new elements are not initialized, kept ones stay."""
-    cdef i64[MAXDIM] shape
-    cdef int ndim
+    """Change the shape; new elements are not initialized, kept ones stay. The memory is another only if it was too
+    small."""
+    cdef i64[MAXDIM] shape, strides
+    cdef int ndim, d
+    cdef i64 step = 1
     cdef Tensor y
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     ndim = shape_from(sizes_args(sizes), shape)
+    if shape_tuple(self) == tuple([shape[d] for d in range(ndim)]):
+        return self
+    for d in range(ndim - 1, -1, -1):
+        strides[d] = step
+        step *= max(shape[d], 1)
+    if (self.data - self.storage.data) // ITEMSIZE[self.dtype] + step <= <i64> (self.storage.nbytes
+                                                                                        // ITEMSIZE[self.dtype]):
+        adopt(self, view_of(self, ndim, shape, strides, self.data))
+        return self
     y = new_tensor(self.dtype, ndim, shape)
     if self.contiguous:
         memcpy(y.data, self.data, <size_t> (min(self.numel, y.numel) * ITEMSIZE[self.dtype]))

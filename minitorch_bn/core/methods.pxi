@@ -113,6 +113,11 @@ def is_inference(Tensor self not None):
     return self.inference
 
 
+def _nbytes(Storage self not None):
+    """The size of the block in bytes."""
+    return self.nbytes
+
+
 def _same(Tensor self not None, *args, **kwargs):
     """This tensor: it is on the CPU already."""
     return self
@@ -151,6 +156,8 @@ def _interop_methods():
     install("is_shared", lambda self: False)
     install("get_device", lambda self: -1)
     install("untyped_storage", lambda self: (<Tensor?> self).storage)
+    for name in ("nbytes", "size"):  # the field of this name is a C number
+        mtb_install(Storage, name, _nbytes)
     for name in ("is_cuda", "is_sparse", "is_quantized", "is_mkldnn", "is_meta", "is_mps", "is_xpu", "is_nested"):
         install(name, property(lambda self: False, doc="Always False."))
     install("is_cpu", property(lambda self: True, doc="Always True."))

@@ -18,10 +18,6 @@ cdef class Storage:
         """The address of the first byte."""
         return <uintptr_t> self.data
 
-    def nbytes_(self):
-        """The size of the block in bytes."""
-        return self.nbytes
-
     def __len__(self):
         return self.nbytes
 

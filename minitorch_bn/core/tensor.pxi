@@ -41,14 +41,20 @@ cdef class Tensor:
     """
     __array_priority__ = 1000
 
-    def __init__(self, *args, device=None):
+    def __init__(self, *args, size=None, device=None):
         cdef Tensor made
         if self.storage is not None:
             return
         check_device(device)
+        if size is not None:
+            args = (make_size(tuple(size)),)
         if len(args) == 1 and not isinstance(args[0], int):
             if isinstance(args[0], Size):
                 made = empty(*args[0])
+            elif isinstance(args[0], Tensor):
+                made = args[0]  # of whatever dtype; the memory is shared
+            elif isinstance(args[0], float) or args[0] is None:
+                raise TypeError(f"new(): data must be a sequence (got {type(args[0]).__name__})")
             else:
                 made = tensor(args[0], dtype=dtypes[default_float])
         else:
@@ -193,6 +199,9 @@ cdef class Tensor:
     def __getattr__(self, str name):
         if self.extra is not None and name in self.extra:
             return self.extra[name]
+        if name == "__dict__":  # what vars() reads; subclasses have one of their own
+            self.extra = self.extra or {}
+            return self.extra
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, str name, value):

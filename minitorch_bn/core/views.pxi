@@ -98,18 +98,21 @@ cdef Tensor reshape_to(Tensor x, object sizes):
     return make_view(x, ndim, shape, strides, x.data, reshape_vjp, "ViewBackward0", shape_tuple(x))
 
 
-def reshape(Tensor input not None, *shape):
+def reshape(Tensor input not None, *sizes, shape=None):
     """A tensor of the same elements with another shape; a view if possible. One size may be -1."""
-    return reshape_to(input, sizes_args(shape))
+    return reshape_to(input, sizes_args(sizes, shape))
 
 
-def view(Tensor self not None, *shape):
+dtype_type = dtype  # the class, where an argument has its name
+
+
+def view(Tensor self not None, *shape, size=None, dtype=None):
     """A view with another shape (or, for a dtype, with the bytes read as that dtype)."""
     cdef i64[MAXDIM] sizes, strides
     cdef int ndim
-    if len(shape) == 1 and isinstance(shape[0], dtype):
-        return view_dtype(self, (<dtype> shape[0]).code)
-    shape = sizes_args(shape)
+    if dtype is not None or len(shape) == 1 and isinstance(shape[0], dtype_type):
+        return view_dtype(self, dtype_code(shape[0] if dtype is None else dtype))
+    shape = sizes_args(shape, size)
     ndim = infer_shape(self, shape, sizes)
     if not view_strides(self, ndim, sizes, strides):
         raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
@@ -161,13 +164,14 @@ def unflatten(Tensor input not None, dim, sizes):
     return reshape_to(input, s[:d] + tuple([s[d] // known if size == -1 else size for size in sizes]) + s[d + 1:])
 
 
-def squeeze(Tensor input not None, *dim):
+def squeeze(Tensor input not None, *args, dim=None, axis=None):
     """Without the dims of size 1 (all, or those named)."""
     cdef unsigned int mask = 0
     cdef i64[MAXDIM] shape, strides
     cdef int d, n = 0
-    dims = sizes_args(dim)
-    mask = dims_mask(dims, input.ndim) if dim else 0xff
+    dim = axis if dim is None else dim
+    dims = sizes_args(args, dim)
+    mask = 0xff if not args and dim is None else dims_mask(dims, input.ndim) if dims else 0
     for d in range(input.ndim):
         if not (mask >> d & 1 and input.shape[d] == 1):
             shape[n], strides[n] = input.shape[d], input.strides[d]
@@ -175,9 +179,9 @@ def squeeze(Tensor input not None, *dim):
     return make_view(input, n, shape, strides, input.data, reshape_vjp, "SqueezeBackward0", shape_tuple(input))
 
 
-def unsqueeze(Tensor input not None, dim):
+def unsqueeze(Tensor input not None, dim=None, *, axis=None):
     """With a dim of size 1 at `dim`."""
-    cdef int at = wrap_dim(dim, input.ndim + 1), d
+    cdef int at = wrap_dim(axis if dim is None else dim, input.ndim + 1), d
     cdef i64[MAXDIM] shape, strides
     if input.ndim == MAXDIM:
         raise RuntimeError(f"a tensor has at most {MAXDIM} dimensions in minitorch_bn")
@@ -207,9 +211,9 @@ cdef Tensor permute_to(Tensor x, tuple dims):
     return make_view(x, x.ndim, shape, strides, x.data, permute_vjp, "PermuteBackward0", tuple(inverse))
 
 
-def permute(Tensor input not None, *dims):
+def permute(Tensor input not None, *args, dims=None):
     """The dims in another order."""
-    order = [wrap_dim(d, input.ndim) for d in sizes_args(dims)]
+    order = [wrap_dim(d, input.ndim) for d in sizes_args(args, dims)]
     if len(order) != input.ndim:
         raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
                            f"of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
@@ -257,12 +261,12 @@ cdef object expand_vjp(Node n, object g):
     return sum_to_shape(<Tensor> g, n.aux)
 
 
-def expand(Tensor self not None, *sizes, implicit=False):
+def expand(Tensor self not None, *sizes, size=None, implicit=False):
     """A view in which dims of size 1 are repeated without a copy; -1 keeps a size."""
     cdef i64[MAXDIM] shape, strides
     cdef int d, shift
     cdef i64 s
-    sizes = sizes_args(sizes)
+    sizes = sizes_args(sizes, size)
     shift = len(sizes) - self.ndim
     if len(sizes) > MAXDIM or shift < 0:
         raise RuntimeError(f"expand(torch.{'FloatTensor'}{{{list(shape_tuple(self))}}}, size={list(sizes)}): the "

@@ -53,6 +53,8 @@ def slice_dim_(Tensor x, int at, i64 start, i64 length, i64 step):
 def narrow(Tensor input not None, dim, start, length):
     """Positions start .. start + length of dim `dim`."""
     cdef int at = wrap_dim(dim, input.ndim)
+    if isinstance(start, Tensor) and ((<Tensor> start).ndim or not MTB_b8 < (<Tensor> start).dtype < MTB_f16):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     cdef i64 a = index_arg(start, "start"), n = index_arg(length, "length")
     if input.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
@@ -114,8 +116,8 @@ def unfold(Tensor self not None, dimension, size, step):
         raise RuntimeError(f"step is {stride} but must be > 0")
     if self.ndim == MAXDIM:
         raise RuntimeError(f"a tensor has at most {MAXDIM} dimensions in minitorch_bn")
-    if self.ndim == 0:
-        self = unsqueeze(self, 0)
+    if self.ndim == 0:  # one window of its one element, or of none
+        return narrow(unsqueeze(self, 0), 0, 0, width)
     memcpy(shape, self.shape, sizeof(shape))
     memcpy(strides, self.strides, sizeof(strides))
     shape[self.ndim], strides[self.ndim] = width, self.strides[at]
@@ -254,8 +256,28 @@ def clone(Tensor input not None, *, memory_format=None):
     return in_format(input, memory_format, input.dtype)
 
 
+def ravel(Tensor input not None):
+    """All elements in one dim."""
+    return reshape_to(input, (-1,))
+
+
+def view_as(Tensor self not None, Tensor other not None):
+    """A view with another tensor's shape."""
+    return view(self, shape_tuple(other))
+
+
+def reshape_as(Tensor self not None, Tensor other not None):
+    """:meth:`Tensor.reshape` to another tensor's shape."""
+    return reshape_to(self, shape_tuple(other))
+
+
+def expand_as(Tensor self not None, Tensor other not None):
+    """:meth:`Tensor.expand` to another tensor's shape."""
+    return expand(self, shape_tuple(other))
+
+
 cdef dict VIEW_METHODS = dict(
-    reshape=reshape, view=view, flatten=flatten, unflatten=unflatten, squeeze=squeeze, unsqueeze=unsqueeze,
+    ravel=ravel, view_as=view_as, reshape_as=reshape_as, expand_as=expand_as, reshape=reshape, view=view, flatten=flatten, unflatten=unflatten, squeeze=squeeze, unsqueeze=unsqueeze,
     permute=permute, transpose=transpose, t=t, movedim=movedim, moveaxis=movedim, swapaxes=transpose,
     swapdims=transpose, expand=expand, broadcast_to=broadcast_to, select=select, narrow=narrow, diagonal=diagonal,
     unfold=unfold, as_strided=as_strided, detach=detach, detach_=detach_, contiguous=contiguous_,
@@ -265,10 +287,6 @@ cdef dict VIEW_METHODS = dict(
 def _view_attributes():
     for name, function in VIEW_METHODS.items():
         install(name, function)
-    install("ravel", lambda self: reshape_to(self, (-1,)))
-    install("view_as", lambda self, other: view(self, other.shape))
-    install("reshape_as", lambda self, other: reshape_to(self, other.shape))
-    install("expand_as", lambda self, other: expand(self, other.shape))
     install("T", property(lambda self: permute_to(self, tuple(range(self.ndim))[::-1]), doc="All dims reversed."))
     install("mT", property(lambda self: transpose(self, -2, -1), doc="The last two dims exchanged."))
     install("H", property(lambda self: transpose(self, 0, 1), doc="The transpose of a matrix (real tensors)."))

@@ -91,16 +91,20 @@ class Mish(_MayBeInPlace):
     _function = staticmethod(F.mish)
 
 
-class Hardsigmoid(_MayBeInPlace):
-    """relu6(x + 3) / 6"""
-
-    _function = staticmethod(F.hardsigmoid)
+class _Hard(_MayBeInPlace):
+    """Hardsigmoid and Hardswish, which print no options."""
 
     def extra_repr(self) -> str:
         return ""
 
 
-class Hardswish(Hardsigmoid):
+class Hardsigmoid(_Hard):
+    """relu6(x + 3) / 6"""
+
+    _function = staticmethod(F.hardsigmoid)
+
+
+class Hardswish(_Hard):
     """x * relu6(x + 3) / 6"""
 
     _function = staticmethod(F.hardswish)
@@ -140,10 +144,8 @@ class ReLU6(Hardtanh):
         return "inplace=True" if self.inplace else ""
 
 
-class ELU(Module):
-    """x where positive, alpha * (e^x - 1) elsewhere"""
-
-    _function = staticmethod(F.elu)
+class _Exponential(Module):
+    """ELU and CELU: both have one option, alpha."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -157,7 +159,13 @@ class ELU(Module):
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
-class CELU(ELU):
+class ELU(_Exponential):
+    """x where positive, alpha * (e^x - 1) elsewhere"""
+
+    _function = staticmethod(F.elu)
+
+
+class CELU(_Exponential):
     """max(x, 0) + min(alpha * (e^(x / alpha) - 1), 0)"""
 
     _function = staticmethod(F.celu)
@@ -261,10 +269,8 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class Hardshrink(Module):
-    """x where |x| > lambd, 0 elsewhere"""
-
-    _function = staticmethod(F.hardshrink)
+class _Shrink(Module):
+    """Hardshrink and Softshrink: both have one option, lambd."""
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -277,7 +283,13 @@ class Hardshrink(Module):
         return str(self.lambd)
 
 
-class Softshrink(Hardshrink):
+class Hardshrink(_Shrink):
+    """x where |x| > lambd, 0 elsewhere"""
+
+    _function = staticmethod(F.hardshrink)
+
+
+class Softshrink(_Shrink):
     """x moved towards 0 by lambd, 0 where |x| <= lambd"""
 
     _function = staticmethod(F.softshrink)
@@ -297,10 +309,8 @@ class GLU(Module):
         return f"dim={self.dim}"
 
 
-class Softmax(Module):
-    """e^x / sum(e^x) along `dim`"""
-
-    _function = staticmethod(F.softmax)
+class _SoftmaxAlong(Module):
+    """Softmax, LogSoftmax and Softmin: all have one option, dim."""
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -313,13 +323,19 @@ class Softmax(Module):
         return f"dim={self.dim}"
 
 
-class LogSoftmax(Softmax):
+class Softmax(_SoftmaxAlong):
+    """e^x / sum(e^x) along `dim`"""
+
+    _function = staticmethod(F.softmax)
+
+
+class LogSoftmax(_SoftmaxAlong):
     """log(softmax(x)) along `dim`"""
 
     _function = staticmethod(F.log_softmax)
 
 
-class Softmin(Softmax):
+class Softmin(_SoftmaxAlong):
     """softmax(-x) along `dim`"""
 
     _function = staticmethod(F.softmin)

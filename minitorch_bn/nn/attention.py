@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 import minitorch_bn as torch
@@ -13,6 +16,23 @@ from .module import Module
 from .parameter import Parameter
 
 Tensor = torch.Tensor
+
+
+class SDPBackend(Enum):
+    """PyTorch's implementations of attention."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[None]:
+    """A ``with`` block that chooses among implementations of attention: there is one."""
+    yield
 
 
 class NonDynamicallyQuantizableLinear(Linear):

@@ -96,6 +96,15 @@ class Sequential(_ModuleSequence):
             return type(self)(OrderedDict(list(self._modules.items())[index]))
         return self._modules[self._key(index)]
 
+    def insert(self, index: int, module: Module) -> Sequential:  # type: ignore[override]
+        """Put a module before position `index`."""
+        if not isinstance(module, Module):
+            raise AssertionError(f"module should be of type: {Module}")
+        if not -len(self) <= index <= len(self):
+            raise IndexError(f"Index out of range: {index}")
+        super().insert(index, module)
+        return self
+
     def __add__(self, other: Sequential) -> Sequential:
         self._check(other)
         return type(self)(*self, *other)
@@ -165,6 +174,8 @@ class ModuleList(_ModuleSequence):
 class _Items:
     """The dict methods of ModuleDict and ParameterDict, over `keys()` and item access, which those define."""
 
+    _item: str  # the name of the class in messages
+
     def keys(self) -> KeysView[str]:
         """The names."""
         raise NotImplementedError
@@ -210,12 +221,21 @@ class _Items:
         if not isinstance(entries, Iterable):
             raise TypeError(f"{type(self).__name__}.update should be called with an iterable of key/value pairs, "
                             f"but got {type(entries).__name__}")
-        for key, value in entries.items() if isinstance(entries, (Mapping, _Items)) else entries:
-            self[key] = value
+        pairs = entries.items() if isinstance(entries, (Mapping, _Items)) else entries
+        for i, pair in enumerate(pairs):
+            if not isinstance(pair, Iterable):
+                raise TypeError(f"{self._item} update sequence element #{i} should be Iterable; is "
+                                f"{type(pair).__name__}")
+            pair = list(pair)
+            if len(pair) != 2:
+                raise ValueError(f"{self._item} update sequence element #{i} has length {len(pair)}; 2 is required")
+            self[pair[0]] = pair[1]
 
 
 class ModuleDict(_Items, Module):
     """Modules by name, in order of insertion. It has no forward of its own."""
+
+    _item = "ModuleDict"
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         Module.__init__(self)
@@ -283,12 +303,17 @@ class ParameterList(Module):
 
     __iadd__ = extend
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("ParameterList should not be called.")
+
     def extra_repr(self) -> str:
         return "\n".join(_described(str(i), value, getattr(value, "dtype", "")) for i, value in enumerate(self))
 
 
 class ParameterDict(_Items, Module):
     """Parameters (or anything else) by name; plain tensors that are put in become parameters."""
+
+    _item = "ParameterDict"
 
     def __init__(self, parameters: Any = None) -> None:
         Module.__init__(self)
@@ -297,14 +322,17 @@ class ParameterDict(_Items, Module):
             self.update(parameters)
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._keys:
-            raise KeyError(key)
-        return getattr(self, key)
+        return getattr(self, self._checked(key))
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    @staticmethod
+    def _checked(key: Any) -> str:
         if not isinstance(key, str):
             raise TypeError("Index given to ParameterDict cannot be used as a key as it is not a string "
                             f"(type is '{type(key).__name__}'). Open an issue on github if you need non-string keys.")
+        return key
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._checked(key)
         self._keys[key] = None
         setattr(self, key, _as_parameter(value))
 
@@ -315,6 +343,12 @@ class ParameterDict(_Items, Module):
     def keys(self) -> KeysView[str]:
         """The names of the parameters."""
         return self._keys.keys()
+
+    def update(self, parameters: Any) -> None:
+        """Add the entries of a mapping (sorted, unless it is an OrderedDict), or of an iterable of pairs."""
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            parameters = sorted(parameters.items())
+        super().update(parameters)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value of `key`, which is first set to `default` if it is not there."""
@@ -334,6 +368,16 @@ class ParameterDict(_Items, Module):
     def copy(self) -> ParameterDict:
         """A new ParameterDict with the same values."""
         return ParameterDict(self.items())
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """A new ParameterDict with these keys, all of the same value."""
+        return ParameterDict((key, default) for key in keys)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("ParameterDict should not be called.")
 
     def __or__(self, other: ParameterDict) -> ParameterDict:
         merged = self.copy()

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import minitorch_bn as torch
 
-RemovableHandle = torch.RemovableHandle
+
+class RemovableHandle(torch.RemovableHandle):
+    """A handle that follows copies and pickles of the module that keeps it."""
+
+    def __getstate__(self) -> tuple[OrderedDict | None, int]:
+        return self.hooks_ref(), self.id
+
+    def __setstate__(self, state: tuple[OrderedDict | None, int]) -> None:
+        hooks, self.id = state
+        self.hooks_ref = weakref.ref(OrderedDict() if hooks is None else hooks)
 
 
 def add_hook(hooks: OrderedDict, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -64,14 +74,45 @@ class Hooked:
         """Run `hook(module, grad_input, grad_output)` once the gradients of the inputs are known."""
         return self._add_hook(self._backward_hooks, hook, prepend)
 
-    register_backward_hook = register_full_backward_hook  # the older, per-node kind is not offered
+    def register_backward_hook(self, hook: Callable) -> RemovableHandle:
+        """The older name of `register_full_backward_hook`, which it is here."""
+        return self.register_full_backward_hook(hook)
 
 
 everywhere = Hooked()
 everywhere._reset_hooks()
+# Hooks (module, name, value) that are called for everything that any module registers, and may replace it, by kind.
+on_registration: dict[str, OrderedDict[int, Callable]] = {
+    "parameter": OrderedDict(), "buffer": OrderedDict(), "module": OrderedDict()}
+
+
+def register_module_parameter_registration_hook(hook: Callable) -> RemovableHandle:
+    """Run `hook(module, name, parameter)` whenever a parameter is registered; what it returns, if not None, is used."""
+    return add_hook(on_registration["parameter"], hook)
+
+
+def register_module_buffer_registration_hook(hook: Callable) -> RemovableHandle:
+    """Run `hook(module, name, buffer)` whenever a buffer is registered; what it returns, if not None, is used."""
+    return add_hook(on_registration["buffer"], hook)
+
+
+def register_module_module_registration_hook(hook: Callable) -> RemovableHandle:
+    """Run `hook(module, name, submodule)` whenever a module is registered; what it returns, if not None, is used."""
+    return add_hook(on_registration["module"], hook)
+
+
+def replaced(kind: str, module: Any, name: str, value: Any) -> Any:
+    """`value` as the registration hooks leave it."""
+    for hook in on_registration[kind].values():
+        changed = hook(module, name, value)
+        if changed is not None:
+            value = changed
+    return value
+
 
 register_module_forward_pre_hook = everywhere.register_forward_pre_hook
 register_module_forward_hook = everywhere.register_forward_hook
+register_module_backward_hook = everywhere.register_full_backward_hook
 register_module_full_backward_pre_hook = everywhere.register_full_backward_pre_hook
 register_module_full_backward_hook = everywhere.register_full_backward_hook
 

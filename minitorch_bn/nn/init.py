@@ -64,8 +64,32 @@ def trunc_normal_(tensor: torch.Tensor, mean: float = 0.0, std: float = 1.0, a: 
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
                       "The distribution of values may be incorrect.", stacklevel=2)
     low, high = ((1 + math.erf((bound - mean) / std / math.sqrt(2.0))) / 2 for bound in (a, b))
+    if (generator or torch.default_generator).get_stream() == "torch":
+        return tensor.copy_(_redrawn(tensor, mean, std, a, b, high - low > 0.3, generator))
     tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
     return tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
+
+
+def _redrawn(tensor: torch.Tensor, mean: float, std: float, a: float, b: float, likely: bool,
+             generator: torch.Generator | None) -> torch.Tensor:
+    """A normal tensor cut to [a, b] as PyTorch draws it: all elements anew, until none is left to be rejected.
+
+    Candidates are normal where [a, b] is `likely` to hold them, else uniform and accepted by their relative density.
+    """
+    kept, rejected = tensor, torch.ones_like(tensor, dtype=torch.bool)
+    low, high = tensor.new_tensor(a).item(), tensor.new_tensor(b).item()
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    while rejected.any():
+        if likely:
+            drawn = torch.empty_like(tensor).normal_(mean, std, generator=generator)
+            again = (drawn < low) | (drawn > high)
+        else:
+            drawn = torch.empty_like(tensor).uniform_(a, b, generator=generator)
+            chance = torch.empty_like(tensor).uniform_(generator=generator).log_()
+            again = chance > drawn.sub(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        kept = torch.where(rejected, drawn, kept)
+        rejected = rejected & again
+    return kept
 
 
 @torch.no_grad()

@@ -9,7 +9,18 @@ from typing import Any, TypeVar
 import minitorch_bn as torch
 
 from . import hooks
-from .hooks import Hooked
+from .conversions import Convertible
+from .hooks import (  # noqa: F401  (PyTorch has the functions here)
+    Hooked,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from .parameter import Buffer, Parameter
 from .state import Stateful
 
@@ -24,7 +35,7 @@ def typename(value: Any) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-class Module(Hooked, Stateful):
+class Module(Hooked, Stateful, Convertible):
     """A network or a part of one: subclass it, set parts as attributes in `__init__`, compute in `forward`.
 
     A `Parameter`, `Buffer` or `Module` that is set as an attribute is found again by `parameters()`, `state_dict()`,
@@ -54,6 +65,11 @@ class Module(Hooked, Stateful):
             return hooks.call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
+    def __setstate__(self, state: dict) -> None:
+        self._reset_hooks()
+        self._reset_state_hooks()
+        self.__dict__.update({"_non_persistent_buffers_set": set(), **state})
+
     # -- attributes ----------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
@@ -76,13 +92,13 @@ class Module(Hooked, Stateful):
                     raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
             super().__setattr__(name, value)
         elif isinstance(value, Parameter):
-            self._forget(name)
+            self._forget(name, kept=stores["_parameters"])
             self.register_parameter(name, value)
         elif isinstance(value, Module):
-            self._forget(name)
-            stores["_modules"][name] = value
+            self._forget(name, kept=stores["_modules"])
+            stores["_modules"][name] = hooks.replaced("module", self, name, value)
         elif isinstance(value, Buffer):
-            self._forget(name)
+            self._forget(name, kept=stores["_buffers"])
             self.register_buffer(name, value, value.persistent)
         elif name in stores["_parameters"]:
             if value is not None:
@@ -106,13 +122,13 @@ class Module(Hooked, Stateful):
         if not self._forget(name):
             super().__delattr__(name)
 
-    def _forget(self, name: str) -> bool:
-        """Drop what is stored under `name`, wherever it is; whether there was something."""
+    def _forget(self, name: str, kept: dict | None = None) -> bool:
+        """Drop what is stored under `name`, except in `kept`, where a new value takes its place; whether there was."""
         stores = self.__dict__
         stores["_non_persistent_buffers_set"].discard(name)
         found = False
         for store in (stores["_parameters"], stores["_modules"], stores["_buffers"], stores):
-            if name in store:
+            if store is not kept and name in store:
                 del store[name]
                 found = True
         return found
@@ -144,7 +160,7 @@ class Module(Hooked, Stateful):
             raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
                              f"explicitly. To express '{name}' as a function of another Tensor, compute the value in "
                              "the forward() method.")
-        self._parameters[name] = param
+        self._parameters[name] = hooks.replaced("parameter", self, name, param)
 
     def register_buffer(self, name: str, tensor: torch.Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that moves with the module and, if `persistent`, is part of its `state_dict`."""
@@ -152,7 +168,7 @@ class Module(Hooked, Stateful):
         if tensor is not None and not isinstance(tensor, torch.Tensor):
             raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
                             "(torch Tensor or None required)")
-        self._buffers[name] = tensor
+        self._buffers[name] = hooks.replaced("buffer", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -163,7 +179,7 @@ class Module(Hooked, Stateful):
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_new_name(name, "module", self.__dict__.get("_modules", {}))
-        self._modules[name] = module
+        self._modules[name] = hooks.replaced("module", self, name, module)
 
     register_module = add_module
 
@@ -182,9 +198,9 @@ class Module(Hooked, Stateful):
             if module is not None:
                 yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all its descendants."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly inside this one with their names; the same module is listed once."""
@@ -277,86 +293,6 @@ class Module(Hooked, Stateful):
             module.apply(fn)
         fn(self)
         return self
-
-    def _apply(self: Self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        """Replace the values of every parameter (and its gradient) and every buffer by `fn` of them."""
-        if recurse:
-            for module in self.children():
-                module._apply(fn)
-        with torch.no_grad():
-            for param in self._parameters.values():
-                if param is not None:
-                    param.data = fn(param.data)
-                    if param.grad is not None:
-                        param.grad = fn(param.grad.data).requires_grad_(param.grad.requires_grad)
-            for name, buffer in self._buffers.items():
-                if buffer is not None:
-                    self._buffers[name] = fn(buffer)
-        return self
-
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """Convert parameters and buffers in place: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(tensor)`.
-
-        Integer tensors keep their dtype. `memory_format` applies to 4-d and 5-d tensors only.
-        """
-        memory_format = kwargs.pop("memory_format", None)
-        non_blocking = kwargs.pop("non_blocking", False)
-        dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
-        if kwargs:
-            raise TypeError(f"to() received an invalid combination of arguments: unexpected {', '.join(kwargs)}")
-        for arg in args:
-            if isinstance(arg, torch.dtype):
-                dtype = arg
-            elif isinstance(arg, torch.Tensor):
-                dtype, device = arg.dtype, arg.device
-            elif isinstance(arg, bool):
-                non_blocking = arg
-            elif arg is not None:
-                device = torch.device(arg)
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError("nn.Module.to only accepts floating point or complex dtypes, but got desired "
-                            f"dtype={dtype}")
-
-        def convert(tensor: torch.Tensor) -> torch.Tensor:
-            options = {"dtype": dtype if tensor.is_floating_point() else None, "device": device,
-                       "non_blocking": non_blocking}
-            if memory_format is not None and tensor.dim() in (4, 5):
-                options["memory_format"] = memory_format
-            return tensor.to(**{name: option for name, option in options.items() if option is not None})
-
-        return self._apply(convert)
-
-    def type(self: Self, dst_type: torch.dtype | str) -> Self:
-        """Convert every parameter and buffer, integer ones too, to `dst_type`."""
-        return self._apply(lambda tensor: tensor.type(dst_type))
-
-    def float(self: Self) -> Self:
-        """Convert floating-point parameters and buffers to float32."""
-        return self.to(torch.float32)
-
-    def double(self: Self) -> Self:
-        """Convert floating-point parameters and buffers to float64."""
-        return self.to(torch.float64)
-
-    def half(self: Self) -> Self:
-        """Convert floating-point parameters and buffers to float16."""
-        return self.to(torch.float16)
-
-    def bfloat16(self: Self) -> Self:
-        """Convert floating-point parameters and buffers to bfloat16."""
-        return self.to(torch.bfloat16)
-
-    def cpu(self: Self) -> Self:
-        """Nothing to do: every tensor is on the CPU."""
-        return self
-
-    def cuda(self: Self, device: int | str | None = None) -> Self:
-        """Raises the error that asking for any absent device does."""
-        return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
-
-    def share_memory(self: Self) -> Self:
-        """Move every parameter and buffer to memory that child processes share."""
-        return self._apply(lambda tensor: tensor.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Accepted so that scripts run: there is nothing to compile."""

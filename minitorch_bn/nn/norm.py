@@ -14,7 +14,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-class _RunningNorm(Module):
+class _NormBase(Module):
     """What batch and instance norm share: per-channel weight, bias, running mean and variance, count of batches.
 
     Statistics come from the input in training (or always, without `track_running_stats`). `momentum` is the weight of
@@ -24,8 +24,9 @@ class _RunningNorm(Module):
     _version = 2
     _input_dims: tuple[int, ...] = ()  # accepted numbers of axes; () for any
 
-    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool,
-                 device: Any, dtype: torch.dtype | None, bias: bool) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+                 track_running_stats: bool = True, device: Any = None, dtype: torch.dtype | None = None, *,
+                 bias: bool = True) -> None:
         super().__init__()
         self.num_features = num_features
         self.eps = eps
@@ -78,16 +79,16 @@ class _RunningNorm(Module):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
-class _BatchNorm(_RunningNorm):
+class _BatchNorm(_NormBase):
     """(x - mean) / sqrt(var + eps) * weight + bias per channel, over the batch (Ioffe & Szegedy 2015).
 
-    Input (N, C, *size), C = num_features; the output has its shape. See `_RunningNorm` for the running statistics.
+    Input (N, C, *size), C = num_features; the output has its shape. See `_NormBase` for the running statistics.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: torch.dtype | None = None, *,
                  bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         self._check_input_dim(input)
@@ -119,13 +120,43 @@ class BatchNorm3d(_BatchNorm):
     _input_dims = (5,)
 
 
-class _InstanceNorm(_RunningNorm):
+class SyncBatchNorm(_BatchNorm):
+    """Batch norm over the batches of all processes. There is one process here, so it is batch norm of (N, C, *size)."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+                 track_running_stats: bool = True, process_group: Any = None, device: Any = None,
+                 dtype: torch.dtype | None = None, *, bias: bool = True) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+        if input.size(1) == 0:
+            raise ValueError("SyncBatchNorm number of input channels should be non-zero")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """`module` with every batch norm in it (or itself, if it is one) as a SyncBatchNorm of the same tensors."""
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = SyncBatchNorm(module.num_features, module.eps, module.momentum, module.affine,
+                                   module.track_running_stats, process_group, bias=module.bias is not None)
+            result._parameters.update(module._parameters)
+            result._buffers.update(module._buffers)
+            result.training = module.training
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
+
+
+class _InstanceNorm(_NormBase):
     """Batch norm of every sample for itself (Ulyanov et al. 2016): (N, C, *size), or (C, *size) without a batch."""
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
                  track_running_stats: bool = False, device: Any = None, dtype: torch.dtype | None = None, *,
                  bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         self._check_input_dim(input)
@@ -203,8 +234,8 @@ class RMSNorm(_ShapedNorm):
                  elementwise_affine: bool = True, device: Any = None, dtype: torch.dtype | None = None) -> None:
         super().__init__(normalized_shape, eps, elementwise_affine, None, device, dtype)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
 class GroupNorm(Module):
@@ -251,6 +282,26 @@ class LocalResponseNorm(Module):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """LocalResponseNorm of (N, C, H, W) with as many neighbors before a channel as after it, divided by `size`."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
+        width = 2 * ((self.size - 1) // 2) + 1
+        return F.local_response_norm(input, width, self.alpha * width / self.size, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

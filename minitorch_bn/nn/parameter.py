@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import minitorch_bn as torch
 
 
@@ -44,3 +47,70 @@ class Buffer(torch.Tensor):
         if id(self) not in memo:
             memo[id(self)] = type(self)(self.data.clone(), persistent=self.persistent)
         return memo[id(self)]
+
+
+class UninitializedTensorMixin:
+    """A tensor whose shape is not known yet; `materialize` gives it one and makes a usual tensor of it."""
+
+    cls_to_become: type
+
+    def materialize(self, shape: Sequence[int], device: Any = None, dtype: torch.dtype | None = None) -> None:
+        """Take `shape`, with unset values, in the dtype chosen before or in this one."""
+        data: Any = self
+        data.data = torch.empty(tuple(shape), device=device, dtype=data.dtype if dtype is None else dtype)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self) -> torch.Size:
+        raise RuntimeError("Can't access the shape of an uninitialized parameter or buffer. It gets one when the lazy "
+                           "module that owns it is called for the first time; until then, `load_state_dict` cannot "
+                           "load it into an initialized module either.")
+
+    def share_memory_(self) -> Any:
+        """Raises: there is no memory to share yet."""
+        raise RuntimeError("Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize "
+                           "the parameters before calling `module.share_memory()`.")
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = self.__reduce_ex__(2)[0](*self.__reduce_ex__(2)[1])
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        tensor: Any = self
+        return type(self), (tensor.requires_grad, None, tensor.dtype)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter of a lazy module that was not called yet."""
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None,
+                dtype: torch.dtype | None = None) -> UninitializedParameter:
+        return torch.Tensor._make_subclass(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: torch.dtype | None = None) -> None:
+        """All is done by `__new__`."""
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):
+    """A buffer of a lazy module that was not called yet."""
+
+    cls_to_become = Buffer
+
+    def __new__(cls, requires_grad: bool = False, device: Any = None, dtype: torch.dtype | None = None,
+                persistent: bool = True) -> UninitializedBuffer:
+        return torch.Tensor._make_subclass(cls, torch.empty(0, device=device, dtype=dtype), requires_grad)
+
+    def __init__(self, requires_grad: bool = False, device: Any = None, dtype: torch.dtype | None = None,
+                 persistent: bool = True) -> None:
+        self.persistent = persistent
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether `param` is a parameter or buffer without a shape yet."""
+    return isinstance(param, UninitializedTensorMixin)

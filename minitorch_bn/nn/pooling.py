@@ -88,7 +88,14 @@ class MaxUnpool3d(_MaxUnpool):
     _function = staticmethod(F.max_unpool3d)
 
 
-class AvgPool1d(Module):
+class _AvgPoolNd(Module):
+    """What all three share: the printed form."""
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool1d(_AvgPoolNd):
     """The mean of every window of (N, C, L) or (C, L); `stride` defaults to the kernel size."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
@@ -103,14 +110,9 @@ class AvgPool1d(Module):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
-
-class AvgPool2d(Module):
-    """The mean of every window of (N, C, H, W) or (C, H, W), or its sum over `divisor_override`."""
-
-    _function = staticmethod(F.avg_pool2d)
+class _AvgPoolWithDivisor(_AvgPoolNd):
+    """The mean of every window of (N, C, *size) or (C, *size), or its sum over `divisor_override`."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> None:
@@ -126,13 +128,14 @@ class AvgPool2d(Module):
         return self._function(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
                               self.count_include_pad, self.divisor_override)
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+class AvgPool2d(_AvgPoolWithDivisor):
+    __doc__ = _AvgPoolWithDivisor.__doc__
+    _function = staticmethod(F.avg_pool2d)
 
 
-class AvgPool3d(AvgPool2d):
-    """The mean of every window of (N, C, D, H, W) or (C, D, H, W), or its sum over `divisor_override`."""
-
+class AvgPool3d(_AvgPoolWithDivisor):
+    __doc__ = _AvgPoolWithDivisor.__doc__
     _function = staticmethod(F.avg_pool3d)
 
 
@@ -227,3 +230,44 @@ class LPPool2d(_LPPool):
 class LPPool3d(_LPPool):
     __doc__ = _LPPool.__doc__
     _function = staticmethod(F.lp_pool3d)
+
+
+class _FractionalMaxPool(Module):
+    """The maximum of windows at random places, `output_size` (or `output_ratio` of the input's size) of them."""
+
+    _ndim: int
+
+    def __init__(self, kernel_size: Size, output_size: Size | None = None,
+                 output_ratio: float | Sequence[float] | None = None, return_indices: bool = False,
+                 _random_samples: torch.Tensor | None = None) -> None:
+        super().__init__()
+        n, name = self._ndim, type(self).__name__
+        if any(k <= 0 for k in ntuple(kernel_size, n)):
+            raise ValueError(f"kernel_size must be greater than 0, but got {kernel_size}")
+        self.kernel_size = ntuple(kernel_size, n)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else ntuple(output_size, n)
+        self.output_ratio = None if output_ratio is None else ntuple(output_ratio, n)
+        if output_size is None and self.output_ratio is None:
+            raise ValueError(f"{name} requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return self._function(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+                              _random_samples=self._random_samples)
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    __doc__ = _FractionalMaxPool.__doc__
+    _ndim = 2
+    _function = staticmethod(F.fractional_max_pool2d)
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    __doc__ = _FractionalMaxPool.__doc__
+    _ndim = 3
+    _function = staticmethod(F.fractional_max_pool3d)

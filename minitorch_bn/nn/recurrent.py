@@ -6,7 +6,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import minitorch_bn as torch
 from minitorch_bn.ops.recurrent import STEPS, loop, scan
@@ -19,7 +19,7 @@ from .utils.rnn import PackedSequence
 
 Tensor = torch.Tensor
 State = tuple  # (h,), or (h, c) for an LSTM
-Hidden = Tensor | tuple[Tensor, Tensor]
+Hidden: TypeAlias = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 
 
 def _uniform_parameters(module: Module) -> None:

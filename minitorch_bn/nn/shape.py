@@ -96,8 +96,8 @@ class ChannelShuffle(Module):
         return f"groups={self.groups}"
 
 
-class Unfold(Module):
-    """Patches as columns: (N, C, H, W) -> (N, C kh kw, number of patches)."""
+class _Patches(Module):
+    """What Unfold and Fold share: how the patches lie."""
 
     def __init__(self, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> None:
         super().__init__()
@@ -106,15 +106,19 @@ class Unfold(Module):
         self.padding = padding
         self.stride = stride
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
-
     def extra_repr(self) -> str:
         return (f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
                 f"stride={self.stride}")
 
 
-class Fold(Unfold):
+class Unfold(_Patches):
+    """Patches as columns: (N, C, H, W) -> (N, C kh kw, number of patches)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+
+class Fold(_Patches):
     """The sum of patches at their places: (N, C kh kw, number of patches) -> (N, C, *output_size)."""
 
     def __init__(self, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
@@ -136,6 +140,7 @@ class Upsample(Module):
                  mode: str = "nearest", align_corners: bool | None = None,
                  recompute_scale_factor: bool | None = None) -> None:
         super().__init__()
+        self.name = type(self).__name__
         self.size = size
         if isinstance(scale_factor, (tuple, list)):
             self.scale_factor: Any = tuple(float(factor) for factor in scale_factor)
@@ -185,52 +190,33 @@ class _Pad(Module):
         return f"{self.padding}"
 
 
-class ReflectionPad1d(_Pad):
+class _ReflectionPadNd(_Pad):
     """Pads with the reflection of the inside."""
 
-    _ndim, _mode = 1, "reflect"
+    _mode = "reflect"
 
 
-class ReflectionPad2d(ReflectionPad1d):
-    _ndim = 2
-
-
-class ReflectionPad3d(ReflectionPad1d):
-    _ndim = 3
-
-
-class ReplicationPad1d(_Pad):
+class _ReplicationPadNd(_Pad):
     """Pads with the value at the border."""
 
-    _ndim, _mode = 1, "replicate"
+    _mode = "replicate"
 
 
-class ReplicationPad2d(ReplicationPad1d):
-    _ndim = 2
-
-
-class ReplicationPad3d(ReplicationPad1d):
-    _ndim = 3
-
-
-class CircularPad1d(_Pad):
+class _CircularPadNd(_Pad):
     """Pads with the values of the opposite side."""
 
-    _ndim, _mode = 1, "circular"
+    _mode = "circular"
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (self._ndim + 1, self._ndim + 2):
+            raise ValueError(f"expected {self._ndim + 1}D or {self._ndim + 2}D input (got {input.dim()}D input)")
+        return super().forward(input)
 
 
-class CircularPad2d(CircularPad1d):
-    _ndim = 2
-
-
-class CircularPad3d(CircularPad1d):
-    _ndim = 3
-
-
-class ConstantPad1d(_Pad):
+class _ConstantPadNd(_Pad):
     """Pads with one value."""
 
-    _ndim, _mode = 1, "constant"
+    _mode = "constant"
 
     def __init__(self, padding: Size, value: float) -> None:
         super().__init__(padding)
@@ -243,23 +229,83 @@ class ConstantPad1d(_Pad):
         return f"padding={self.padding}, value={self.value}"
 
 
-class ConstantPad2d(ConstantPad1d):
-    _ndim = 2
-
-
-class ConstantPad3d(ConstantPad1d):
-    _ndim = 3
-
-
-class ZeroPad1d(_Pad):
+class _ZeroPadNd(_ConstantPadNd):
     """Pads with zeros."""
 
-    _ndim, _mode = 1, "constant"
+    def __init__(self, padding: Size) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
 
 
-class ZeroPad2d(ZeroPad1d):
+class ReflectionPad1d(_ReflectionPadNd):
+    __doc__ = _ReflectionPadNd.__doc__
+    _ndim = 1
+
+
+class ReflectionPad2d(_ReflectionPadNd):
+    __doc__ = _ReflectionPadNd.__doc__
     _ndim = 2
 
 
-class ZeroPad3d(ZeroPad1d):
+class ReflectionPad3d(_ReflectionPadNd):
+    __doc__ = _ReflectionPadNd.__doc__
     _ndim = 3
+
+
+class ReplicationPad1d(_ReplicationPadNd):
+    __doc__ = _ReplicationPadNd.__doc__
+    _ndim = 1
+
+
+class ReplicationPad2d(_ReplicationPadNd):
+    __doc__ = _ReplicationPadNd.__doc__
+    _ndim = 2
+
+
+class ReplicationPad3d(_ReplicationPadNd):
+    __doc__ = _ReplicationPadNd.__doc__
+    _ndim = 3
+
+
+class CircularPad1d(_CircularPadNd):
+    __doc__ = _CircularPadNd.__doc__
+    _ndim = 1
+
+
+class CircularPad2d(_CircularPadNd):
+    __doc__ = _CircularPadNd.__doc__
+    _ndim = 2
+
+
+class CircularPad3d(_CircularPadNd):
+    __doc__ = _CircularPadNd.__doc__
+    _ndim = 3
+
+
+class ConstantPad1d(_ConstantPadNd):
+    __doc__ = _ConstantPadNd.__doc__
+    _ndim = 1
+
+
+class ConstantPad2d(_ConstantPadNd):
+    __doc__ = _ConstantPadNd.__doc__
+    _ndim = 2
+
+
+class ConstantPad3d(_ConstantPadNd):
+    __doc__ = _ConstantPadNd.__doc__
+    _ndim = 3
+
+
+class ZeroPad1d(_ZeroPadNd, ConstantPad1d):
+    __doc__ = _ZeroPadNd.__doc__
+
+
+class ZeroPad2d(_ZeroPadNd, ConstantPad2d):
+    __doc__ = _ZeroPadNd.__doc__
+
+
+class ZeroPad3d(_ZeroPadNd, ConstantPad3d):
+    __doc__ = _ZeroPadNd.__doc__

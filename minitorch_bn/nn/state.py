@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import minitorch_bn as torch
 
 from .hooks import RemovableHandle, add_hook
-from .parameter import Parameter
+from .parameter import Parameter, is_lazy
 
 EXTRA_STATE = "_extra_state"
 
@@ -20,7 +21,7 @@ class _Keys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class IncompatibleKeys(_Keys):
+class _IncompatibleKeys(_Keys):
     """What `load_state_dict` found too little and too much."""
 
     __slots__ = ()
@@ -78,11 +79,16 @@ class Stateful:
         if self._has_extra_state():
             destination[prefix + EXTRA_STATE] = self.get_extra_state()
 
-    def state_dict(self, *, destination: dict | None = None, prefix: str = "", keep_vars: bool = False) -> dict:
+    def state_dict(self, *args: Any, destination: dict | None = None, prefix: str = "",
+                   keep_vars: bool = False) -> dict:
         """All parameters and persistent buffers by their dotted names.
 
         The tensors share memory with the module's (and keep their graph only with `keep_vars`).
         """
+        if args:
+            warnings.warn("Positional args are being deprecated, use kwargs instead.", FutureWarning, stacklevel=2)
+            given = dict(zip(("destination", "prefix", "keep_vars"), args))
+            return self.state_dict(**{"destination": destination, "prefix": prefix, "keep_vars": keep_vars, **given})
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()  # type: ignore[attr-defined]  # PyTorch keeps it there
@@ -137,9 +143,10 @@ class Stateful:
         if not isinstance(value, torch.Tensor):
             return (f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
                     f"from checkpoint but received {type(value)}")
-        if tensor.dim() == 0 and value.dim() == 1:  # scalars were saved as one-element vectors before PyTorch 0.4
-            value = value[0]
-        if value.shape != tensor.shape:
+        waits = is_lazy(tensor)  # for a shape, and so does the value: the pre-hook of lazy modules saw to it
+        if not waits and tensor.dim() == 0 and value.dim() == 1:
+            value = value[0]  # scalars were saved as one-element vectors before PyTorch 0.4
+        if not waits and value.shape != tensor.shape:
             return (f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
                     f"the shape in current model is {tensor.shape}.")
         try:
@@ -156,7 +163,7 @@ class Stateful:
         return None
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
-                        assign: bool = False) -> IncompatibleKeys:
+                        assign: bool = False) -> _IncompatibleKeys:
         """Copy the values of `state_dict` into this module and its descendants.
 
         Args:
@@ -185,7 +192,7 @@ class Stateful:
                     child_prefix = f"{prefix}{name}."
                     load(child, {k: v for k, v in local_state.items() if k.startswith(child_prefix)}, child_prefix)
             for hook in module._load_state_dict_post_hooks.values():
-                if hook(module, IncompatibleKeys(missing_keys, unexpected_keys)) is not None:
+                if hook(module, _IncompatibleKeys(missing_keys, unexpected_keys)) is not None:
                     raise AssertionError("Hooks registered with ``register_load_state_dict_post_hook`` are not "
                                          "expected to return new values, if incompatible_keys need to be modified, "
                                          "it should be done inplace.")
@@ -199,7 +206,7 @@ class Stateful:
         if error_msgs:
             raise RuntimeError("Error(s) in loading state_dict for {}:\n\t{}".format(
                 type(self).__name__, "\n\t".join(error_msgs)))
-        return IncompatibleKeys(missing_keys, unexpected_keys)
+        return _IncompatibleKeys(missing_keys, unexpected_keys)
 
     # -- hooks ---------------------------------------------------------------------------------------------------
 

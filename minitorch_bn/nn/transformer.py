@@ -13,9 +13,11 @@ import minitorch_bn as torch
 
 from . import functional as F
 from . import init
+from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .containers import ModuleList
 from .dropout import Dropout
+from .functional.attention import canonical_mask
 from .linear import Linear
 from .module import Module
 from .norm import LayerNorm
@@ -30,6 +32,13 @@ def _activation(activation: Activation) -> Callable[[Tensor], Tensor]:
     if activation in ("relu", "gelu"):
         return getattr(F, activation)
     raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+
+
+def _usual(activation: Callable[[Tensor], Tensor]) -> int:
+    """1 for relu, 2 for gelu, 0 for another function."""
+    if activation is F.relu or isinstance(activation, ReLU):
+        return 1
+    return 2 if activation is F.gelu or isinstance(activation, GELU) else 0
 
 
 def _copies(module: Module, n: int) -> ModuleList:
@@ -62,6 +71,8 @@ class _Layer(Module):
         for i in blocks:
             self.add_module(f"dropout{i}", Dropout(dropout))
         self.activation = _activation(activation)
+        if len(self._attentions) == 1:
+            self.activation_relu_or_gelu = _usual(self.activation)
 
     def _residual(self, i: int, x: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
         norm, dropout = self._modules[f"norm{i}"], self._modules[f"dropout{i}"]
@@ -69,7 +80,11 @@ class _Layer(Module):
             return x + dropout(block(norm(x)))
         return norm(x + dropout(block(x)))
 
-    def _feed_forward(self, x: Tensor) -> Tensor:
+    def _sa_block(self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None,
+                  is_causal: bool = False) -> Tensor:
+        return self.self_attn(x, x, x, key_padding_mask, False, attn_mask, is_causal=is_causal)[0]
+
+    def _ff_block(self, x: Tensor) -> Tensor:
         return self.linear2(self.dropout(self.activation(self.linear1(x))))
 
 
@@ -81,9 +96,9 @@ class TransformerEncoderLayer(_Layer):
     def forward(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
                 is_causal: bool = False) -> Tensor:
         def attend(x: Tensor) -> Tensor:
-            return self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)[0]
+            return self._sa_block(x, src_mask, src_key_padding_mask, is_causal)
 
-        return self._residual(2, self._residual(1, src, attend), self._feed_forward)
+        return self._residual(2, self._residual(1, src, attend), self._ff_block)
 
 
 class TransformerDecoderLayer(_Layer):
@@ -95,14 +110,25 @@ class TransformerDecoderLayer(_Layer):
                 tgt_key_padding_mask: Tensor | None = None, memory_key_padding_mask: Tensor | None = None,
                 tgt_is_causal: bool = False, memory_is_causal: bool = False) -> Tensor:
         def attend(x: Tensor) -> Tensor:
-            return self.self_attn(x, x, x, tgt_key_padding_mask, False, tgt_mask, is_causal=tgt_is_causal)[0]
+            return self._sa_block(x, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
 
         def attend_memory(x: Tensor) -> Tensor:
-            return self.multihead_attn(x, memory, memory, memory_key_padding_mask, False, memory_mask,
-                                       is_causal=memory_is_causal)[0]
+            return self._mha_block(x, memory, memory_mask, memory_key_padding_mask, memory_is_causal)
 
         x = self._residual(1, tgt, attend)
-        return self._residual(3, self._residual(2, x, attend_memory), self._feed_forward)
+        return self._residual(3, self._residual(2, x, attend_memory), self._ff_block)
+
+    def _mha_block(self, x: Tensor, mem: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None,
+                   is_causal: bool = False) -> Tensor:
+        return self.multihead_attn(x, mem, mem, key_padding_mask, False, attn_mask, is_causal=is_causal)[0]
+
+
+def _nests(layer: Module) -> bool:
+    """Whether PyTorch would use nested tensors in a stack of this layer."""
+    return (isinstance(layer, TransformerEncoderLayer) and not layer.norm_first and layer.self_attn.batch_first
+            and layer.self_attn._qkv_same_embed_dim and layer.self_attn.in_proj_bias is not None
+            and layer.activation_relu_or_gelu != 0 and layer.norm1.eps == layer.norm2.eps
+            and layer.self_attn.num_heads % 2 == 0)
 
 
 class TransformerEncoder(Module):
@@ -115,13 +141,29 @@ class TransformerEncoder(Module):
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
+        self.use_nested_tensor = enable_nested_tensor and _nests(encoder_layer)
         self.mask_check = mask_check
 
     def forward(self, src: Tensor, mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
                 is_causal: bool | None = None) -> Tensor:
+        drop_padding = mask is None and src_key_padding_mask is not None and self._drops_padding(
+            src, src_key_padding_mask)
         for layer in self.layers:
             src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal))
+        if drop_padding:
+            padded: Any = canonical_mask(src_key_padding_mask, "src_key_padding_mask", src.dtype) != 0
+            src = src.masked_fill(padded.unsqueeze(-1), 0)
         return src if self.norm is None else self.norm(src)
+
+    def _drops_padding(self, src: Tensor, padding: Tensor) -> bool:
+        """Whether PyTorch would compute on a nested tensor, which sets the output at padded places to zero."""
+        first = self.layers[0]
+        if not self.use_nested_tensor or first.training or src.dim() != 3:
+            return False
+        if torch.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in first.parameters())):
+            return False
+        kept: Any = canonical_mask(padding, "src_key_padding_mask", src.dtype) == 0
+        return not self.mask_check or not bool((kept[:, 1:] & ~kept[:, :-1]).any())  # padding at the end only
 
 
 class TransformerDecoder(Module):

@@ -22,8 +22,10 @@ def _scaled(input: Any, other: Any, alpha: Number) -> Any:
     return other if alpha == 1 else other * alpha
 
 
-def _as_operand(x: Any) -> Any:
-    return x if isinstance(x, Tensor | int | float) else as_tensor_(x)
+def _needs_tensor(name: str, *given: Any) -> None:
+    for x in given:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): a Tensor is expected, not {type(x).__name__}")
 
 
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
@@ -48,7 +50,8 @@ def sub_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
 def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input."""
-    return ew.sub(other, _scaled(other, input, alpha))
+    _needs_tensor("rsub", input)
+    return ew.rsub(_scaled(other, input, alpha), other)
 
 
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None,
@@ -72,6 +75,7 @@ def div_(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = N
 
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """input limited to [min, max]; a bound may be a number, a tensor, or None."""
+    _needs_tensor("clamp", input)
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
@@ -136,6 +140,8 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
 
 def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """input ** exponent in float64."""
+    if not isinstance(exponent, Tensor):
+        _needs_tensor("float_power", input)
     double = _core.DTYPES["float64"]
     return ew.pow(*[v.to(double) if isinstance(v, Tensor) else as_tensor_(float(v), dtype=double)
                     for v in (input, exponent)])
@@ -143,6 +149,7 @@ def float_power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
 
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """input * 2 ** other."""
+    _needs_tensor("ldexp", input, other)
     return input * ew.exp2(other if other.is_floating_point() else other.to(_core.get_default_dtype()))
 
 
@@ -153,9 +160,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return ew._gelu_tanh(input) if approximate == "tanh" else ew.gelu(input)
 
 
-def logit(input: Tensor, eps: float | None = None) -> Tensor:
+def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """log(x / (1 - x)); with eps, x is first limited to [eps, 1 - eps]."""
-    return ew.logit(input if eps is None else clamp(input, eps, 1 - eps))
+    return ew.logit(input if eps is None else clamp(input, eps, 1 - eps), out=out)
 
 
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
@@ -178,6 +185,10 @@ def positive(input: Tensor) -> Tensor:
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """|input - other| <= atol + rtol * |other|, element by element."""
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
+    _needs_tensor("isclose", input, other)
     if input.dtype != other.dtype:
         raise RuntimeError(f"{input.dtype} and {other.dtype}: isclose() expects tensors of the same dtype")
     close = input == other
@@ -186,7 +197,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
         close = close | finite & (ew.abs(input - other) <= atol + rtol * ew.abs(other))
         if equal_nan:
             close = close | ew.isnan(input) & ew.isnan(other)
-    elif rtol or atol:
+    elif (rtol or atol) and input.dtype != _core.DTYPES["bool"]:
         close = close | (ew.abs(input - other) <= atol + ew.abs(other) * rtol)
     return close
 
@@ -231,6 +242,11 @@ METHODS = _BOTH | {
     "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)),
     "round_": lambda self, *, decimals=0: _overwrite(self, round(self, decimals=decimals)),
     "nan_to_num_": lambda self, *args, **kwargs: _overwrite(self, nan_to_num(self, *args, **kwargs)),
+    "float_power_": lambda self, exponent: _overwrite(self, float_power(self, exponent)),
+    "ldexp_": lambda self, other: _overwrite(self, ldexp(self, other)),
+    "logit_": lambda self, eps=None: _overwrite(self, logit(self, eps)),
+    "polygamma_": lambda self, n: _overwrite(self, polygamma(n, self)),
+    "__rdiv__": lambda self, other: self.reciprocal() * other,
     "where": where_method,
     "polygamma": lambda self, n: polygamma(n, self),
 }

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from minitorch_bn._core import Tensor
-from minitorch_bn.ops.linalg import matmul
+from minitorch_bn.ops.linalg import addbmm, addmm, addmv, addr, baddbmm, matmul
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,6 +147,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     if len(first) != len(second):
         raise RuntimeError("both dimension lists should have same length")
     for i, j in zip(first, second, strict=True):
+        if a.shape[i] == 1 != b.shape[j]:  # a size of 1 meets every size
+            b = b.sum(j, keepdim=True)
+        elif b.shape[j] == 1 != a.shape[i]:
+            a = a.sum(i, keepdim=True)
         if a.shape[i] != b.shape[j]:
             raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and "
                                f"second has size {b.shape[j]} in dim {j}")
@@ -182,14 +186,6 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return y if out is None else out.copy_(y)
 
 
-def chain_matmul(*matrices: Tensor) -> Tensor:
-    """The product of matrices, from left to right."""
-    y = matrices[0]
-    for x in matrices[1:]:
-        y = y.mm(x)
-    return y
-
-
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[..., o] = input1[..., i] * weight[o, i, j] * input2[..., j], summed over i and j, plus bias[o]."""
     if input1.ndim != input2.ndim or input1.shape[:-1] != input2.shape[:-1]:
@@ -202,6 +198,18 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return y if bias is None else y + bias
 
 
-FUNCTIONS = {"einsum": einsum, "tensordot": tensordot, "inner": inner, "kron": kron, "chain_matmul": chain_matmul}
+FUNCTIONS = {"einsum": einsum, "tensordot": tensordot, "inner": inner, "kron": kron}
 METHODS = {"inner": inner, "kron": kron}
+
+
+def _written(function: Any) -> Any:
+    """The in-place form of addmm and its like."""
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return self.copy_(function(self, *args, **kwargs))
+    method.__name__ = method.__qualname__ = f"{function.__name__}_"
+    method.__doc__ = f"In-place version of :func:`{function.__name__}`."
+    return method
+
+
+METHODS |= {f"{f.__name__}_": _written(f) for f in (addmm, addmv, addbmm, baddbmm, addr)}
 PRIMITIVES = {"bilinear": bilinear}

@@ -9,7 +9,7 @@ from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, index_arg, 
                                  raw_contiguous, save, saved, set_history, shape_tuple, tracks2, tracks3, wants)
 from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward
 from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
-from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, i64
+from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, MTB_i64, i64
 from minitorch_bn.kernels.window cimport conv_geometry
 
 cdef enum:
@@ -122,7 +122,7 @@ cdef int check_types(Tensor x, Tensor w, Tensor bias) except -1:
                            f"them with .to(dtype)")
     if bias is not None and bias.dtype != x.dtype:
         raise RuntimeError(f"Input type ({brief(x)}) and bias type ({brief(bias)}) should be the same")
-    if x.dtype < MTB_f16:
+    if x.dtype < MTB_f16 and x.dtype != MTB_i64:
         raise NotImplementedError(f"\"convolution\" not implemented for '{brief(x)}'; convert to a floating point "
                                   f"dtype first")
     return 0
@@ -155,6 +155,10 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
     if alone:
         x = x.unsqueeze(0)
     check_types(x, w, bias)
+    if x.dtype == MTB_i64:  # exact in float64 below 2**53
+        bias = None if bias is None else raw_cast(bias, MTB_f64)
+        x = run(raw_cast(x, MTB_f64), raw_cast(w, MTB_f64), bias, stride, padding, dilation, groups, output_padding, n)
+        return raw_cast(x.squeeze(0) if alone else x, MTB_i64)
     read_sizes(stride, n, "stride", q.stride, 1)
     read_sizes(dilation, n, "dilation", q.dilation, 1)
     if transposed:

@@ -65,8 +65,8 @@ def _quantile(input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolati
     if not bool(((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     shape = [1] * input.ndim if dim is None else list(input.shape)
-    rows = input.reshape(-1) if dim is None else input.movedim(dim, -1)
-    if dim is not None:
+    rows = input.reshape(-1) if dim is None or not input.ndim else input.movedim(dim, -1)
+    if dim is not None and input.ndim:
         shape[dim] = 1
     values = sort(rows, -1)[0]
     nans = (values != values).sum(-1, keepdim=True)
@@ -130,6 +130,18 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     return (middle * diff(x, dim=dim)).sum(dim)
 
 
+def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+    """The integrals of y along dim from its first point to each later one: :func:`trapezoid` of each beginning."""
+    size = y.shape[dim] - 1
+    middle = (y.narrow(dim, 0, size) + y.narrow(dim, 1, size)) / 2
+    if x is None:
+        return (middle * dx).cumsum(dim)
+    if x.ndim == 1:
+        x = x.reshape([-1] + [1] * (y.ndim - 1 - dim % y.ndim))
+        return (middle * diff(x, dim=0)).cumsum(dim)
+    return (middle * diff(x, dim=dim)).cumsum(dim)
+
+
 def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
     """The coordinates, one tensor a dim, of flat positions in an array of that shape."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -152,5 +164,5 @@ def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tens
 
 
 METHODS = {f.__name__: f for f in (bincount, histc, quantile, nanquantile, diff)}
-FUNCTIONS = METHODS | {"trapezoid": trapezoid, "trapz": trapezoid, "unravel_index": unravel_index, "vander": vander}
+FUNCTIONS = METHODS | {"trapezoid": trapezoid, "trapz": trapezoid, "cumulative_trapezoid": cumulative_trapezoid, "unravel_index": unravel_index, "vander": vander}
 trapz = trapezoid

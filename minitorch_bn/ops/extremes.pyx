@@ -131,7 +131,7 @@ cdef object extreme(Tensor x, int op, object dim, object keepdim, str name, type
     cdef Node node
     cdef unsigned int mask
     if isinstance(dim, Tensor):
-        return (<object> x).maximum(dim) if op == MTB_MAX else (<object> x).minimum(dim)
+        return (<object> x).maximum(dim, out=out) if op == MTB_MAX else (<object> x).minimum(dim, out=out)
     if dim is None:
         return with_out(extreme_value(x, op, None, False, name), out)
     mask = 1u << wrap_dim(dim, x.ndim)

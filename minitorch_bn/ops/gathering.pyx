@@ -1,12 +1,12 @@
 """Single elements along one dim by a tensor of positions: gather, scatter and its sums and reductions, one_hot."""
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, check_inplace, copy_into, dtype_object, is_float, new_node,
-                                 raw_cast, raw_contiguous, save, saved, shape_tuple, tracks2, view_of, wants, wrap_dim)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, check_inplace, copy_into, dtype_object, grad_enabled, is_float,
+                                 new_node, raw_cast, raw_contiguous, save, saved, shape_tuple, tracks2, view_of, wants, wrap_dim)
 from minitorch_bn.kernels cimport indexing as kernels
-from minitorch_bn.kernels.runtime cimport MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport (cells, check_bounds, copy_of, long_index, new_of, split, summable, with_dim,
                                         written)
 
-from minitorch_bn._core import attach, finfo, iinfo, ones_like
+from minitorch_bn._core import attach, iinfo, ones_like
 
 
 cdef int check_extents(Tensor x, Tensor at, int dim, str op) except -1:
@@ -28,9 +28,14 @@ def gather(Tensor input not None, dim, Tensor index not None, *, sparse_grad=Fal
     cdef Tensor x = with_dim(input), at = with_dim(index), y
     cdef int d = wrap_dim(dim, input.ndim), e
     cdef i64 outer, m, n, inner
+    if at.numel == 0:  # of whatever integer dtype
+        at = raw_cast(at, MTB_i64)
     at = long_index(at, "gather", True)
+    if out is not None and out.dtype != dtype_object(input.dtype):
+        raise RuntimeError(f"gather(): Expected out tensor to have dtype {dtype_object(input.dtype)}, but got "
+                           f"{out.dtype} instead")
     if at.numel == 0 and index.ndim != input.ndim:
-        return new_of(shape_tuple(index), input.dtype, False)
+        return input.reshape(-1).narrow(0, 0, 0).reshape(shape_tuple(index))
     check_extents(x, at, d, "gather")
     for e in range(x.ndim):
         if e != d and at.shape[e] < x.shape[e]:
@@ -154,9 +159,10 @@ def scatter_reduce(Tensor input not None, dim, Tensor index not None, Tensor src
     if include_self:
         base = input
     else:
-        limits = finfo(kind) if is_float(input.dtype) else iinfo(kind)
-        low, high = (float("-inf"), float("inf")) if is_float(input.dtype) else (limits.min, limits.max)
-        base = scatter(input, d, index, {"prod": 1, "amax": low, "amin": high}.get(reduce, 0))
+        limits = (float("-inf"), float("inf"))
+        if not is_float(input.dtype):
+            limits = (False, True) if input.dtype == MTB_b8 else (iinfo(kind).min, iinfo(kind).max)
+        base = scatter(input, d, index, {"prod": 1, "amax": limits[0], "amin": limits[1]}.get(reduce, 0))
     if reduce in ("sum", "mean"):
         y = scatter_add(base, d, index, src)
         if reduce == "sum":
@@ -181,12 +187,32 @@ def scatter_reduce(Tensor input not None, dim, Tensor index not None, Tensor src
     def backward(g, y):
         """Each element's share: the product of the others, or an equal part among those that tie for the extreme."""
         if reduce == "prod":
-            return g * y / base, gather(g * y, d, index) / part
+            return product_shares(g, y, base, part, d, index)
         mine, theirs = (base == y).to(kind), (part == gather(y, d, index)).to(kind)
         share = g / scatter_add(mine, d, index, theirs)
         return share * mine, gather(share, d, index) * theirs
 
     return attach(y, (base, part), backward, "ScatterReduceBackward0", (base, part), True)
+
+
+def product_shares(g, y, base, part, int d, index):
+    """What each factor of y gets: g times the product of the others. For `base` that is the product of the parts; for a
+    part it is y / part, or if it is the only zero of the parts the product with 1 in its place."""
+    given = part == 0
+    mine = g * scatter_reduce(ones_like(base), d, index, part, "prod")
+    if not given.any():
+        return mine, gather(g * y, d, index) / part
+    zeros = scatter_add(ones_like(base).long() * 0, d, index, given.long())
+    filled = part.masked_fill(given, 1)
+    rest = (g * scatter_reduce(base, d, index, filled, "prod")).masked_fill(zeros > 1, 0)
+    theirs = gather(rest, d, index).where(given, gather(g * y, d, index) / filled)
+    if grad_enabled() and (zeros > 1).any():  # only the first derivative is right
+        theirs = attach(theirs.detach(), (g, base, part), no_second_derivative, "DelayedError")
+    return mine, theirs
+
+
+def no_second_derivative(*grads):
+    raise RuntimeError("scatter_reduce(): a product with more than one zero has no second derivative here")
 
 
 def scatter_reduce_(Tensor self not None, dim, index, src, reduce, *, include_self=True):
@@ -197,8 +223,10 @@ def scatter_reduce_(Tensor self not None, dim, index, src, reduce, *, include_se
 def take_along_dim(Tensor input not None, Tensor indices not None, dim=None):
     """gather after both are broadcast outside dim; without dim, from the flat input."""
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     cdef int d = wrap_dim(dim, input.ndim)
+    if not is_float(indices.dtype) and indices.numel and (indices < 0).any():  # counted from the end
+        indices = indices.where(indices >= 0, indices + (input.shape[d] if input.ndim else 1))
     if indices.ndim != input.ndim:
         raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, "
                            "but got "

@@ -3,6 +3,8 @@ from minitorch_bn.kernels.random cimport mtb_draw
 
 cdef class Generator:
     cdef mtb_draw state
+    cdef object stream                                 # ops.mersenne.Mersenne under stream="torch", else None
     cdef object __weakref__
 
 cdef mtb_draw next_draw(object generator) except *     # None: the default generator
+cdef object stream_of(object generator)                # its Mersenne, or None

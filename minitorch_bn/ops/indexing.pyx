@@ -178,6 +178,9 @@ def index_select(Tensor input not None, dim, Tensor index not None, *, out=None)
     """The slices of the input along dim that a vector of int64 or int32 names."""
     cdef Tensor x = with_dim(input), at = long_index(index, "index_select", True), y
     cdef int d = wrap_dim(dim, input.ndim)
+    if out is not None and out.numel() > 1 and 0 in out.stride():
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single "
+                           "memory location. Please clone() the tensor before performing the operation.")
     y = rows(False, x, at, rows_plan(x, d, at, "index_select", IndexError), "IndexSelectBackward0")
     y = y.reshape(()) if input.ndim == 0 else y
     return y if out is None else out.resize_(shape_tuple(y)).copy_(y)

@@ -61,7 +61,7 @@ cdef int common_dtype(tuple items) noexcept:
     return dtype
 
 
-def cat(tensors, dim=0, *, out=None):
+def cat(tensors, dim=0, *, axis=None, out=None):
     """The tensors one after the other along dim. Shapes agree outside dim; vectors of no elements are skipped."""
     cdef tuple items = tensors_of(tensors, "torch.cat")
     cdef list lengths = []
@@ -76,7 +76,7 @@ def cat(tensors, dim=0, *, out=None):
             first = t
     if first is None:
         first = items[0]
-    d = wrap_dim(dim, first.ndim)
+    d = wrap_dim(dim if axis is None else axis, first.ndim)
     for i, t in enumerate(items):
         if t.ndim == 1 and t.numel == 0:
             lengths.append(0)
@@ -110,11 +110,11 @@ def cat(tensors, dim=0, *, out=None):
     return y if out is None else out.resize_(shape_tuple(y)).copy_(y)
 
 
-def stack(tensors, dim=0, *, out=None):
+def stack(tensors, dim=0, *, axis=None, out=None):
     """The tensors, all of one shape, side by side along a new dim."""
     cdef tuple items = tensors_of(tensors, "stack"), shape
     cdef Tensor first = items[0], t, y
-    cdef int d = wrap_dim(dim, first.ndim + 1), i
+    cdef int d = wrap_dim(dim if axis is None else axis, first.ndim + 1), i
     shape = shape_tuple(first)
     for i, t in enumerate(items):
         if shape_tuple(t) != shape:
@@ -197,8 +197,10 @@ cdef tuple split_sizes(Tensor x, int d, list sizes):
     return as_views(x, views, backward, "SplitBackward0")
 
 
-def split(Tensor self not None, split_size_or_sections, dim=0):
+def split(Tensor self not None, split_size_or_sections=None, dim=0, *, split_size=None):
     """Views of consecutive pieces along dim: all of one size but the last, or of the sizes listed."""
+    if split_size is not None:  # what the method calls it
+        split_size_or_sections = split_size
     cdef int d = wrap_dim(dim, self.ndim)
     cdef i64 n, size
     if self.ndim == 0:
@@ -302,9 +304,11 @@ cdef object flip_vjp(Node node, object g):
     return flip(g, node.aux)
 
 
-def flip(Tensor input not None, *dims):
-    """A copy with the order of the elements reversed along dims."""
-    cdef tuple chosen = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+def flip(Tensor input not None, *args, dims=None):
+    """A copy with the order of the elements reversed along dims: flip(x, 0, 1), flip(x, (0, 1)) or dims=(0, 1)."""
+    if dims is not None:
+        args = dims if isinstance(dims, (tuple, list)) else (dims,)
+    cdef tuple chosen = tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else tuple(args)
     cdef i64[MAXDIM] strides
     cdef char* p = input.data
     cdef Tensor y = new_tensor(input.dtype, input.ndim, input.shape), source

@@ -130,7 +130,7 @@ cdef object vjp_product(Node node, object g_):
     if wants(node, 1):
         a = saved(node, 0)
         if node.aux is not None and len(<tuple> node.aux[1]) == 2 and not ta:    # a batch of rows met one matrix
-            a, g = a.reshape(-1, a.shape[a.ndim - 1]), g.reshape(-1, g.shape[g.ndim - 1])
+            a, g = a.flatten(0, -2), g.flatten(0, -2)
         gb = product(g, a, True, ta, None, "MmBackward0") if tb else product(a, g, not ta, False, None, "MmBackward0")
         if node.aux is not None:
             gb = sum_batch(gb, node.aux[1])
@@ -190,9 +190,7 @@ cdef Tensor given(object y, object out):
     if (<Tensor?> out).requires_grad or y.requires_grad:
         raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
                            "arguments requires grad.")
-    if out.shape != y.shape:
-        raise RuntimeError(f"out has shape {list(out.shape)}, but the result has shape {list(y.shape)}")
-    return out.copy_(y)
+    return out.resize_(y.shape).copy_(y)
 
 
 # -- the functions -----------------------------------------------------------------------------------------------------
@@ -325,6 +323,9 @@ cdef object scaled(object x, object factor):
 cdef object combine(Tensor input, object y, object beta, object alpha, object out):
     """beta * input + alpha * y; input is not read if beta is 0."""
     check_expands(input, tuple(y.shape))
+    if (<Tensor> y).dtype < MTB_f16:  # integers (bools) have integer (bool) factors
+        kind = bool if (<Tensor> y).dtype == MTB_b8 else int
+        beta, alpha = kind(beta), kind(alpha)
     y = scaled(y, alpha)
     return given(y if beta == 0 else scaled(input, beta) + y, out)
 

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from minitorch_bn._core cimport (Node, Tensor, cast, dtype_object, index_arg, is_float, new_node, new_tensor,
                                  raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks)
 from minitorch_bn.kernels cimport pool as kernels
-from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_f32, MTB_f64, MTB_i64, i64
 
 cdef enum:
     AVERAGE = 0
@@ -47,14 +47,14 @@ cdef int input_sizes(Tensor x, int nd, str op, kernels.mtb_window* w) except -1:
     """The input's pooled sizes; errors for a wrong number of dims, empty ones, and integer dtypes."""
     cdef int d, lead = x.ndim - nd
     if lead not in (1, 2):
-        raise RuntimeError(f"{op}: Expected {nd + 1}D or {nd + 2}D (batch mode) tensor, but got an input of shape "
+        raise RuntimeError(f"{op}: non-empty {nd + 1}D or {nd + 2}D (batch mode) tensor expected for input, but got "
                            f"{list(shape_tuple(x))}")
     for d in range(lead - 1, x.ndim):
         if x.shape[d] == 0 and not (lead == 2 and d == 0):
             raise RuntimeError(f"{op}: Expected {nd + 1}D or {nd + 2}D (batch mode) tensor with optional 0 dim batch "
                                "size for "
                                f"input, but got: {list(shape_tuple(x))}")
-    if not is_float(x.dtype):
+    if not is_float(x.dtype) and (x.dtype == MTB_b8 or op.startswith("adaptive")):
         raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: "
                            "convert the input to a floating dtype")
     for d in range(3):
@@ -138,7 +138,7 @@ cdef i64 planes_of(Tensor x, int nd) noexcept:
 
 cdef Tensor working(Tensor x):
     """x in a dtype that has kernels (differentiable)."""
-    return x if x.dtype >= MTB_f32 else cast(x, MTB_f32)
+    return x if x.dtype >= MTB_f32 else cast(x, MTB_f32 if is_float(x.dtype) else MTB_f64)
 
 
 # -- averages ----------------------------------------------------------------------------------------------------------

@@ -1,21 +1,21 @@
 """Random numbers: random tensors, in-place filling by distribution, dropout and sampling.
 
 Element i of a draw is a function of (seed, draw, i) alone, i counting in row-major order: the numbers do not depend on
-threads, memory layout or instruction set.
+threads, memory layout or instruction set. Under stream="torch", `mersenne.py` draws PyTorch's numbers instead.
 """
 from math import log1p as _log1p
 
 from libc.stdint cimport uint8_t
 
 from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, default_dtype, dtype_code,
-                                 dtype_object, grad_enabled, index_arg, inplace_history, is_float, new_node,
-                                 new_tensor, raw_cast, raw_contiguous, save, saved, set_history, shape_from,
-                                 shape_tuple, tracks)
+                                 dtype_object, grad_enabled, index_arg, inplace_history, is_float, new_like,
+                                 new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
+                                 shape_from, shape_tuple, tracks)
 from minitorch_bn.kernels cimport random as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
-from minitorch_bn.ops.generator cimport next_draw
+from minitorch_bn.ops.generator cimport next_draw, stream_of
 
-from minitorch_bn._core import empty
+from minitorch_bn._core import attach, empty, empty_like, zeros_like
 
 
 # -- filling -----------------------------------------------------------------------------------------------------------
@@ -27,6 +27,9 @@ cdef enum:
 
 cdef Tensor draw_real(Tensor like, int kind, double a, double b, object generator):
     """Fresh numbers of like's shape, in `like` itself where it is contiguous float32 or float64."""
+    stream = stream_of(generator)
+    if stream is not None:
+        return stream.uniform(like, a, b) if kind == UNIFORM else stream.normal(like, a, b)
     cdef int dtype = MTB_f64 if like.dtype == MTB_f64 else MTB_f32
     cdef Tensor x = like if like.contiguous and like.dtype == dtype else new_tensor(dtype, like.ndim, like.shape)
     if kind == UNIFORM:
@@ -90,6 +93,9 @@ def exponential_(Tensor self not None, double lambd=1, *, generator=None):
     if not lambd > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
     check_float(self, "exponential_")
+    stream = stream_of(generator)
+    if stream is not None:
+        return overwrite(self, stream.exponential(self, lambd), "ExponentialBackward0")
     return overwrite(self, unit_exponential(self, generator) / lambd, "ExponentialBackward0")
 
 
@@ -98,6 +104,9 @@ def log_normal_(Tensor self not None, double mean=1, double std=2, *, generator=
     if not std > 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
     check_float(self, "log_normal_")
+    stream = stream_of(generator)
+    if stream is not None:
+        return overwrite(self, stream.log_normal(self, mean, std), "LogNormalBackward0")
     cdef int dtype = MTB_f64 if self.dtype == MTB_f64 else MTB_f32
     z = draw_real(new_tensor(dtype, self.ndim, self.shape), NORMAL, mean, std, generator)
     return overwrite(self, z.exp(), "LogNormalBackward0")
@@ -108,6 +117,9 @@ def cauchy_(Tensor self not None, double median=0, double sigma=1, *, generator=
     if not sigma > 0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
     check_float(self, "cauchy_")
+    stream = stream_of(generator)
+    if stream is not None:
+        return overwrite(self, stream.cauchy(self, median, sigma), "CauchyBackward0")
     u = draw_real(new_tensor(MTB_f64, self.ndim, self.shape), UNIFORM, -0.5, 0.5, generator)
     return overwrite(self, (u * 3.141592653589793).tan() * sigma + median, "CauchyBackward0")
 
@@ -117,15 +129,23 @@ def geometric_(Tensor self not None, double p, *, generator=None):
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     check_inplace(self)
+    stream = stream_of(generator)
+    if stream is not None:
+        return overwrite(self, stream.geometric(self, p), "GeometricBackward0")
     trials = (unit_exponential(self, generator) / -_log1p(-p)).ceil().clamp(min=1)
     return overwrite(self, trials, "GeometricBackward0")
 
 
-cdef Tensor draw_integers(int ndim, const i64* shape, object low, object high, object generator):
-    cdef Tensor x = new_tensor(MTB_i64, ndim, shape)
+cdef Tensor draw_integers(Tensor like, object low, object high, object generator):
+    """Integers of [low, high) of like's shape."""
+    cdef Tensor x
     if not -1 << 63 <= low < high <= 1 << 64 or high - low > 1 << 64:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', both within 64 bits, but got from={low} >= "
                            f"to={high}")
+    stream = stream_of(generator)
+    if stream is not None:
+        return stream.integers(like, low, high)
+    x = new_tensor(MTB_i64, like.ndim, like.shape)
     kernels.integers(<i64*> x.data, x.numel, next_draw(generator), low, (high - low) % (1 << 64))
     return x
 
@@ -147,15 +167,23 @@ def random_(Tensor self not None, *args, generator=None, **kwargs):
         low, high = args
     limit = integer_limit(self.dtype)
     check_inplace(self)
+    stream = stream_of(generator)
+    if stream is not None and not args and high is None and low == 0:
+        return overwrite(self, stream.whole_range(self), "RandomBackward0")
     if high is None:
         high = limit
     if not (0 if self.dtype in (MTB_b8, MTB_u8) else -limit) <= low <= limit or high > limit:
         raise RuntimeError(f"random_: from={low}, to={high} is out of bounds for {dtype_object(self.dtype)}")
-    return overwrite(self, draw_integers(self.ndim, self.shape, low, high, generator), "RandomBackward0")
+    return overwrite(self, draw_integers(self, low, high, generator), "RandomBackward0")
 
 
-cdef Tensor tosses(int ndim, const i64* shape, double p, object generator):
-    cdef Tensor mask = new_tensor(MTB_b8, ndim, shape)
+cdef Tensor tosses(Tensor like, double p, object generator):
+    """A bool tensor of like's shape, True with probability p."""
+    cdef Tensor mask
+    stream = stream_of(generator)
+    if stream is not None:
+        return stream.tosses(like, p)
+    mask = new_tensor(MTB_b8, like.ndim, like.shape)
     kernels.bernoulli(<uint8_t*> mask.data, mask.numel, next_draw(generator), p)
     return mask
 
@@ -172,7 +200,12 @@ def bernoulli_(Tensor self not None, p=0.5, *, generator=None):
     if isinstance(p, Tensor):
         return overwrite(self, bernoulli(p.expand(shape_tuple(self)), generator=generator), "BernoulliBackward0")
     check_probability(p, "bernoulli_")
-    return overwrite(self, tosses(self.ndim, self.shape, p, generator), "BernoulliBackward0")
+    return overwrite(self, tosses(self, p, generator), "BernoulliBackward0")
+
+
+cdef object constant_in(tuple inputs, object drawn):
+    """`drawn`, in the graph of the inputs although it does not change with them: their gradients are 0."""
+    return attach(drawn, inputs, lambda g: tuple([zeros_like(x) for x in inputs]), "RandomBackward0")
 
 
 def bernoulli(Tensor input not None, p=None, *, generator=None, out=None):
@@ -180,7 +213,7 @@ def bernoulli(Tensor input not None, p=None, *, generator=None, out=None):
     cdef Tensor x, u
     if p is not None:
         check_probability(p, "bernoulli")
-        return into(out, raw_cast(tosses(input.ndim, input.shape, p, generator), input.dtype))
+        return into(out, raw_cast(tosses(new_tensor(MTB_b8, input.ndim, input.shape), p, generator), input.dtype))
     if not is_float(input.dtype):
         raise RuntimeError(f"\"bernoulli\" not implemented for {dtype_object(input.dtype)}: use a floating dtype")
     x = raw_cast(input.detach(), MTB_f64 if input.dtype == MTB_f64 else MTB_f32)
@@ -188,7 +221,7 @@ def bernoulli(Tensor input not None, p=None, *, generator=None, out=None):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: every probability of bernoulli must be in "
                            "[0, 1]")
     u = draw_real(new_tensor(x.dtype, x.ndim, x.shape), UNIFORM, 0, 1, generator)
-    return into(out, (u < x).to(dtype_object(input.dtype)))
+    return into(out, constant_in((input,), (u < x).to(dtype_object(input.dtype))))
 
 
 # -- new tensors -------------------------------------------------------------------------------------------------------
@@ -225,6 +258,9 @@ def randn(*sizes, size=None, generator=None, out=None, dtype=None, layout=None, 
 def rand_like(Tensor input not None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
               memory_format=None):
     """Numbers from [0, 1), of the input's shape and dtype."""
+    if stream_of(generator) is not None:  # PyTorch fills in the order of memory
+        return uniform_(empty_like(input, dtype=dtype, device=device, memory_format=memory_format),
+                        generator=generator).requires_grad_(requires_grad)
     return rand(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)),
                 device=device,
                 requires_grad=requires_grad)
@@ -233,6 +269,9 @@ def rand_like(Tensor input not None, *, generator=None, dtype=None, layout=None,
 def randn_like(Tensor input not None, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False,
                memory_format=None):
     """Numbers from the standard normal distribution, of the input's shape and dtype."""
+    if stream_of(generator) is not None:
+        return normal_(empty_like(input, dtype=dtype, device=device, memory_format=memory_format),
+                       generator=generator).requires_grad_(requires_grad)
     return randn(shape_tuple(input), generator=generator, dtype=dtype_object(dtype_code(dtype, input.dtype)),
                  device=device,
                  requires_grad=requires_grad)
@@ -255,7 +294,7 @@ def randint(low, high=None, size=None, *, generator=None, out=None, dtype=None, 
     if high > integer_limit(code) or low < -integer_limit(code):
         raise RuntimeError(f"randint: [{low}, {high}) is out of bounds for {dtype_object(code)}")
     ndim = shape_from((size,) if isinstance(size, int) else size, shape)
-    x = draw_integers(ndim, shape, low, high, generator)
+    x = draw_integers(new_tensor(code, ndim, shape), low, high, generator)
     return into(out, raw_cast(x, code)).requires_grad_(requires_grad)
 
 
@@ -264,6 +303,9 @@ def randint_like(Tensor input not None, low, high=None, *, dtype=None, layout=No
     """randint_like(input, high) or (input, low, high): integers of [low, high), of the input's shape and dtype."""
     if high is None:
         low, high = 0, low
+    if stream_of(None) is not None:
+        return random_(empty_like(input, dtype=dtype, device=device, memory_format=memory_format), low,
+                       high).requires_grad_(requires_grad)
     return randint(low, high, shape_tuple(input), dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
                    requires_grad=requires_grad)
 
@@ -275,8 +317,12 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
     cdef Tensor x
     if count < 0:
         raise RuntimeError(f"n must be non-negative, got {count}")
-    x = new_tensor(MTB_i64, 1, &count)
-    kernels.permutation(<i64*> x.data, count, next_draw(generator))
+    stream = stream_of(generator)
+    if stream is not None:
+        x = stream.permutation(count)
+    else:
+        x = new_tensor(MTB_i64, 1, &count)
+        kernels.permutation(<i64*> x.data, count, next_draw(generator))
     return into(out, raw_cast(x, dtype_code(dtype, MTB_i64))).requires_grad_(requires_grad)
 
 
@@ -294,14 +340,16 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
     like = mean + 0 * std if isinstance(mean, Tensor) else std
     if not is_float((<Tensor> like).dtype):
         like = like.to(dtype_object(default_dtype()))
-    z = randn_like(like.detach(), generator=generator)
-    return into(out, z * (std.detach() if isinstance(std, Tensor) else std)
-                + (mean.detach() if isinstance(mean, Tensor) else mean))
+    z = randn(shape_tuple(like), generator=generator, dtype=dtype_object((<Tensor> like).dtype))
+    z = z * (std.detach() if isinstance(std, Tensor) else std) + (mean.detach() if isinstance(mean, Tensor) else mean)
+    return into(out, constant_in(tuple([x for x in (mean, std) if isinstance(x, Tensor)]), z))
 
 
 def multinomial(Tensor input not None, num_samples, replacement=False, *, generator=None, out=None):
     """Indices drawn with probabilities proportional to the rows of `input`: (C,) or (N, C) -> (..., num_samples)."""
     cdef i64 count = index_arg(num_samples, "num_samples")
+    if out is not None and (<Tensor?> out).dtype != MTB_i64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {dtype_object((<Tensor> out).dtype)}")
     if input.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if not is_float(input.dtype):
@@ -317,6 +365,12 @@ def multinomial(Tensor input not None, num_samples, replacement=False, *, genera
     total = p.sum(-1, True)
     if not bool((total > 0).all()):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement and bool(((p > 0).sum(-1) < count).any()):
+        raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative "
+                           "category to sample)")
+    stream = stream_of(generator)
+    if stream is not None:
+        return into(out, stream.multinomial(input.detach(), count, bool(replacement)))
     if replacement:
         edges = p.cumsum(-1)
         u = rand(*p.shape[:-1], count, dtype=p.dtype, generator=generator) * edges[..., -1:]
@@ -324,9 +378,6 @@ def multinomial(Tensor input not None, num_samples, replacement=False, *, genera
         last = (p > 0).to(dtype_object(MTB_i64)).cumsum(-1).argmax(-1, True)  # rounding must not reach past it
         return into(out, chosen.minimum(last))
     race = p / unit_exponential(p, generator).clamp(min=1e-300)  # the first finishers of exponential clocks
-    if bool(((p > 0).sum(-1) < count).any()):
-        raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative "
-                           "category to sample)")
     return into(out, race.topk(count, -1)[1])
 
 
@@ -361,7 +412,13 @@ def dropout(Tensor input not None, double p=0.5, bint train=True):
     source = input if input.dtype >= MTB_f32 else cast(input, MTB_f32)
     x = raw_contiguous(source)
     y, mask = new_tensor(x.dtype, x.ndim, x.shape), new_tensor(MTB_b8, x.ndim, x.shape)
-    kernels.dropout(x.dtype - MTB_f32, y.data, <uint8_t*> mask.data, x.data, x.numel, next_draw(None), 1 - p)
+    if stream_of(None) is not None:
+        mask = raw_contiguous(tosses(new_like(source, MTB_b8), 1 - p, None)) if p < 1 else new_zeros(MTB_b8, x.ndim,
+                                                                                                     x.shape)
+        kernels.masked_scale(x.dtype - MTB_f32, y.data, <uint8_t*> mask.data, x.data, x.numel,
+                             1 / (1 - p) if p < 1 else 0.0)
+    else:
+        kernels.dropout(x.dtype - MTB_f32, y.data, <uint8_t*> mask.data, x.data, x.numel, next_draw(None), 1 - p)
     if tracks(source):
         node = new_node(dropout_vjp, "NativeDropoutBackward0", source, None, None)
         save(node, 0, mask)

@@ -85,10 +85,10 @@ cdef object spread(object g, tuple shape, unsigned int mask, bint kept):
 cdef object with_out(Tensor y, object out):
     if out is None:
         return y
-    if shape_tuple(<Tensor?> out) != shape_tuple(y):
-        raise RuntimeError(f"the out= tensor has shape {list(shape_tuple(out))}, but the result has shape "
-                           f"{list(shape_tuple(y))}")
-    return out.copy_(y)
+    if is_float(y.dtype) and not is_float((<Tensor?> out).dtype):
+        raise RuntimeError(f"Expected the dtype for input and out to match, but got {dtype_object(y.dtype)} for the "
+                           f"result and {out.dtype} for out")
+    return out.resize_(shape_tuple(y)).copy_(y)
 
 
 cdef object pick(object a, object b):
@@ -232,7 +232,8 @@ cdef object norm2_vjp(Node node, object g):
     """g x / |x|, and 0 where |x| is 0."""
     cdef Tensor x = saved(node, 0), y = saved(node, 1)
     shape, mask, keepdim = node.aux
-    scale = (g / y).masked_fill(y == 0, 0)
+    zero = y == 0
+    scale = (g / (<object> y).masked_fill(zero, 1)).masked_fill(zero, 0)  # no 0 / 0, so that its derivative is 0 too
     return x * spread(scale, shape, mask, keepdim)
 
 
@@ -265,14 +266,23 @@ def vector_norm(Tensor x not None, ord=2, dim=None, keepdim=False, *, dtype=None
             set_history(y, node)
         return with_out(y, out)
     if power == 0:
-        return with_out(sum((x != 0).to(dtype_object(x.dtype)), dim, keepdim), out)
+        return with_out(sum(x.sign().abs(), dim, keepdim), out)  # a step: its derivative is 0
+    if (power < 0 or power == float("inf")) and count_of(x, mask) == 0:
+        raise RuntimeError(f"linalg.vector_norm cannot compute the {power:g} norm on an empty tensor because the "
+                           "operation does not have an identity")
     if abs(power) == float("inf"):
-        if count_of(x, mask) == 0:
-            raise RuntimeError("linalg.vector_norm cannot compute the infinity norm on an empty tensor: the operation "
-                               "has no identity")
         size = (<object> x).abs()
         return with_out(size.amax(dim, keepdim) if power > 0 else size.amin(dim, keepdim), out)
-    return with_out(sum(x.abs() ** power, dim, keepdim) ** (1 / power), out)
+    size = (<object> x).abs()
+    if power < 2:                            # the derivative at 0 is 0, though that of the power is infinite
+        zero = size == 0
+        size = (size.masked_fill(zero, 1) ** power).masked_fill(zero, 0 if power > 0 else float("inf"))
+    else:
+        size = size ** power
+    total = sum(size, dim, keepdim)
+    zero = total == 0
+    total = (total.masked_fill(zero, 1) ** (1 / power)).masked_fill(zero, 0 if power > 0 else float("inf"))
+    return with_out(total, out)
 
 
 def norm(Tensor input not None, p="fro", dim=None, keepdim=False, out=None, dtype=None):

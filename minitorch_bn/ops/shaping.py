@@ -37,7 +37,9 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     result = input
     for shift, dim in zip(shifts, dims):
-        n = input.shape[_wrap(dim, input.ndim)] if input.ndim else 0
+        if input.ndim == 0:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        n = input.shape[_wrap(dim, input.ndim)]
         if n and shift % n:
             result = cat((result.narrow(dim, n - shift % n, shift % n), result.narrow(dim, 0, n - shift % n)), dim)
     return result.clone() if result is input else result
@@ -59,6 +61,8 @@ def flipud(input: Tensor) -> Tensor:
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """The plane of two dims turned k times by 90 degrees, from the first towards the second."""
+    if input.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     if len(dims) != 2 or _wrap(dims[0], input.ndim) == _wrap(dims[1], input.ndim):
         raise RuntimeError(f"expected total rotation dims == 2, both different, but got dims = {list(dims)}")
     a, b = dims
@@ -68,8 +72,9 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 # -- repetition --------------------------------------------------------------------------------------------------------
 
-def repeat(self: Tensor, *sizes: Any) -> Tensor:
+def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor, with leading dims of size 1 if needed, repeated sizes[d] times along each dim d."""
+    sizes = sizes if repeats is None else (repeats,)
     counts = _several(sizes[0]) if len(sizes) == 1 else sizes
     if len(counts) < self.ndim:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
@@ -91,9 +96,10 @@ def repeat(self: Tensor, *sizes: Any) -> Tensor:
     return result.clone() if all(count == 1 for count in counts) else result
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     """repeat, with leading ones added to dims if needed."""
-    counts = _several(dims[0]) if len(dims) == 1 else dims
+    args = args if dims is None else (dims,)
+    counts = _several(args[0]) if len(args) == 1 else args
     return repeat(input, *((1,) * (input.ndim - len(counts)) + tuple(counts)))
 
 
@@ -212,6 +218,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if input.ndim not in (dims + 1, dims + 2) or dims > 3:
         raise NotImplementedError("Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: "
                                   f"{mode} of {dims} dims for an input of shape {list(input.shape)}")
+    if mode == "circular" and min(amounts, default=0) < 0:  # what is left after cropping comes round again
+        input, amounts = _constant_pad(input, [min(n, 0) for n in amounts], 0), [max(n, 0) for n in amounts]
     places = {}
     for i in range(dims):
         before, after = amounts[2 * i], amounts[2 * i + 1]

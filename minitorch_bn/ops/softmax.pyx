@@ -138,7 +138,8 @@ cdef Tensor class_indices(Tensor target, i64 classes, i64 ignore):
     cdef Tensor t
     cdef i64 i, c
     if target.dtype != MTB_i64 and target.dtype != MTB_u8:
-        raise RuntimeError(f"expected scalar type Long but found {dtype_object(target.dtype)}: class indices are int64")
+        raise RuntimeError("expected target dtype to be Long or Byte (class indices), but got "
+                           f"{dtype_object(target.dtype)}")
     t = raw_contiguous(raw_cast(target, MTB_i64))
     for i in range(t.numel):
         c = (<i64*> t.data)[i]
@@ -154,7 +155,15 @@ cdef Tensor class_weights(Tensor weight, Tensor x, i64 classes):
         raise RuntimeError("weight tensor should be defined either for all "
                            f"{classes} classes or no classes but got weight tensor of shape: "
                            f"{list(shape_tuple(weight))}")
-    return raw_contiguous(raw_cast(weight, x.dtype))
+    if weight.dtype != x.dtype:
+        names = [str(dtype_object(t.dtype)).removeprefix("torch.") for t in (x, weight)]
+        raise RuntimeError(f"expected scalar type {names[0]} but found {names[1]}: the class weights have the dtype of "
+                           "the input")
+    return raw_contiguous(weight)
+
+
+cdef Tensor widened(Tensor weight):
+    return weight if weight is None or weight.dtype >= MTB_f32 else raw_cast(weight, MTB_f32)
 
 
 cdef double value_at(Tensor x, i64 i) noexcept:
@@ -208,6 +217,8 @@ cdef object cross_entropy_vjp(Node node, object g):
 
 cdef object cross_entropy_algebra(object x, object target, object weight, i64 ignore, double smoothing, double divisor,
                                   double total, object g):
+    if divisor == 0:  # no row counts: the mean of nothing is nan, its gradient zero
+        divisor = 1
     valid = target != ignore
     clean = target.masked_fill(target == ignore, 0)
     onehot = (clean.unsqueeze(1) == positions(x.shape[1])).to(x.dtype)
@@ -265,9 +276,14 @@ def cross_entropy(Tensor input not None, Tensor target not None, Tensor weight, 
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     need_float(input, "cross_entropy")
     if input.dtype < MTB_f32:
-        return cast(cross_entropy(cast(input, MTB_f32), target, weight, ignore_index, reduction, label_smoothing),
-                    input.dtype)
-    if shape_tuple(input) == shape_tuple(target) and is_float(target.dtype):
+        return cast(cross_entropy(cast(input, MTB_f32), target, widened(weight), ignore_index, reduction,
+                                  label_smoothing), input.dtype)
+    if shape_tuple(input) == shape_tuple(target):
+        if not is_float(target.dtype):
+            raise RuntimeError("Expected floating point type for target with class probabilities, got "
+                               f"{dtype_object(target.dtype)}")
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         return cross_entropy_probabilities(input, cast(target, input.dtype), weight, reduction, label_smoothing)
     x, t, shape = as_rows(input, target, "cross_entropy")
     y = cross_entropy_rows(x, t, weight, ignore_index, reduction, label_smoothing)
@@ -353,7 +369,7 @@ def nll_loss(Tensor input not None, Tensor target not None, Tensor weight, ignor
     check_reduction(reduction)
     need_float(input, "nll_loss")
     if input.dtype < MTB_f32:
-        return cast(nll_loss(cast(input, MTB_f32), target, weight, ignore_index, reduction), input.dtype)
+        return cast(nll_loss(cast(input, MTB_f32), target, widened(weight), ignore_index, reduction), input.dtype)
     x, flat, shape = as_rows(input, target, "nll_loss")
     rows = (<Tensor> x).shape[0]
     t, w = class_indices(flat, (<Tensor> x).shape[1], ignore), class_weights(weight, input, (<Tensor> x).shape[1])
@@ -368,7 +384,7 @@ def nll_loss(Tensor input not None, Tensor target not None, Tensor weight, ignor
     y = y.sum()
     if reduction == "sum":
         return y
-    return y / total if total != 0 else y * float("nan")
+    return y / total if total != 0 else y * 0.0 + float("nan")
 
 
 METHODS = {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp}

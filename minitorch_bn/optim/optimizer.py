@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +14,7 @@ import minitorch_bn as torch
 from ..nn.hooks import RemovableHandle, add_hook
 
 Closure = Callable[[], Any]
+ParamsT = Iterable[torch.Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, torch.Tensor]]
 
 
 class _Required:
@@ -38,29 +40,6 @@ def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
     return add_hook(_global_post_hooks, hook)
 
 
-def _with_hooks(step: Callable) -> Callable:
-    """`step` between its hooks; it also leaves the mark by which schedulers know that a step was made."""
-
-    @functools.wraps(step)
-    def stepped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        self._opt_called = True
-        if _global_pre_hooks or self._optimizer_step_pre_hooks:
-            for hook in [*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()]:
-                changed = hook(self, args, kwargs)
-                if changed is not None:
-                    if not (isinstance(changed, tuple) and len(changed) == 2):
-                        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), "
-                                           f"but got {changed}.")
-                    args, kwargs = changed
-        result = step(self, *args, **kwargs)
-        if _global_post_hooks or self._optimizer_step_post_hooks:
-            for hook in [*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()]:
-                hook(self, args, kwargs)
-        return result
-
-    return stepped
-
-
 class Optimizer:
     """Changes parameters by their gradients. Subclasses define `step(closure=None)`.
 
@@ -69,28 +48,57 @@ class Optimizer:
         defaults: the options of the groups that do not set them.
     """
 
-    _opt_called = False  # whether a step was made: schedulers warn if not
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "step" in cls.__dict__:
-            setattr(cls, "step", _with_hooks(cls.__dict__["step"]))  # noqa: B010
-
-    def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self._reset_hooks()
+        self._patch_step_function()
         if isinstance(params, torch.Tensor):
             raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, "
                             f"but got {params.type()}")
-        self.defaults = defaults
-        self._reset_hooks()
         self.state: defaultdict[torch.Tensor, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        groups = list(params)
+        groups: list[Any] = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
-            self.add_param_group(dict(group) if isinstance(group, dict) else group)
+            self.add_param_group(group)
+
+    def _patch_step_function(self) -> None:
+        """Put the hooks around the step of this class, once."""
+        cls: Any = type(self)
+        if not getattr(cls.step, "hooked", False):
+            cls.step = self.profile_hook_step(cls.step)
+            cls.step.hooked = True
+
+    @staticmethod
+    def profile_hook_step(step: Callable) -> Callable:
+        """`step` between its hooks, which all optimizers and this one may have."""
+
+        @functools.wraps(step)
+        def stepped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+            if _global_pre_hooks or self._optimizer_step_pre_hooks:
+                for hook in [*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()]:
+                    changed = hook(self, (self, *args), kwargs)
+                    if changed is not None:
+                        if not (isinstance(changed, tuple) and len(changed) == 2):
+                            raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), "
+                                               f"but got {changed}.")
+                        (self, *args), kwargs = changed
+            result = step(self, *args, **kwargs)
+            if _global_post_hooks or self._optimizer_step_post_hooks:
+                for hook in [*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()]:
+                    hook(self, (self, *args), kwargs)
+            return result
+
+        stepped.__doc__ = stepped.__doc__ or Optimizer.step.__doc__
+        return stepped
+
+    def _accelerator_graph_capture_health_check(self) -> None:
+        """Called by optimizers that others wrote: there are no graphs of an accelerator here."""
+
+    _cuda_graph_capture_health_check = _accelerator_graph_capture_health_check
 
     def _reset_hooks(self) -> None:
         self._optimizer_step_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
@@ -107,6 +115,7 @@ class Optimizer:
         self.__dict__.update(state)
         if "_optimizer_step_pre_hooks" not in self.__dict__:
             self._reset_hooks()
+        self._patch_step_function()
 
     def __repr__(self) -> str:
         text = type(self).__name__ + " ("
@@ -135,8 +144,17 @@ class Optimizer:
         """Forget the gradients (default), or fill them with zeros."""
         for group in self.param_groups:
             for param in group["params"]:
-                if param.grad is not None:
-                    param.grad = None if set_to_none else param.grad.detach().zero_()
+                grad = param.grad
+                if grad is None:
+                    continue
+                if set_to_none:
+                    param.grad = None
+                else:
+                    if grad.grad_fn is not None:
+                        grad.detach_()
+                    else:
+                        grad.requires_grad_(False)
+                    grad.zero_()
 
     # -- groups --------------------------------------------------------------------------------------------------
 
@@ -150,14 +168,16 @@ class Optimizer:
         elif isinstance(params, set):
             raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of "
                             "tensors in sets will change between runs. Please use a list instead.")
-        params = list(params)
-        if params and isinstance(params[0], tuple):
-            param_group["param_names"] = [name for name, _ in params]
-            params = [param for _, param in params]
-        param_group["params"] = params
+        pairs = [param if isinstance(param, tuple) else (None, param) for param in params]
+        params = param_group["params"] = [param for _, param in pairs]
+        names = [name for name, _ in pairs if name is not None]
+        if names:
+            if len(names) != len(params):
+                raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+            param_group["param_names"] = names
         for param in params:
             if not isinstance(param, torch.Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {_typename(param)}")
             if not self.defaults.get("differentiable") and not (param.is_leaf or param.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
@@ -165,15 +185,15 @@ class Optimizer:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             param_group.setdefault(name, default)
         if len(set(params)) != len(params):
-            raise ValueError("some parameters appear in more than one parameter group" if self.param_groups else
-                             "optimizer contains a parameter group with duplicate parameters")
-        known = {param for group in self.param_groups for param in group["params"]}
-        if not known.isdisjoint(params):
-            raise ValueError("some parameters appear in more than one parameter group")
-        if self.param_groups and ("param_names" in param_group) != ("param_names" in self.param_groups[0]):
+            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause "
+                          "an error; see github.com/pytorch/pytorch/issues/40967 for more information", stacklevel=3)
+        if any(("param_names" in param_group) != ("param_names" in group) for group in self.param_groups):
             given = "with names" if "param_names" in param_group else "without names"
             raise ValueError("all optimizer param groups should be with/without names. cannot add param group "
                              f"{given} to the optimizer")
+        known = {param for group in self.param_groups for param in group["params"]}
+        if not known.isdisjoint(params):
+            raise ValueError("some parameters appear in more than one parameter group")
         self.param_groups.append(param_group)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
@@ -212,16 +232,17 @@ class Optimizer:
         params = {number: param for group, old in zip(own, saved)
                   for number, param in zip(old["params"], group["params"])}
         state: defaultdict = defaultdict(dict)
+        hosted = {number for old in saved if old.get("fused") or old.get("capturable") for number in old["params"]}
         for key, value in state_dict["state"].items():
             if key in params:
-                state[params[key]] = _converted(value, params[key])
+                state[params[key]] = _converted(value, params[key], key in hosted)
             else:
                 state[key] = value
         groups = []
         for group, old in zip(own, saved):
             old["params"] = group["params"]
             if "param_names" in group:
-                old["param_names"] = group["param_names"]
+                old.setdefault("param_names", group["param_names"])
             groups.append(old)
         self.__setstate__({"state": state, "param_groups": groups})
         for hook in self._optimizer_load_state_dict_post_hooks.values():
@@ -254,34 +275,108 @@ class Optimizer:
         return add_hook(self._optimizer_load_state_dict_post_hooks, hook, prepend)
 
 
-def _converted(value: Any, param: torch.Tensor, name: str = "") -> Any:
-    """A copy of saved state in the dtype of its parameter; the step count keeps its own."""
+def _converted(value: Any, param: torch.Tensor, single_step: bool, name: Any = "") -> Any:
+    """A copy of saved state in the dtype of its parameter; the step count keeps its own, or becomes float32."""
     if isinstance(value, torch.Tensor):
-        if name == "step" or not param.is_floating_point():
-            return value.clone()
-        return value.to(param.dtype, copy=True)
+        if name == "step":
+            return value.to(torch.float32, copy=True) if single_step else value.clone()
+        return value.to(param.dtype, copy=True) if param.is_floating_point() else value.clone()
     if isinstance(value, dict):
-        return {key: _converted(item, param, key) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_converted(item, param) for item in value)
+        return {key: _converted(item, param, single_step, key) for key, item in value.items()}
+    if isinstance(value, (str, bytes)):
+        return value
+    if isinstance(value, Iterable):
+        return type(value)(_converted(item, param, single_step) for item in value)  # type: ignore[call-arg]
     return value
+
+
+def _typename(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def check_options(**options: Any) -> None:
     """Raise PyTorch's ValueError for the first of these options (lr, eps, weight_decay, ...) that is negative."""
     labels = {"lr": "learning rate", "eps": "epsilon value", "alpha": "alpha value", "momentum": "momentum value",
               "weight_decay": "weight_decay value", "lr_decay": "lr_decay value", "rho": "rho value",
-              "initial_accumulator_value": "initial_accumulator_value value"}
+              "initial_accumulator_value": "initial_accumulator_value value",
+              "momentum_decay": "momentum_decay value"}
     for name, value in options.items():
         if not value >= 0.0:
             raise ValueError(f"Invalid {labels[name]}: {value}")
 
 
-def check_betas(betas: tuple[float, float]) -> None:
+def check_rate(lr: float | torch.Tensor) -> None:
+    """Raise PyTorch's ValueError for a learning rate that is negative or a tensor of several."""
+    if isinstance(lr, torch.Tensor) and lr.numel() != 1:
+        raise ValueError("Tensor lr must be 1-element")
+    check_options(lr=lr)
+
+
+def check_betas(betas: tuple[Any, Any]) -> None:
     """Raise PyTorch's ValueError for a beta outside [0, 1)."""
     for i, beta in enumerate(betas):
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+
+
+def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) -> None:
+    """Raise PyTorch's RuntimeError for `fused` together with what excludes it."""
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
+def check_step(group: dict[str, Any], hosted: str = "params and state_steps") -> None:
+    """Raise PyTorch's AssertionError, in a step, for options of a group that the CPU does not serve."""
+    if group.get("foreach") and group.get("differentiable"):
+        raise AssertionError("_foreach ops don't support autograd")
+    if group.get("capturable"):
+        raise AssertionError(f"If capturable=True, {hosted} must be on supported devices: "
+                             "['cuda', 'xpu', 'hpu', 'privateuseone', 'xla'].")
+
+
+def new_step(single: bool = False, value: float = 0.0) -> torch.Tensor:
+    """A step count in PyTorch's dtype for one: float64 if that is the default, else (or for `single`) float32."""
+    double = torch.get_default_dtype() == torch.float64 and not single
+    return torch.tensor(value, dtype=torch.float64 if double else torch.float32)
+
+
+def _use_grad_for_differentiable(step: Callable) -> Callable:
+    """`step` with gradients recorded if the optimizer is `differentiable`, else without."""
+
+    @functools.wraps(step)
+    def stepped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            return step(self, *args, **kwargs)
+
+    return stepped
+
+
+def _get_value(x: Any) -> Any:
+    """A number of a tensor with one element; anything else as it is."""
+    return x.item() if isinstance(x, torch.Tensor) else x
+
+
+def _to_scalar(x: Any) -> Any:
+    """A tensor with one element as one without dims; anything else as it is."""
+    return x.squeeze() if isinstance(x, torch.Tensor) and x.dim() else x
+
+
+def _stack_if_compiling(x: Any) -> Any:
+    """For optimizers that others wrote: nothing is compiled here."""
+    return x
+
+
+def _default_to_fused_or_foreach(params: list[torch.Tensor], differentiable: bool,
+                                 use_fused: bool = False) -> tuple[bool, bool]:
+    """For optimizers that others wrote: (False, False), the loop over the parameters."""
+    return False, False
+
+
+def _view_as_real(params: list[torch.Tensor], *state_and_grads: list[torch.Tensor]) -> None:
+    """For optimizers that others wrote: there are no complex parameters."""
 
 
 def with_grads(params: Iterable[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

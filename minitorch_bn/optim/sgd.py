@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import minitorch_bn as torch
 from minitorch_bn import ops
 
-from .optimizer import Closure, Optimizer, check_options, with_grads
+from ._per_parameter import complete, move, prepared
+from .optimizer import (
+    Closure,
+    Optimizer,
+    ParamsT,
+    _use_grad_for_differentiable,
+    check_fused,
+    check_options,
+    check_rate,
+    check_step,
+    with_grads,
+)
+
+Tensor = torch.Tensor
 
 
 class SGD(Optimizer):
     """p <- p - lr * b, with b <- momentum * b + (1 - dampening) * (g + weight_decay * p) (Sutskever et al. 2013).
 
     The first b is the gradient itself; `nesterov` steps along g + momentum * b. `maximize` climbs. `foreach` and
-    `fused` are accepted and ignored: all parameters are always updated in one pass.
+    `fused` change nothing: all parameters are always updated in one pass.
     """
 
-    def __init__(self, params: Iterable, lr: float | torch.Tensor = 1e-3, momentum: float = 0, dampening: float = 0,
-                 weight_decay: float | torch.Tensor = 0, nesterov: bool = False, *, maximize: bool = False,
+    def __init__(self, params: ParamsT, lr: float | Tensor = 1e-3, momentum: float = 0, dampening: float = 0,
+                 weight_decay: float | Tensor = 0, nesterov: bool = False, *, maximize: bool = False,
                  foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None) -> None:
-        if isinstance(lr, torch.Tensor) and lr.numel() != 1:
-            raise ValueError("Tensor lr must be 1-element")
-        check_options(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        check_rate(lr)
+        check_options(momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
             "nesterov": nesterov, "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
             "fused": fused})
+        check_fused(fused, foreach, differentiable)
 
-    @torch.no_grad()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        complete(self)
+
+    @_use_grad_for_differentiable
     def step(self, closure: Closure | None = None) -> Any:
         loss = self._evaluate(closure)
         for group in self.param_groups:
             params, grads = with_grads(group["params"])
+            if params:
+                check_step(group)
+            if group["differentiable"]:
+                for param, grad in zip(params, grads):
+                    self._recorded_update(param, grad, group)
+                continue
             if not group["momentum"]:
                 self._update(group, params, grads, None, first=False)
                 continue
@@ -59,3 +81,18 @@ class SGD(Optimizer):
             ops.sgd_step(params, grads, buffers, lr=float(group["lr"]), momentum=float(group["momentum"]),
                          dampening=float(group["dampening"]), weight_decay=float(group["weight_decay"]),
                          nesterov=group["nesterov"], maximize=group["maximize"], first=first)
+
+    def _recorded_update(self, param: Tensor, grad: Tensor, group: dict) -> None:
+        """The step of one parameter in tensor algebra, for gradients through it."""
+        grad = prepared(param, grad, group)
+        momentum = group["momentum"]
+        if momentum:
+            state = self.state[param]
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = grad.detach().clone()
+            else:
+                buffer = buffer * momentum + grad * (1 - group["dampening"])
+            state["momentum_buffer"] = buffer
+            grad = grad + buffer * momentum if group["nesterov"] else buffer
+        move(param, grad, group["lr"])

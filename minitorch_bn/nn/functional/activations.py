@@ -13,8 +13,17 @@ def relu(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     return ops.relu_(input) if inplace else ops.relu(input)
 
 
+def _clamped(input: torch.Tensor, low: int, high: int, inplace: bool) -> torch.Tensor:
+    """An integer tensor clamped, which leaves it one."""
+    if input.dtype == torch.bool:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    return input.clamp_(low, high) if inplace else input.clamp(low, high)
+
+
 def relu6(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
     """min(max(x, 0), 6)"""
+    if not input.is_floating_point():
+        return _clamped(input, 0, 6, inplace)
     return ops.relu6_(input) if inplace else ops.relu6(input)
 
 
@@ -66,6 +75,8 @@ def hardtanh(input: torch.Tensor, min_val: float = -1.0, max_val: float = 1.0, i
     """x clamped to [min_val, max_val]"""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if not input.is_floating_point():
+        return _clamped(input, int(min_val), int(max_val), inplace)
     return ops.hardtanh_(input, min_val, max_val) if inplace else ops.hardtanh(input, min_val, max_val)
 
 
@@ -131,12 +142,16 @@ def prelu(input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
             raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                                f"{weight.numel()} and channel size = {channels}.")
         weight = weight.reshape([-1 if axis == 1 else 1 for axis in range(input.dim())])
+    elif weight.dim() > input.dim():
+        weight = weight.reshape(())
     return ops._prelu(input, weight)
 
 
 def rrelu(input: torch.Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> torch.Tensor:
     """leaky_relu whose slope is drawn from [lower, upper) in training and is their mean otherwise"""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slope = torch.empty_like(input).uniform_(lower, upper)

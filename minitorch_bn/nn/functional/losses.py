@@ -36,6 +36,13 @@ def _reduced(loss: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
+def _checked(reduction: str) -> str:
+    """`reduction`, if it is one of the three."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
 def _warn_if_sizes_differ(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
         warnings.warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
@@ -144,6 +151,35 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
     return ops.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
 
 
+def linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
+                         weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
+                         label_smoothing: float = 0.0, options: Any = None) -> Tensor:
+    """cross_entropy(linear(x, W, b), y) for x (N, in) or (in) and W (C, in) or (C, d1, ..., in).
+
+    `options` (how PyTorch cuts the product into pieces to save memory) is accepted and changes nothing.
+    """
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
+    *batch, features = input.shape
+    shape = tuple(linear_weight.shape[:-1])  # (C, d1, ...)
+    if features != linear_weight.size(-1):
+        raise RuntimeError("expected equal input and linear_weight last dimensions (in_features), got "
+                           f"{features} and {linear_weight.size(-1)}, respectively")
+    if linear_bias is not None and tuple(linear_bias.shape) != shape:
+        raise RuntimeError(f"expected linear_bias shape {shape}, got {tuple(linear_bias.shape)}")
+    if len(shape) > 1 and not batch:
+        raise RuntimeError(f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires "
+                           f"batched input, (N, {features}), got unbatched input with shape {tuple(input.shape)}")
+    if ignore_index is not None and tuple(target.shape) == (*batch, *shape):
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = ops.linear(input, linear_weight.reshape(-1, features), bias).reshape(*batch, *shape)
+    return cross_entropy(logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index,
+                         reduction=reduction, label_smoothing=label_smoothing)
+
+
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None,
                          size_average: bool | None = None, reduce: bool | None = None,
                          reduction: str = "mean") -> Tensor:
@@ -209,6 +245,9 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | 
 def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,
                            reduce: bool | None = None, reduction: str = "mean") -> Tensor:
     """sum of max(0, 1 - (x[y_j] - x[i])) / C over the labels y_j, listed up to the first -1, and the other classes i"""
+    reduction = _checked(_reduction(size_average, reduce, reduction))
+    if input.dim() == 0 and target.dim() == 0:
+        input, target = input.unsqueeze(0), target.unsqueeze(0)
     if input.shape != target.shape or input.dim() not in (1, 2):
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     valid = (target < 0).cumsum(-1) == 0
@@ -216,8 +255,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     is_label = torch.zeros_like(input).scatter_add_(-1, index, valid.to(input.dtype)) > 0
     gap = 1 - (input.gather(-1, index).unsqueeze(-1) - input.unsqueeze(-2))
     counted = valid.unsqueeze(-1) & ~is_label.unsqueeze(-2)
-    loss = gap.clamp(min=0).masked_fill(~counted, 0).sum((-2, -1)) / input.size(-1)
-    return _reduced(loss, _reduction(size_average, reduce, reduction))
+    return _reduced(gap.clamp(min=0).masked_fill(~counted, 0).sum((-2, -1)) / input.size(-1), reduction)
 
 
 def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
@@ -226,13 +264,28 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     """sum over the wrong classes i of max(0, margin - x[y] + x[i])**p / C, times weight[y]"""
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    reduction = _checked(_reduction(size_average, reduce, reduction))
+    if input.dim() == 0:
+        input = input.unsqueeze(0)
+    if input.dim() not in (1, 2) or input.size(-1) == 0:
+        raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+                           f"{list(input.shape)}")
+    if target.numel() != (input.size(0) if input.dim() == 2 else 1) or target.dim() > 1:
+        raise RuntimeError("multi_margin_loss: The target tensor should be 1-D with size equal to the batch size. "
+                           f"Expected target size {[input.size(0) if input.dim() == 2 else 1]}, but got "
+                           f"{list(target.shape)}")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions")
+    if weight is not None and weight.numel() != input.size(-1):
+        raise RuntimeError(f"inconsistent weight size, expected {input.size(-1)} but got {list(weight.shape)}")
+    if input.dim() == 1:
+        target = target.reshape(())
     index = target.unsqueeze(-1)
     loss = (margin - input.gather(-1, index) + input).clamp(min=0)
     loss = loss if p == 1 else loss * loss
     if weight is not None:
         loss = loss * weight[index]
-    loss = loss.scatter(-1, index, 0).sum(-1) / input.size(-1)
-    return _reduced(loss, _reduction(size_average, reduce, reduction))
+    return _reduced(loss.scatter(-1, index, 0).sum(-1) / input.size(-1), reduction)
 
 
 # -- ranking and embedding -------------------------------------------------------------------------------------------

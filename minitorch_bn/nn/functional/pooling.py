@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import minitorch_bn as torch
 from minitorch_bn import ops
@@ -33,6 +33,8 @@ def _max_pool(ndim: int):
 def _adaptive_pool(kind: str, ndim: int):
     def open_sizes(input: Tensor, output_size: Size) -> list[int]:
         """The output size with every None replaced by the input's."""
+        if not isinstance(output_size, int) and input.dim() <= len(output_size):
+            raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
         return [own if size is None else size for size, own in zip(ntuple(output_size, ndim), input.shape[-ndim:])]
 
     def adaptive_avg_pool(input: Tensor, output_size: Size) -> Tensor:
@@ -53,10 +55,30 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (_adaptive_pool(
 adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (_adaptive_pool("max", n) for n in (1, 2, 3))
 
 
+def _with_indices(pool):
+    def function(input: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        return pool(input, *args, **{**kwargs, "return_indices": True})
+
+    with_indices: Any = function
+    with_indices.__wrapped__ = pool  # its arguments
+    with_indices.__name__ = with_indices.__qualname__ = f"{pool.__name__}_with_indices"
+    with_indices.__doc__ = f"`{pool.__name__}`, and where the maxima are, counted within the channel."
+    return with_indices
+
+
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(
+    _with_indices, (max_pool1d, max_pool2d, max_pool3d))
+adaptive_max_pool1d_with_indices, adaptive_max_pool2d_with_indices, adaptive_max_pool3d_with_indices = map(
+    _with_indices, (adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d))
+
+
 def _max_unpool(ndim: int):
     def max_unpool(input: Tensor, indices: Tensor, kernel_size: Size, stride: Size | None = None, padding: Size = 0,
                    output_size: Sequence[int] | None = None) -> Tensor:
         sizes = _unpooled_size(input, ntuple(kernel_size, ndim), stride, ntuple(padding, ndim), output_size)
+        if indices.shape != input.shape:
+            raise RuntimeError(f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)})"
+                               f" but got indices tensor with shape: {list(indices.shape)}")
         leading = input.shape[:-ndim]
         flat = input.new_zeros((*leading, math.prod(sizes)))
         flat = flat.scatter(-1, indices.reshape(*leading, -1), input.reshape(*leading, -1))

@@ -224,3 +224,17 @@ def upsample(input: Tensor, size: Size | None = None, scale_factor: float | None
     """The older name of `interpolate`."""
     warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
     return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Tensor, size: Size | None = None, scale_factor: float | None = None) -> Tensor:
+    """The older name of `interpolate` with mode 'nearest'."""
+    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
+                  stacklevel=2)
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Tensor, size: Size | None = None, scale_factor: float | None = None) -> Tensor:
+    """The older name of `interpolate` with mode 'bilinear' and align_corners=True."""
+    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
+                  stacklevel=2)
+    return interpolate(input, size, scale_factor, "bilinear", True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import warnings
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import minitorch_bn as torch
@@ -36,16 +39,50 @@ def per_group(name: str, optimizer: Optimizer, value: Any) -> list:
     """A list or tuple with one value per group, or one value for all."""
     groups = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * groups
+        value = [value] * groups
     if len(value) != groups:
         raise ValueError(f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} values, "
                          f"param_groups has {groups}.")
-    return list(value)
+    return [item.clone() if isinstance(item, torch.Tensor) else item for item in value]
 
 
 def check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+
+
+def _watch_steps(optimizer: Any) -> None:
+    """Have `optimizer.step` leave a mark: a schedule warns when it is stepped first."""
+    step = optimizer.step
+    if getattr(step, "_wrapped_by_lr_sched", False):
+        return
+    owner = weakref.ref(optimizer)
+    if getattr(step, "__self__", None) is not optimizer:  # a function that somebody put there
+        call = step
+    else:
+        function = step.__func__
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(owner(), *args, **kwargs)
+
+    @functools.wraps(getattr(step, "__func__", step))
+    def marked(*args: Any, **kwargs: Any) -> Any:
+        owned: Any = owner()
+        owned._opt_called = True
+        return call(*args, **kwargs)
+
+    marked._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
+    optimizer.step = marked
+
+
+@contextmanager
+def _enable_get_lr_call(scheduler: LRScheduler) -> Iterator[LRScheduler]:
+    """Inside, `get_lr` is called by `step`, and does not warn."""
+    scheduler._get_lr_called_within_step = True
+    try:
+        yield scheduler
+    finally:
+        scheduler._get_lr_called_within_step = False
 
 
 class LRScheduler:
@@ -71,6 +108,7 @@ class LRScheduler:
                                "optimizer state\n"
                                "2. You're using last_epoch >= 0 for a fresh training run (not recommended)")
         self.base_lrs = group_values(optimizer, "initial_lr")
+        _watch_steps(optimizer)
         self.last_epoch = last_epoch
         self._initial_step()
 
@@ -105,7 +143,12 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Set the rates of the next epoch: call it after the epoch's `optimizer.step()`s."""
-        if self._step_count == 1 and not getattr(self.optimizer, "_opt_called", False):
+        if self._step_count == 1 and not getattr(self.optimizer.step, "_wrapped_by_lr_sched", False):
+            warnings.warn("Seems like `optimizer.step()` has been overridden after learning rate scheduler "
+                          "initialization. Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. "
+                          "See more details at "
+                          "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate", stacklevel=2)
+        elif self._step_count == 1 and not getattr(self.optimizer, "_opt_called", False):
             warnings.warn("Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and "
                           "later, you should call them in the opposite order: `optimizer.step()` before "
                           "`lr_scheduler.step()`.  Failure to do this will result in PyTorch skipping the first value "
@@ -117,16 +160,13 @@ class LRScheduler:
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        self._get_lr_called_within_step = True
-        try:
-            self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-            closed_form = None if epoch is None else getattr(self, "_get_closed_form_lr", None)
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        closed_form = None if epoch is None else getattr(self, "_get_closed_form_lr", None)
+        with _enable_get_lr_call(self):
             self._set_rates(self.get_lr() if closed_form is None else closed_form())
-        finally:
-            self._get_lr_called_within_step = False
 
     def _set_rates(self, rates: Iterable) -> None:
-        for group, lr in zip(self.optimizer.param_groups, rates):
+        for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             set_rate(group, lr)
         self._last_lr = group_values(self.optimizer)
 

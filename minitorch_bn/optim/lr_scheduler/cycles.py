@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from ..optimizer import Optimizer
-from .base import Formula, LRScheduler, check_optimizer, per_group
+from .base import Formula, LRScheduler, _enable_get_lr_call, check_optimizer, per_group, saved_callable, set_rate
 
 
 class CosineAnnealingWarmRestarts(Formula):
@@ -45,11 +47,8 @@ class CosineAnnealingWarmRestarts(Formula):
         else:
             self._jump(epoch)
         self.last_epoch = math.floor(epoch)
-        self._get_lr_called_within_step = True
-        try:
+        with _enable_get_lr_call(self):
             self._set_rates(self.get_lr())
-        finally:
-            self._get_lr_called_within_step = False
 
     def _jump(self, epoch: float) -> None:
         """Find the cycle that `epoch` is in."""
@@ -66,6 +65,103 @@ class CosineAnnealingWarmRestarts(Formula):
             self.T_i = first * factor**cycle
 
 
+def _check_momentum(optimizer: Optimizer) -> bool:
+    """Whether the momentum of this optimizer is its first beta; ValueError if it has none at all."""
+    if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
+        raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+    return "betas" in optimizer.defaults
+
+
+class _WithMomentum(LRScheduler):
+    """A schedule that moves the momentum against the rate."""
+
+    cycle_momentum: bool
+    use_beta1: bool
+
+    def _set_momentum(self, group: dict, momentum: float) -> None:
+        if self.use_beta1:
+            group["betas"] = (momentum, *group["betas"][1:])
+        else:
+            group["momentum"] = momentum
+
+    def _start_momentum(self, highest: list, lowest: list) -> None:
+        for group, high, low in zip(self.optimizer.param_groups, highest, lowest):
+            self._set_momentum(group, high)
+            group["max_momentum"] = high
+            group["base_momentum"] = low
+
+
+class CyclicLR(_WithMomentum):
+    """Up from `base_lr` to `max_lr` in `step_size_up` batches and down again, the momentum the other way (Smith 2017).
+
+    `mode`: "triangular", "triangular2" (half as high in every cycle) or "exp_range" (`gamma`**batch as high);
+    `scale_fn` instead gives the height, by cycle or by iteration (`scale_mode`).
+    """
+
+    def __init__(self, optimizer: Optimizer, base_lr: float | list[float], max_lr: float | list[float],
+                 step_size_up: int = 2000, step_size_down: int | None = None, mode: str = "triangular",
+                 gamma: float = 1.0, scale_fn: Callable[[float], float] | None = None, scale_mode: str = "cycle",
+                 cycle_momentum: bool = True, base_momentum: float = 0.8, max_momentum: float = 0.9,
+                 last_epoch: int = -1) -> None:
+        check_optimizer(optimizer)
+        self.optimizer = optimizer
+        base_lrs = per_group("base_lr", optimizer, base_lr)
+        if last_epoch == -1:
+            for group, lr in zip(optimizer.param_groups, base_lrs):
+                set_rate(group, lr)
+        self.max_lrs = per_group("max_lr", optimizer, max_lr)
+        up = float(step_size_up)
+        self.total_size = up + (up if step_size_down is None else float(step_size_down))
+        self.step_ratio = up / self.total_size
+        if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
+            raise ValueError("mode is invalid and scale_fn is None")
+        self.mode = mode
+        self.gamma = gamma
+        self._scale_fn_custom = scale_fn
+        self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum:
+            self.use_beta1 = _check_momentum(optimizer)
+            self.base_momentums = per_group("base_momentum", optimizer, base_momentum)
+            self.max_momentums = per_group("max_momentum", optimizer, max_momentum)
+            if last_epoch == -1:
+                self._start_momentum(self.max_momentums, self.base_momentums)
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = base_lrs
+
+    def scale_fn(self, x: float) -> float:
+        """The height of a cycle, or at an iteration, relative to the first."""
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
+        if self.mode == "exp_range":
+            return self.gamma**x
+        return 1 / (2.0 ** (x - 1)) if self.mode == "triangular2" else 1.0
+
+    def get_lr(self) -> list:
+        self._warn_unless_stepping()
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        x = 1.0 + self.last_epoch / self.total_size - cycle
+        share = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
+        scale = self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
+        if self.cycle_momentum:
+            for group, low, high in zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums):
+                self._set_momentum(group, high - (high - low) * share * scale)
+        return [low + (high - low) * share * scale for low, high in zip(self.base_lrs, self.max_lrs)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer; of a `scale_fn`, the attributes if it is a callable object."""
+        state = super().state_dict()
+        function = state.pop("_scale_fn_custom")
+        state["_scale_fn_custom"] = None if function is None else saved_callable(function)
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a `state_dict()`; `scale_fn` is the one that this object was made with."""
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != "_scale_fn_custom"})
+        if state_dict["_scale_fn_custom"] is not None:
+            vars(self._scale_fn_custom).update(state_dict["_scale_fn_custom"])
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
 
@@ -74,7 +170,7 @@ def _linear(start: float, end: float, share: float) -> float:
     return (end - start) * share + start
 
 
-class OneCycleLR(LRScheduler):
+class OneCycleLR(_WithMomentum):
     """From max_lr / div_factor up to `max_lr` and down to almost nothing, the momentum the other way (Smith 2018).
 
     Call `step()` after every batch; `total_steps` (or epochs * steps_per_epoch) is how many there will be.
@@ -109,16 +205,11 @@ class OneCycleLR(LRScheduler):
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
-            if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-            self.use_beta1 = "betas" in optimizer.defaults
+            self.use_beta1 = _check_momentum(optimizer)
             highest = per_group("max_momentum", optimizer, max_momentum)
             lowest = per_group("base_momentum", optimizer, base_momentum)
             if last_epoch == -1:
-                for group, high, low in zip(optimizer.param_groups, highest, lowest):
-                    self._set_momentum(group, high)
-                    group["max_momentum"] = high
-                    group["base_momentum"] = low
+                self._start_momentum(highest, lowest)
         super().__init__(optimizer, last_epoch)
 
     def _phases(self, pct_start: float, three_phase: bool) -> list[dict]:
@@ -134,12 +225,6 @@ class OneCycleLR(LRScheduler):
         return [up, phase(float(2 * pct_start * self.total_steps) - 2, "max_lr", "initial_lr", "base_momentum",
                           "max_momentum"),
                 phase(last, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
-
-    def _set_momentum(self, group: dict, momentum: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (momentum, *group["betas"][1:])
-        else:
-            group["momentum"] = momentum
 
     def get_lr(self) -> list:
         self._warn_unless_stepping()

@@ -182,6 +182,13 @@ class LambdaLR(LRScheduler):
 class MultiplicativeLR(LambdaLR):
     """The rate times a function of the epoch, every epoch."""
 
+    def __init__(self, optimizer: Optimizer, lr_lambda: EpochFunction | list[EpochFunction],
+                 last_epoch: int = -1) -> None:
+        for function in lr_lambda if isinstance(lr_lambda, (list, tuple)) else [lr_lambda]:
+            if not callable(function):
+                raise TypeError(f"lr_lambda should be a function, but got {type(function).__name__}")
+        super().__init__(optimizer, lr_lambda, last_epoch)
+
     def get_lr(self) -> list:
         self._warn_unless_stepping()
         rates = group_values(self.optimizer)

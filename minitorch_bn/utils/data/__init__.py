@@ -1,5 +1,8 @@
-"""Datasets, samplers and the DataLoader, under PyTorch's names; workers are threads."""
+"""Datasets, samplers and the DataLoader, under PyTorch's names."""
 
+from minitorch_bn._names import lookup as _lookup
+
+from . import collate, dataloader, dataset, distributed, sampler
 from .collate import default_collate, default_convert
 from .dataloader import DataLoader
 from .dataset import (
@@ -12,6 +15,7 @@ from .dataset import (
     TensorDataset,
     random_split,
 )
+from .distributed import DistributedSampler
 from .sampler import (
     BatchSampler,
     RandomSampler,
@@ -22,6 +26,11 @@ from .sampler import (
 )
 from .worker import get_worker_info
 
-__all__ = ["BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler",
-           "Sampler", "SequentialSampler", "StackDataset", "Subset", "SubsetRandomSampler", "TensorDataset",
-           "WeightedRandomSampler", "default_collate", "default_convert", "get_worker_info", "random_split"]
+__all__ = ["BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "DistributedSampler",
+           "IterableDataset", "RandomSampler", "Sampler", "SequentialSampler", "StackDataset", "Subset",
+           "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "collate", "dataloader", "dataset",
+           "default_collate", "default_convert", "distributed", "get_worker_info", "random_split", "sampler"]
+
+TYPE_CHECKING = False
+if not TYPE_CHECKING:
+    __getattr__ = _lookup(__name__)

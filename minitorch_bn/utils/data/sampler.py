@@ -54,8 +54,9 @@ class RandomSampler(Sampler[int]):
         self.replacement = replacement
         self._num_samples = num_samples
         self.generator = generator
-        if not isinstance(self.num_samples, int) or self.num_samples < 0:
-            raise ValueError(f"num_samples should be a non-negative integer value, but got num_samples={num_samples}")
+        if not isinstance(self.num_samples, int) or self.num_samples <= 0:
+            raise ValueError("num_samples should be a positive integer value, but got "
+                             f"num_samples={self.num_samples}")
 
     @property
     def num_samples(self) -> int:
@@ -63,13 +64,13 @@ class RandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         n, generator = len(self.data_source), _seeded(self.generator)
+        # The last draw is made even when nothing of it is needed: the generator then stands where PyTorch's does.
         if self.replacement:
-            for start in range(0, self.num_samples, 32):
-                size = min(32, self.num_samples - start)
+            for size in [32] * (self.num_samples // 32) + [self.num_samples % 32]:
                 yield from torch.randint(n, (size,), dtype=torch.int64, generator=generator).tolist()
-        elif n:
-            for start in range(0, self.num_samples, n):
-                yield from torch.randperm(n, generator=generator).tolist()[:self.num_samples - start]
+        else:
+            for size in [n] * (self.num_samples // n) + [self.num_samples % n]:
+                yield from torch.randperm(n, generator=generator).tolist()[:size]
 
     def __len__(self) -> int:
         return self.num_samples

@@ -1,0 +1,3 @@
+"""AdamW under the path that PyTorch gives it."""
+
+from .adam import AdamW as AdamW

@@ -1,0 +1,1 @@
+"""Comparisons with PyTorch itself: its operator database, run on both libraries."""
