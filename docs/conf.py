@@ -9,7 +9,10 @@ from pathlib import Path
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))
+HERE = Path(__file__).resolve().parent
+sys.path += [str(HERE.parent), str(HERE)]
+
+from public import public_names
 
 import minitorch_bn
 
@@ -25,19 +28,6 @@ html_title = f"minitorch_bn {release}"
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 suppress_warnings = ["myst.xref_missing"]  # CONTRIBUTING and its kind link to files of the repository
-
-
-def public_names(module):
-    """What a module offers: its `__all__`, or what has no leading underscore and is defined in it.
-
-    The package itself has no `__all__`: it offers what its parts define.
-    """
-    listed = getattr(module, "__all__", None)
-    home = "minitorch_bn" if listed or module is minitorch_bn else module.__name__
-    for name in sorted(set(listed or vars(module)), key=str.lower):
-        value = getattr(module, name)
-        if callable(value) and not name.startswith("_") and (getattr(value, "__module__", None) or "").startswith(home):
-            yield name, value
 
 
 class PublicNames(SphinxDirective):

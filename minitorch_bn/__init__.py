@@ -78,17 +78,20 @@ _LAZY = {name: module for module, names in {
     "serialization": "save load",
     "func": "vmap",
     "amp": "GradScaler autocast clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
-           "is_autocast_cpu_enabled is_autocast_enabled",
+           "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled set_autocast_cache_enabled "
+           "set_autocast_cpu_dtype set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled "
+           "set_autocast_gpu_dtype",
     "_as_torch": "install_as_torch uninstall_as_torch",
     "cuda": "Event OutOfMemoryError Stream",
     "_legacy": "typename BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor "
                "IntTensor LongTensor ShortTensor",
     "storage": "Storage TypedStorage UntypedStorage BFloat16Storage BoolStorage ByteStorage CharStorage DoubleStorage "
                "FloatStorage HalfStorage IntStorage LongStorage ShortStorage",
-    "_toplevel": "adjoint alpha_dropout asarray batch_norm binary_cross_entropy_with_logits clamp_ clip_ "
-                 "cosine_embedding_loss ctc_loss feature_dropout get_device group_norm hinge_embedding_loss "
-                 "instance_norm is_anomaly_enabled is_inference is_nonzero is_same_size kl_div layer_norm "
-                 "margin_ranking_loss nan_to_num_ poisson_nll_loss range set_anomaly_enabled triplet_margin_loss",
+    "_toplevel": "adjoint affine_grid_generator alpha_dropout asarray batch_norm binary_cross_entropy_with_logits "
+                 "clamp_ clip_ compiled_with_cxx11_abi cosine_embedding_loss ctc_loss feature_dropout get_device "
+                 "get_device_module group_norm hinge_embedding_loss instance_norm is_anomaly_enabled is_inference "
+                 "is_nonzero is_same_size is_warn_always_enabled kl_div layer_norm margin_ranking_loss nan_to_num_ "
+                 "poisson_nll_loss range set_anomaly_enabled set_warn_always triplet_margin_loss",
     "nn.functional": "bilinear celu celu_ channel_shuffle cosine_similarity pairwise_distance pdist pixel_shuffle "
                      "pixel_unshuffle prelu rms_norm rrelu rrelu_ selu selu_ threshold threshold_",
     "linalg.classic": "chain_matmul cholesky cholesky_inverse cholesky_solve cross det geqrf inverse logdet lu "

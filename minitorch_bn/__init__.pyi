@@ -47,20 +47,25 @@ from minitorch_bn._settings import (
     use_deterministic_algorithms as use_deterministic_algorithms,
 )
 from minitorch_bn._toplevel import (
-    adjoint as adjoint, alpha_dropout as alpha_dropout, asarray as asarray, batch_norm as batch_norm,
-    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, clamp_ as clamp_, clip_ as clip_,
-    cosine_embedding_loss as cosine_embedding_loss, ctc_loss as ctc_loss, feature_dropout as feature_dropout, get_device
-    as get_device, group_norm as group_norm, hinge_embedding_loss as hinge_embedding_loss, instance_norm as
-    instance_norm, is_anomaly_enabled as is_anomaly_enabled, is_inference as is_inference, is_nonzero as is_nonzero,
-    is_same_size as is_same_size, kl_div as kl_div, layer_norm as layer_norm, margin_ranking_loss as
-    margin_ranking_loss, nan_to_num_ as nan_to_num_, poisson_nll_loss as poisson_nll_loss, range as range,
-    set_anomaly_enabled as set_anomaly_enabled, triplet_margin_loss as triplet_margin_loss,
+    adjoint as adjoint, affine_grid_generator as affine_grid_generator, alpha_dropout as alpha_dropout, asarray as
+    asarray, batch_norm as batch_norm, binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, clamp_ as
+    clamp_, clip_ as clip_, compiled_with_cxx11_abi as compiled_with_cxx11_abi, cosine_embedding_loss as
+    cosine_embedding_loss, ctc_loss as ctc_loss, feature_dropout as feature_dropout, get_device as get_device,
+    get_device_module as get_device_module, group_norm as group_norm, hinge_embedding_loss as hinge_embedding_loss,
+    instance_norm as instance_norm, is_anomaly_enabled as is_anomaly_enabled, is_inference as is_inference, is_nonzero
+    as is_nonzero, is_same_size as is_same_size, is_warn_always_enabled as is_warn_always_enabled, kl_div as kl_div,
+    layer_norm as layer_norm, margin_ranking_loss as margin_ranking_loss, nan_to_num_ as nan_to_num_, poisson_nll_loss
+    as poisson_nll_loss, range as range, set_anomaly_enabled as set_anomaly_enabled, set_warn_always as set_warn_always,
+    triplet_margin_loss as triplet_margin_loss,
 )
 from minitorch_bn.amp import (
-    GradScaler as GradScaler, autocast as autocast, clear_autocast_cache as clear_autocast_cache,
-    get_autocast_cpu_dtype as get_autocast_cpu_dtype, get_autocast_dtype as get_autocast_dtype,
-    get_autocast_gpu_dtype as get_autocast_gpu_dtype, is_autocast_cpu_enabled as is_autocast_cpu_enabled,
-    is_autocast_enabled as is_autocast_enabled,
+    GradScaler as GradScaler, autocast as autocast, clear_autocast_cache as clear_autocast_cache, get_autocast_cpu_dtype
+    as get_autocast_cpu_dtype, get_autocast_dtype as get_autocast_dtype, get_autocast_gpu_dtype as
+    get_autocast_gpu_dtype, is_autocast_cache_enabled as is_autocast_cache_enabled, is_autocast_cpu_enabled as
+    is_autocast_cpu_enabled, is_autocast_enabled as is_autocast_enabled, set_autocast_cache_enabled as
+    set_autocast_cache_enabled, set_autocast_cpu_dtype as set_autocast_cpu_dtype, set_autocast_cpu_enabled as
+    set_autocast_cpu_enabled, set_autocast_dtype as set_autocast_dtype, set_autocast_enabled as set_autocast_enabled,
+    set_autocast_gpu_dtype as set_autocast_gpu_dtype,
 )
 from minitorch_bn.cuda import Event as Event, OutOfMemoryError as OutOfMemoryError, Stream as Stream
 from minitorch_bn.distributions._sampling import (
@@ -189,6 +194,30 @@ from minitorch_bn.storage import (
 )
 from minitorch_bn.ops import (
     ravel as ravel,
+)
+from minitorch_bn.ops.copies import (
+    alias_copy as alias_copy, angle as angle, as_strided_ as as_strided_, as_strided_copy as as_strided_copy,
+    as_strided_scatter as as_strided_scatter, conj as conj, conj_physical as conj_physical, conj_physical_ as
+    conj_physical_, constant_pad_nd as constant_pad_nd, detach_copy as detach_copy, diagonal_copy as diagonal_copy,
+    empty_permuted as empty_permuted, empty_strided as empty_strided, expand_copy as expand_copy, fill as fill, imag
+    as imag, is_conj as is_conj, is_neg as is_neg, isreal as isreal, narrow_copy as narrow_copy, permute_copy as
+    permute_copy, real as real, resize_as_ as resize_as_, resolve_conj as resolve_conj, resolve_neg as resolve_neg,
+    select_copy as select_copy, slice_copy as slice_copy, split_copy as split_copy, split_with_sizes_copy as
+    split_with_sizes_copy, squeeze_copy as squeeze_copy, t_copy as t_copy, transpose_copy as transpose_copy,
+    unbind_copy as unbind_copy, unfold_copy as unfold_copy, unsafe_chunk as unsafe_chunk, unsafe_split as
+    unsafe_split, unsafe_split_with_sizes as unsafe_split_with_sizes, unsqueeze_copy as unsqueeze_copy, view_copy as
+    view_copy,
+)
+from minitorch_bn.ops.numerics import (
+    frexp as frexp, gradient as gradient, index_reduce as index_reduce, logspace as logspace, native_batch_norm as
+    native_batch_norm, native_group_norm as native_group_norm, native_layer_norm as native_layer_norm,
+    nonzero_static as nonzero_static, renorm as renorm, trace as trace,
+)
+from minitorch_bn.ops.oddments import (
+    addmv_ as addmv_, alpha_dropout_ as alpha_dropout_, detach_ as detach_, feature_alpha_dropout as
+    feature_alpha_dropout, feature_alpha_dropout_ as feature_alpha_dropout_, fill_ as fill_, frobenius_norm as
+    frobenius_norm, is_distributed as is_distributed, ldexp_ as ldexp_, norm_except_dim as norm_except_dim,
+    nuclear_norm as nuclear_norm, to_dlpack as to_dlpack, zero_ as zero_,
 )
 
 __version__: str

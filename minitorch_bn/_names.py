@@ -46,6 +46,7 @@ ABSENT = {
     "nn.intrinsic": "tensors are not quantized", "utils.cpp_extension": "extensions are not built at run time",
     "utils.mobile_optimizer": "models are not compiled", "utils.bundled_inputs": "models are not compiled",
     "_export": "graphs are not captured", "_functorch": "use torch.func", "mtia": "there is no such device",
+    "autograd.forward_ad": "use torch.func.jvp",
     "monitor": "use torch.utils.tensorboard", "futures": "use concurrent.futures",
     "library": "an operator is a Python function", "classes": "there are no C++ classes to load",
 }

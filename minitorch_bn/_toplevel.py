@@ -182,3 +182,28 @@ def nan_to_num_(input: Tensor, nan: float | None = None, posinf: float | None = 
                 neginf: float | None = None) -> Tensor:
     """The method of this name."""
     return input.nan_to_num_(nan, posinf, neginf)
+
+
+def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """nn.functional.affine_grid."""
+    return F.affine_grid(theta, size, align_corners)
+
+
+def get_device_module(device: Any = None) -> Any:
+    """torch.cpu: the module of the one device."""
+    torch.empty(0, device=device)
+    return torch.cpu
+
+
+def set_warn_always(b: bool) -> None:
+    """Accepted: Python's `warnings` decides how often a warning is shown."""
+
+
+def is_warn_always_enabled() -> bool:
+    """False."""
+    return False
+
+
+def compiled_with_cxx11_abi() -> bool:
+    """True, as of PyTorch's builds."""
+    return True

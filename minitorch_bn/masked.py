@@ -101,7 +101,7 @@ def prod(input: Tensor, dim: _Dims = None, *, keepdim: bool | None = False, dtyp
     x = x.to(kind)
     for d in reversed(dims) if x.ndim else ():
         x = x.prod(d, bool(keepdim))
-    return x
+    return x.clone() if x is input and dim is not None else x
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:

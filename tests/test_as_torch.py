@@ -71,6 +71,18 @@ def test_modules_are_the_same_objects():
     """)
 
 
+def test_metadata_and_specs():
+    installed("""
+        import importlib.metadata, importlib.util
+        import torch
+        assert importlib.metadata.version("torch") == torch.__version__ == "2.13.0+minitorch_bn"
+        assert importlib.metadata.version("torchvision") == __import__("torchvision").__version__
+        assert importlib.metadata.version("pytest") and "torch" in {d.name for d in importlib.metadata.distributions()}
+        assert importlib.util.find_spec("torch") and importlib.util.find_spec("torch.nn.modules.conv")
+        assert importlib.util.find_spec("json").name == "json"
+    """)
+
+
 def test_torchvision_is_our_vision():
     pytest.importorskip("minitorch_bn.vision")
     installed("""
@@ -147,7 +159,7 @@ def test_a_missing_name_names_its_neighbour(module, name, near):
 
 
 def test_absent_modules_import_and_explain():
-    with pytest.raises(AttributeError, match="torch.fx.symbolic_trace is not in minitorch_bn: graphs are"):
+    with pytest.raises(AttributeError, match=r"torch\.fx\.symbolic_trace is not in minitorch_bn: graphs are"):
         torch.fx.symbolic_trace  # noqa: B018
     with pytest.raises(AttributeError, match="complex dtypes are not supported"):
         torch.view_as_complex  # noqa: B018
@@ -190,8 +202,8 @@ def test_every_name_resolves(group):
 
 
 def test_coverage_of_scripts(tmp_path):
-    (tmp_path / "covered.py").write_text("import torch.nn as nn\nfrom torch import optim as o\nnn.Linear(1, 1).weight.foo"
-                                         "\no.Adam\ndef f(o): o.unknown")
+    (tmp_path / "covered.py").write_text("import torch.nn as nn\nfrom torch import optim as o\n"
+                                         "nn.Linear(1, 1).weight.foo\no.Adam\ndef f(o): o.unknown")
     (tmp_path / "missing.py").write_text("import torch\nimport torch.nn.functional as F\nF.reluu(torch.ones(1))")
     (tmp_path / "absent.py").write_text("from torch.fx import Graph")
     (tmp_path / "other.py").write_text("import math")

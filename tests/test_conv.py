@@ -233,6 +233,15 @@ def test_half_precision(dtype, eps):
     assert np.allclose(y.double().numpy(), expected, rtol=eps, atol=eps * 4)
 
 
+def test_int64():
+    x, w = (mt.randint(-9, 10, s) for s in ((2, 4, 7, 8), (6, 2, 3, 3)))
+    for function in (ops.conv2d, ops.conv_transpose2d):
+        w_ = w if function is ops.conv2d else w[:4]
+        y = function(x, w_, stride=2, padding=1, groups=2)
+        assert y.dtype == mt.int64
+        assert mt.equal(y, function(x.double(), w_.double(), stride=2, padding=1, groups=2).long())
+
+
 zeros = mt.zeros
 X, W = (2, 3, 8, 8), (6, 3, 3, 3)
 ERRORS = [
@@ -254,7 +263,7 @@ ERRORS = [
     (lambda: ops.conv2d(zeros(X), zeros(6, 3, 0, 3)), "kernel sizes must be positive"),
     (lambda: ops.conv2d(zeros(X), zeros(W).double()), r"Input type \(float\) and weight type \(double\)"),
     (lambda: ops.conv2d(zeros(X), zeros(W), zeros(6).double()), r"Input type \(float\) and bias type \(double\)"),
-    (lambda: ops.conv2d(zeros(X).long(), zeros(W).long()), "not implemented for"),
+    (lambda: ops.conv2d(zeros(X).bool(), zeros(W).bool()), "not implemented for"),
     (lambda: ops.conv2d(zeros(X), zeros(W), padding=2**40), "padding is too large"),
     (lambda: ops.conv_transpose1d(zeros(1, 5, 8), zeros(4, 3, 3)), r"transposed=1.*to have 4 channels, but got 5"),
     (lambda: ops.conv_transpose2d(zeros(1, 4, 8, 8), zeros(4, 3, 3, 3), output_padding=1), "output padding must be"),

@@ -176,6 +176,13 @@ def test_functional_call_leaves_the_module_as_it_was():
     assert next(net.parameters()) is parameter
 
 
+def test_batch_norm_without_statistics_is_a_function():
+    net = func.replace_all_batch_norm_modules_(network())
+    assert "2.running_mean" not in net.state_dict() and net[2].running_mean is None
+    close(net(X), net.eval()(X))
+    assert func.functionalize(net) is net
+
+
 def test_functional_call_ties_weights():
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     net[1].weight = net[0].weight

@@ -265,3 +265,31 @@ def test_attention_masks():
     padding = mt.tensor([[False, False, True]] * 2)
     _, weights = attention(x, x, x, key_padding_mask=padding, average_attn_weights=False)
     assert weights.shape == (2, 2, 3, 3) and float(weights[..., 2].detach().abs().sum()) == 0
+
+
+def test_a_new_value_keeps_the_place_of_the_old():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.BatchNorm1d(3))
+    model[0].weight = nn.Parameter(mt.zeros(3, 2))  # as tied weights are set
+    assert list(model.state_dict())[:2] == ["0.weight", "0.bias"]
+    setattr(model, "0", nn.Linear(2, 3, bias=False))
+    assert [name for name, _ in model.named_children()] == ["0", "1", "2"]
+    model[2].weight = None
+    assert [name for name, _ in model[2].named_parameters()] == ["bias"]
+    model[2].bias = nn.Buffer(mt.ones(3))  # of another kind: it leaves the parameters
+    assert [name for name, _ in model[2].named_buffers()][-1] == "bias" and not list(model[2].parameters())
+
+
+def test_removed_hooks_cost_nothing():
+    """A module whose hooks are all gone is called as one that never had any; new hooks are called again."""
+    layer, seen = nn.Identity(), []
+    layer.register_forward_hook(lambda *args: seen.append(1)).remove()
+    layer(mt.ones(1))
+    assert layer._hooked is False
+    handle = layer.register_forward_hook(lambda *args: seen.append(2))
+    layer(mt.ones(1))
+    handle.remove()
+    layer(mt.ones(1))
+    lazy = nn.LazyLinear(2)
+    lazy(mt.ones(1, 3))
+    lazy(mt.ones(1, 3))
+    assert seen == [2] and lazy._hooked is False and type(lazy) is nn.Linear

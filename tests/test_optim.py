@@ -389,3 +389,45 @@ def test_modules_under_which_scripts_find_the_classes():
                        ("sparse_adam", "SparseAdam"), ("lr_scheduler", "_LRScheduler"), ("swa_utils", "SWALR")):
         assert hasattr(import_module(f"minitorch_bn.optim.{path}"), name)
     assert issubclass(lr_scheduler.StepLR, lr_scheduler.LRScheduler)
+
+
+FUNCTIONS = {
+    "sgd": (1, {"weight_decay": 0.1, "momentum": 0.9, "lr": 0.1, "dampening": 0.0, "nesterov": True,
+                "maximize": False}),
+    "adam": (4, {"amsgrad": True, "beta1": 0.9, "beta2": 0.99, "lr": 0.1, "weight_decay": 0.1, "eps": 1e-8,
+                 "maximize": True}),
+    "adamw": (4, {"amsgrad": False, "beta1": 0.9, "beta2": 0.99, "lr": 0.1, "weight_decay": 0.1, "eps": 1e-8,
+                  "maximize": False}),
+    "adagrad": (2, {"lr": 0.1, "weight_decay": 0.1, "lr_decay": 0.1, "eps": 1e-8, "maximize": False}),
+    "adadelta": (3, {"lr": 0.1, "rho": 0.9, "eps": 1e-6, "weight_decay": 0.1, "maximize": False}),
+    "adamax": (3, {"eps": 1e-8, "beta1": 0.9, "beta2": 0.99, "lr": 0.1, "weight_decay": 0.1}),
+    "nadam": (4, {"beta1": 0.9, "beta2": 0.99, "lr": 0.1, "weight_decay": 0.1, "momentum_decay": 0.01, "eps": 1e-8}),
+    "radam": (3, {"beta1": 0.9, "beta2": 0.99, "lr": 0.1, "weight_decay": 0.1, "eps": 1e-8}),
+    "rmsprop": (4, {"lr": 0.1, "alpha": 0.9, "eps": 1e-8, "weight_decay": 0.1, "momentum": 0.9, "centered": True}),
+    "asgd": (4, {"lambd": 0.1, "lr": 0.1, "t0": 1, "alpha": 0.7, "weight_decay": 0.1}),
+    "rprop": (3, {"step_size_min": 1e-3, "step_size_max": 5.0, "etaminus": 0.5, "etaplus": 1.2}),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_optimizers_as_functions_are_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    from importlib import import_module
+    count, options = FUNCTIONS[name]
+    seen = []
+    for lib in (mt, torch):
+        function = getattr(import_module(f"{lib.__name__}.optim.{name}"), name)
+        rng = np.random.default_rng(0)
+        params = [lib.from_numpy(rng.normal(size=size)) for size in (3, 4)]
+        grads = [lib.from_numpy(rng.normal(size=size)) for size in (3, 4)]
+        lists = [[lib.from_numpy(rng.uniform(1, 2, size=size)) for size in (3, 4)] for _ in range(count)]
+        scalars = {"sgd": [], "nadam": [-2], "asgd": [-3, -2]}.get(name, [])
+        for place in [*scalars, *([] if name == "sgd" else [-1])]:
+            lists[place] = [lib.tensor(2.0), lib.tensor(3.0)]
+        with lib.no_grad():
+            for _ in range(3):
+                function(params, grads, *lists, **options)
+        seen.append([t.numpy().copy() for t in (*params, *(t for values in lists for t in values))])
+        assert params[0].grad is None
+    for mine, theirs in zip(*seen):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9)

@@ -138,7 +138,7 @@ def test_half_precision_and_empty_batches():
 
 
 @pytest.mark.parametrize("shape, args, message", [
-    ((3, 4), (2,), "Expected 3D or 4D"),
+    ((3, 4), (2,), "3D or 4D"),
     ((1, 3, 4), (0,), "kernel size should be greater than zero"),
     ((1, 3, 4), (2, 0), "stride should not be zero"),
     ((1, 3, 4), (2, 1, 2), "pad should be at most half of effective kernel size"),
@@ -146,7 +146,7 @@ def test_half_precision_and_empty_batches():
     ((1, 3, 4), (9,), "output size is too small"),
     ((1, 3, 4), (1 << 62,), "below 2\\*\\*31"),
     ((1, 3, 4), ((2, 2, 2),), "must either be a single int"),
-    ((1, 0, 4), (1,), "Expected 3D or 4D"),
+    ((1, 0, 4), (1,), "3D or 4D"),
 ])
 def test_errors(shape, args, message):
     for f in (F.max_pool2d, F.avg_pool2d):
@@ -154,9 +154,13 @@ def test_errors(shape, args, message):
             f(torch.zeros(shape), *args)
 
 
-def test_integer_input_is_an_error():
+def test_integers_and_what_is_refused():
+    x = torch.randint(-50, 50, (2, 3, 9, 8))
+    y, at = F.max_pool2d(x, 3, 2, 1, return_indices=True)
+    assert y.dtype == torch.int64 and torch.equal(y, F.max_pool2d(x.double(), 3, 2, 1).long())
+    assert torch.equal(x.flatten(2).gather(2, at.flatten(2)), y.flatten(2))
     with pytest.raises(RuntimeError, match="not implemented"):
-        F.max_pool2d(torch.zeros(1, 4, 4, dtype=torch.int64), 2)
+        F.max_pool2d(torch.zeros(1, 4, 4, dtype=torch.bool), 2)
     with pytest.raises(RuntimeError, match="divisor"):
         F.avg_pool2d(torch.zeros(1, 4, 4), 2, divisor_override=0)
 

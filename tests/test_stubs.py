@@ -175,6 +175,27 @@ def test_profiler_times_marked_blocks(tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 1
 
 
+def _fails(i):
+    raise ValueError("of a child")
+
+
+def _returns(i):
+    pass
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forking beside threads
+def test_processes_are_joined_however_fast_they_end():
+    mp = torch.multiprocessing
+    for _ in range(5):
+        assert mp.start_processes(_returns, nprocs=2, start_method="fork") is None
+        with pytest.raises(mp.ProcessRaisedException, match="of a child") as caught:
+            mp.start_processes(_fails, nprocs=2, start_method="fork")
+        assert caught.value.error_index in (0, 1)
+    context = mp.start_processes(_returns, nprocs=1, join=False, start_method="fork")
+    context.processes[0].join()
+    assert context.join() and len(context.pids()) == 1
+
+
 # -- legacy types and storages -----------------------------------------------------------------------------------------
 
 def test_tensor_types():
@@ -299,4 +320,5 @@ def test_small_questions():
     assert not torch.is_anomaly_enabled()
     with torch.autograd.set_detect_anomaly(True):
         assert torch.is_anomaly_enabled()
-    assert torch.clamp_(torch.ones(1) * 3, max=2).item() == 2 and torch.nan_to_num_(torch.ones(1) * torch.nan).item() == 0
+    assert torch.clamp_(torch.ones(1) * 3, max=2).item() == 2
+    assert torch.nan_to_num_(torch.ones(1) * torch.nan).item() == 0

@@ -143,6 +143,19 @@ def get_autocast_cpu_dtype() -> torch.dtype:
     return torch.bfloat16
 
 
+def set_autocast_enabled(*args: Any) -> None:
+    """Accepted: nothing is computed in a lower precision."""
+
+
+set_autocast_cpu_enabled = set_autocast_dtype = set_autocast_cpu_dtype = set_autocast_gpu_dtype = set_autocast_enabled
+set_autocast_cache_enabled = set_autocast_enabled
+
+
+def is_autocast_cache_enabled() -> bool:
+    """True, as in PyTorch."""
+    return True
+
+
 def clear_autocast_cache() -> None:
     """Nothing: there is no such cache."""
 

@@ -138,6 +138,7 @@ def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, req
     check_device(device)
     if out is not None:
         resize_out(out, ndim, shape)
+        bump(out)
         return out
     t = new_tensor(dtype_code(dtype, default_float), ndim, shape)
     if memory_format is not None and memory_format is not singletons["contiguous_format"]:

@@ -33,7 +33,7 @@ def _converter(name):
     cdef int code = NAMES.index(name)
 
     def convert(Tensor self not None, memory_format=None):
-        return cast(self, code)
+        return cast(self, code) if memory_format is None else to(self, dtype=dtypes[code], memory_format=memory_format)
     convert.__doc__ = f"This tensor as torch.{name}."
     return convert
 
@@ -148,14 +148,16 @@ def _interop_methods():
                                new_tensor=_factory(tensor), new_empty=_factory(empty), new_zeros=_factory(zeros),
                                new_ones=_factory(ones), new_full=_factory(full)).items():
         install(name, function)
-    install("__dlpack_device__", lambda self: (1, 0))
-    install("element_size", lambda self: ITEMSIZE[(<Tensor?> self).dtype])
-    install("type_as", lambda self, other: cast(self, (<Tensor?> other).dtype))
-    install("is_complex", lambda self: False)
-    install("is_pinned", lambda self: False)
-    install("is_shared", lambda self: False)
-    install("get_device", lambda self: -1)
-    install("untyped_storage", lambda self: (<Tensor?> self).storage)
+    for name, method, about in (
+            ("__dlpack_device__", lambda self: (1, 0), "(kDLCPU, 0): the CPU, as the DLPack protocol says it."),
+            ("element_size", lambda self: ITEMSIZE[(<Tensor?> self).dtype], "Bytes of one element."),
+            ("type_as", lambda self, other: cast(self, (<Tensor?> other).dtype), "This tensor in other's dtype."),
+            ("is_complex", lambda self: False, "Always False."),
+            ("is_pinned", lambda self: False, "Always False: no device copies from this memory."),
+            ("get_device", lambda self: -1, "-1, for the CPU."),
+            ("untyped_storage", lambda self: (<Tensor?> self).storage, "The memory that this tensor views, as bytes.")):
+        method.__name__, method.__doc__ = name, about
+        install(name, method)
     for name in ("nbytes", "size"):  # the field of this name is a C number
         mtb_install(Storage, name, _nbytes)
     for name in ("is_cuda", "is_sparse", "is_quantized", "is_mkldnn", "is_meta", "is_mps", "is_xpu", "is_nested"):

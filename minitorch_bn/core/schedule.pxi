@@ -15,6 +15,8 @@ cdef class _Run:
     cdef Py_ssize_t* table       # open addressing; index + 1, or 0
     cdef size_t mask
     cdef Py_ssize_t* order
+    cdef Py_ssize_t* ready       # a stack of nodes that nothing waits for, while the order is being found
+    cdef Py_ssize_t done, top    # how many the order and the stack hold
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -24,6 +26,7 @@ cdef class _Run:
         PyMem_Free(self.slots)
         PyMem_Free(self.table)
         PyMem_Free(self.order)
+        PyMem_Free(self.ready)
 
     cdef inline size_t place(self, PyObject* node) noexcept:
         """Where node is, or should go, in the table."""
@@ -82,8 +85,7 @@ cdef class _Run:
 
     cdef int discover(self, list roots) except -1:
         """Find every node below the roots (new ones join the end of slots), then an order in which they can run."""
-        cdef Py_ssize_t i = 0, done = 0, top = 0
-        cdef Py_ssize_t* ready
+        cdef Py_ssize_t i = 0
         cdef Node n
         for root in roots:
             self.index(root)
@@ -98,40 +100,43 @@ cdef class _Run:
                         self.visit(edge)
             i += 1
         self.order = <Py_ssize_t*> PyMem_Malloc(max(1, self.count) * sizeof(Py_ssize_t))
-        ready = <Py_ssize_t*> PyMem_Malloc(max(1, self.count) * sizeof(Py_ssize_t))
-        if self.order == NULL or ready == NULL:
-            PyMem_Free(ready)
+        self.ready = <Py_ssize_t*> PyMem_Malloc(max(1, self.count) * sizeof(Py_ssize_t))
+        if self.order == NULL or self.ready == NULL:
             raise MemoryError
         for i in range(self.count - 1, -1, -1):
             if self.slots[i].waiting == 0:
-                ready[top] = i
-                top += 1
-        while top:
-            top -= 1
-            i = ready[top]
-            self.order[done] = i
-            done += 1
-            if isinstance(<object> self.slots[i].node, Node):
-                n = <Node> <object> self.slots[i].node
-                if n.edges_more is not None:
-                    for edge, _ in reversed(n.edges_more):
-                        top = self.deliver(edge, ready, top)
-                top = self.deliver(n.e2, ready, top)
-                top = self.deliver(n.e1, ready, top)
-                top = self.deliver(n.e0, ready, top)
-        PyMem_Free(ready)
+                self.can_run(i)
+        while self.top:
+            self.top -= 1
+            i = self.ready[self.top]
+            self.order[self.done] = i
+            self.done += 1
+            n = <Node> <object> self.slots[i].node
+            if n.edges_more is not None:
+                for edge, _ in reversed(n.edges_more):
+                    self.deliver(edge)
+            self.deliver(n.e2)
+            self.deliver(n.e1)
+            self.deliver(n.e0)
         return 0
 
-    cdef Py_ssize_t deliver(self, object edge, Py_ssize_t* ready, Py_ssize_t top) noexcept:
+    cdef void can_run(self, Py_ssize_t i) noexcept:
+        """A leaf runs at once, so that its hooks see its gradient as early as may be; a node waits its turn."""
+        if isinstance(<object> self.slots[i].node, Node):
+            self.ready[self.top] = i
+            self.top += 1
+        else:
+            self.order[self.done] = i
+            self.done += 1
+
+    cdef void deliver(self, object edge) noexcept:
         cdef Py_ssize_t i
         if edge is None:
-            return top
+            return
         i = self.table[self.place(<PyObject*> edge)] - 1
         self.slots[i].waiting -= 1
         if self.slots[i].waiting == 0:
-            ready[top] = i
-            top += 1
-        return top
+            self.can_run(i)
 
     cdef int mark_needed(self, list targets) except -1:
         """Only what leads to a target runs (None: everything)."""

@@ -257,8 +257,8 @@ def clone(Tensor input not None, *, memory_format=None):
 
 
 def ravel(Tensor input not None):
-    """All elements in one dim."""
-    return reshape_to(input, (-1,))
+    """All elements in one dim; a view of a contiguous tensor, else a copy."""
+    return reshape_to(contiguous(input), (-1,))
 
 
 def view_as(Tensor self not None, Tensor other not None):
@@ -277,7 +277,8 @@ def expand_as(Tensor self not None, Tensor other not None):
 
 
 cdef dict VIEW_METHODS = dict(
-    ravel=ravel, view_as=view_as, reshape_as=reshape_as, expand_as=expand_as, reshape=reshape, view=view, flatten=flatten, unflatten=unflatten, squeeze=squeeze, unsqueeze=unsqueeze,
+    ravel=ravel, view_as=view_as, reshape_as=reshape_as, expand_as=expand_as,
+    reshape=reshape, view=view, flatten=flatten, unflatten=unflatten, squeeze=squeeze, unsqueeze=unsqueeze,
     permute=permute, transpose=transpose, t=t, movedim=movedim, moveaxis=movedim, swapaxes=transpose,
     swapdims=transpose, expand=expand, broadcast_to=broadcast_to, select=select, narrow=narrow, diagonal=diagonal,
     unfold=unfold, as_strided=as_strided, detach=detach, detach_=detach_, contiguous=contiguous_,

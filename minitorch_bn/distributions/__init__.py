@@ -7,12 +7,14 @@ from minitorch_bn.distributions.categorical import Categorical
 from minitorch_bn.distributions.cauchy import Cauchy
 from minitorch_bn.distributions.chi2 import Chi2
 from minitorch_bn.distributions.constraint_registry import biject_to, transform_to
+from minitorch_bn.distributions.continuous_bernoulli import ContinuousBernoulli
 from minitorch_bn.distributions.dirichlet import Dirichlet
 from minitorch_bn.distributions.distribution import Distribution
 from minitorch_bn.distributions.exp_family import ExponentialFamily
 from minitorch_bn.distributions.exponential import Exponential
 from minitorch_bn.distributions.fishersnedecor import FisherSnedecor
 from minitorch_bn.distributions.gamma import Gamma
+from minitorch_bn.distributions.generalized_pareto import GeneralizedPareto
 from minitorch_bn.distributions.geometric import Geometric
 from minitorch_bn.distributions.gumbel import Gumbel
 from minitorch_bn.distributions.half_cauchy import HalfCauchy
@@ -22,8 +24,10 @@ from minitorch_bn.distributions.inverse_gamma import InverseGamma
 from minitorch_bn.distributions.kl import kl_divergence, register_kl
 from minitorch_bn.distributions.kumaraswamy import Kumaraswamy
 from minitorch_bn.distributions.laplace import Laplace
+from minitorch_bn.distributions.lkj_cholesky import LKJCholesky
 from minitorch_bn.distributions.log_normal import LogNormal
 from minitorch_bn.distributions.logistic_normal import LogisticNormal
+from minitorch_bn.distributions.lowrank_multivariate_normal import LowRankMultivariateNormal
 from minitorch_bn.distributions.mixture_same_family import MixtureSameFamily
 from minitorch_bn.distributions.multinomial import Multinomial
 from minitorch_bn.distributions.multivariate_normal import MultivariateNormal
@@ -61,15 +65,17 @@ from minitorch_bn.distributions.transforms import (
 from minitorch_bn.distributions.uniform import Uniform
 from minitorch_bn.distributions.von_mises import VonMises
 from minitorch_bn.distributions.weibull import Weibull
+from minitorch_bn.distributions.wishart import Wishart
 
 __all__ = ["AbsTransform", "AffineTransform", "Bernoulli", "Beta", "Binomial", "CatTransform", "Categorical", "Cauchy",
-           "Chi2", "ComposeTransform", "CorrCholeskyTransform", "CumulativeDistributionTransform", "Dirichlet",
-           "Distribution", "ExpTransform", "Exponential", "ExponentialFamily", "FisherSnedecor", "Gamma", "Geometric",
-           "Gumbel", "HalfCauchy", "HalfNormal", "Independent", "IndependentTransform", "InverseGamma", "Kumaraswamy",
-           "Laplace", "LogNormal", "LogisticNormal", "LowerCholeskyTransform", "MixtureSameFamily", "Multinomial",
-           "MultivariateNormal", "NegativeBinomial", "Normal", "OneHotCategorical", "OneHotCategoricalStraightThrough",
-           "Pareto", "Poisson", "PositiveDefiniteTransform", "PowerTransform", "RelaxedBernoulli",
-           "RelaxedOneHotCategorical", "ReshapeTransform", "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform",
-           "StackTransform", "StickBreakingTransform", "StudentT", "TanhTransform", "Transform",
-           "TransformedDistribution", "Uniform", "VonMises", "Weibull", "biject_to", "constraints",
+           "Chi2", "ComposeTransform", "ContinuousBernoulli", "CorrCholeskyTransform",
+           "CumulativeDistributionTransform", "Dirichlet", "Distribution", "ExpTransform", "Exponential",
+           "ExponentialFamily", "FisherSnedecor", "Gamma", "GeneralizedPareto", "Geometric", "Gumbel", "HalfCauchy",
+           "HalfNormal", "Independent", "IndependentTransform", "InverseGamma", "Kumaraswamy", "LKJCholesky",
+           "Laplace", "LogNormal", "LogisticNormal", "LowRankMultivariateNormal", "LowerCholeskyTransform",
+           "MixtureSameFamily", "Multinomial", "MultivariateNormal", "NegativeBinomial", "Normal", "OneHotCategorical",
+           "OneHotCategoricalStraightThrough", "Pareto", "Poisson", "PositiveDefiniteTransform", "PowerTransform",
+           "RelaxedBernoulli", "RelaxedOneHotCategorical", "ReshapeTransform", "SigmoidTransform", "SoftmaxTransform",
+           "SoftplusTransform", "StackTransform", "StickBreakingTransform", "StudentT", "TanhTransform", "Transform",
+           "TransformedDistribution", "Uniform", "VonMises", "Weibull", "Wishart", "biject_to", "constraints",
            "identity_transform", "kl", "kl_divergence", "register_kl", "transform_to", "transforms"]

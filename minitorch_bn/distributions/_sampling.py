@@ -9,6 +9,14 @@ from minitorch_bn._core import attach
 from minitorch_bn.ops.gammas import log_gamma_slope
 
 
+def _serial(generator: Any) -> Any:
+    """The module that draws PyTorch's own numbers, if the generator is to give them."""
+    if (torch.default_generator if generator is None else generator).get_stream() != "torch":
+        return None
+    from minitorch_bn.distributions import _serial as module
+    return module
+
+
 def _retry(pending: Tensor, result: Tensor, draw: Any) -> Tensor:
     """Fill result where pending: draw(indices) proposes (values, accepted) until all are accepted."""
     index = pending.nonzero().reshape(-1)
@@ -23,6 +31,8 @@ def _draw_log_gamma(alpha: Tensor, generator: Any) -> Tensor:
     """log of Gamma(alpha, 1) numbers, float64 vector: Marsaglia and Tsang 2000; alpha < 1 through alpha + 1."""
     if not bool((alpha > 0).all()):
         return torch.where(alpha > 0, _draw_log_gamma(torch.where(alpha > 0, alpha, 1.0), generator), torch.nan)
+    if serial := _serial(generator):
+        return serial.log_gamma(alpha, generator)
     d = torch.where(alpha < 1, alpha + 1, alpha) - 1 / 3
     c = 1 / (9 * d).sqrt()
 
@@ -95,10 +105,12 @@ def _sample_dirichlet(input: Tensor, generator: Any = None) -> Tensor:
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """A Poisson number for each rate of `input`, in its dtype: inversion, or Hormann 1993 (PTRS) from rate 10 on."""
     if not input.is_floating_point():
-        raise RuntimeError(f"\"poisson_cpu\" not implemented for {input.dtype}: use a floating dtype")
+        raise NotImplementedError(f"\"poisson_cpu\" not implemented for {input.dtype}: use a floating dtype")
     rate = input.detach().double().reshape(-1)
     if rate.numel() and not bool((rate >= 0).all()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    if serial := _serial(generator):
+        return serial.poisson(rate, generator).reshape(input.shape).to(input.dtype)
     result = torch.zeros_like(rate)
     small = rate < 10
     if bool(small.any()):
@@ -124,10 +136,13 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
 def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """A binomial number for each (count, prob): inversion, or Hormann 1993 (BTRS) where the mean is 10 or more."""
     if not count.is_floating_point() or not prob.is_floating_point():
-        raise RuntimeError("binomial expects floating tensors: Found dtype Long but expected Float")
+        raise ValueError("binomial only supports floating-point dtypes for count and prob, got: "
+                         f"{count.dtype} and {prob.dtype}")
     shape = torch.broadcast_shapes(count.shape, prob.shape)
     n = count.detach().double().expand(shape).reshape(-1).floor()
     p0 = prob.detach().double().expand(shape).reshape(-1)
+    if serial := _serial(generator):
+        return serial.binomial(n, p0, generator).reshape(shape).to(count.dtype)
     p = torch.minimum(p0, 1 - p0)
     result = torch.zeros_like(n)
     small = n * p < 10

@@ -15,7 +15,7 @@ class Transform:
     bijective = False
     domain: Any
     codomain: Any
-    sign: Any = property(lambda self: self._no_sign())  # +1 rising, -1 falling
+    sign: Any = property(lambda self: self._no_sign(), doc="1 if the map rises, -1 if it falls (a number or a tensor).")
 
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):
@@ -172,6 +172,7 @@ class ComposeTransform(Transform):
 
     @property
     def sign(self) -> Any:
+        """1 or -1 (a number or a tensor): whether the map rises or falls."""
         sign: Any = 1
         for p in self.parts:
             sign = sign * p.sign

@@ -9,7 +9,7 @@ import minitorch_bn as torch
 from minitorch_bn import Size, Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.distribution import Distribution
-from minitorch_bn.distributions.utils import broadcast_all
+from minitorch_bn.distributions.utils import LOG_4PI, LOG_PI, broadcast_all
 
 
 class Cauchy(Distribution):
@@ -42,7 +42,7 @@ class Cauchy(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        return -math.log(math.pi) - self.scale.log() - ((value - self.loc) / self.scale).square().log1p()
+        return -LOG_PI - self.scale.log() - ((value - self.loc) / self.scale).square().log1p()
 
     def cdf(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -53,4 +53,4 @@ class Cauchy(Distribution):
         return torch.tan(math.pi * (value - 0.5)) * self.scale + self.loc
 
     def entropy(self) -> Tensor:
-        return math.log(4 * math.pi) + self.scale.log()
+        return LOG_4PI + self.scale.log()

@@ -20,8 +20,8 @@ class Distribution:
     has_rsample: ClassVar[Any] = False
     has_enumerate_support: ClassVar[Any] = False
     _validate_args = __debug__
-    arg_constraints: ClassVar[Any] = property(_undefined)  # the region of each parameter, by name
-    support: ClassVar[Any] = property(_undefined)  # the region of the values
+    arg_constraints: ClassVar[Any] = property(_undefined, doc="The region of each parameter, by name.")
+    support: ClassVar[Any] = property(_undefined, doc="The region of the values.")
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:

@@ -1,14 +1,13 @@
 """The half-Cauchy distribution: the absolute value of a centred Cauchy number."""
 from __future__ import annotations
 
-import math
-
 import minitorch_bn as torch
 from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.cauchy import Cauchy
 from minitorch_bn.distributions.transformed_distribution import TransformedDistribution
 from minitorch_bn.distributions.transforms import AbsTransform
+from minitorch_bn.distributions.utils import LOG_2
 
 
 class HalfCauchy(TransformedDistribution):
@@ -42,7 +41,7 @@ class HalfCauchy(TransformedDistribution):
         if self._validate_args:
             self._validate_sample(value)
         value = torch.as_tensor(value, dtype=self.scale.dtype)
-        return torch.where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -torch.inf)
+        return torch.where(value >= 0, self.base_dist.log_prob(value) + LOG_2, -torch.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -53,4 +52,4 @@ class HalfCauchy(TransformedDistribution):
         return self.base_dist.icdf((value + 1) / 2)
 
     def entropy(self) -> Tensor:
-        return self.base_dist.entropy() - math.log(2)
+        return self.base_dist.entropy() - LOG_2

@@ -9,6 +9,7 @@ from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.normal import Normal
 from minitorch_bn.distributions.transformed_distribution import TransformedDistribution
 from minitorch_bn.distributions.transforms import AbsTransform
+from minitorch_bn.distributions.utils import LOG_2
 
 
 class HalfNormal(TransformedDistribution):
@@ -42,7 +43,7 @@ class HalfNormal(TransformedDistribution):
         if self._validate_args:
             self._validate_sample(value)
         value = torch.as_tensor(value, dtype=self.scale.dtype)
-        return torch.where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -torch.inf)
+        return torch.where(value >= 0, self.base_dist.log_prob(value) + LOG_2, -torch.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -53,4 +54,4 @@ class HalfNormal(TransformedDistribution):
         return self.base_dist.icdf((value + 1) / 2)
 
     def entropy(self) -> Tensor:
-        return self.base_dist.entropy() - math.log(2)
+        return self.base_dist.entropy() - LOG_2

@@ -14,6 +14,7 @@ from minitorch_bn.distributions.beta import Beta
 from minitorch_bn.distributions.binomial import Binomial
 from minitorch_bn.distributions.categorical import Categorical
 from minitorch_bn.distributions.cauchy import Cauchy
+from minitorch_bn.distributions.continuous_bernoulli import ContinuousBernoulli
 from minitorch_bn.distributions.dirichlet import Dirichlet
 from minitorch_bn.distributions.distribution import Distribution
 from minitorch_bn.distributions.exp_family import ExponentialFamily
@@ -24,6 +25,7 @@ from minitorch_bn.distributions.gumbel import Gumbel
 from minitorch_bn.distributions.half_normal import HalfNormal
 from minitorch_bn.distributions.independent import Independent
 from minitorch_bn.distributions.laplace import Laplace
+from minitorch_bn.distributions.lowrank_multivariate_normal import LowRankMultivariateNormal
 from minitorch_bn.distributions.multivariate_normal import MultivariateNormal, _batch_mahalanobis
 from minitorch_bn.distributions.normal import Normal
 from minitorch_bn.distributions.one_hot_categorical import OneHotCategorical
@@ -31,7 +33,7 @@ from minitorch_bn.distributions.pareto import Pareto
 from minitorch_bn.distributions.poisson import Poisson
 from minitorch_bn.distributions.transformed_distribution import TransformedDistribution
 from minitorch_bn.distributions.uniform import Uniform
-from minitorch_bn.distributions.utils import _sum_rightmost, euler_constant
+from minitorch_bn.distributions.utils import LOG_2PI, _sum_rightmost, euler_constant
 
 _REGISTRY: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {}
 _found: dict[tuple[type, type], Callable[[Any, Any], Tensor] | None] = {}
@@ -153,11 +155,16 @@ def _laplace(p: Any, q: Any) -> Tensor:
     return -ratio.log() + distance / q.scale + ratio * torch.exp(-distance / p.scale) - 1
 
 
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
+@register_kl(LowRankMultivariateNormal, MultivariateNormal)
+@register_kl(MultivariateNormal, LowRankMultivariateNormal)
 @register_kl(MultivariateNormal, MultivariateNormal)
 def _multivariate_normal(p: Any, q: Any) -> Tensor:
     if p.event_shape != q.event_shape:
-        raise ValueError("KL-divergence between two Multivariate Normals with different event shapes cannot be "
-                         "computed")
+        kinds = ["Low Rank " if isinstance(d, LowRankMultivariateNormal) else "" for d in (p, q)]
+        who = "two " + kinds[0] + "Multivariate Normals" if kinds[0] == kinds[1] else \
+            "two (Low Rank) Multivariate Normals"
+        raise ValueError(f"KL-divergence between {who} with different event shapes cannot be computed")
     left, right = p._unbroadcasted_scale_tril, q._unbroadcasted_scale_tril
     batch = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     n = p.event_shape[0]
@@ -263,7 +270,7 @@ def _to_gamma(p: Any, q: Any) -> Tensor:
 
 def _to_normal(p: Any, q: Any) -> Tensor:
     spread = (p.variance + (p.mean - q.loc).pow(2)) / q.scale.pow(2)
-    kl = 0.5 * (math.log(2 * math.pi) + spread) + q.scale.log() - p.entropy()
+    kl = 0.5 * (LOG_2PI + spread) + q.scale.log() - p.entropy()
     return _checked(p, kl, 2) if isinstance(p, Pareto) else kl
 
 
@@ -291,6 +298,14 @@ def _bernoulli_poisson(p: Any, q: Any) -> Tensor:
     return q.rate - p.probs * q.rate.log() - p.entropy()
 
 
+@register_kl(Beta, ContinuousBernoulli)
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+@register_kl(Uniform, ContinuousBernoulli)
+def _to_continuous_bernoulli(p: Any, q: Any) -> Tensor:
+    kl = -p.entropy() - p.mean * q.logits - torch.log1p(-q.probs) - q._cont_bern_log_norm()
+    return torch.where((p.high > 1) | (p.low < 0), torch.inf, kl) if isinstance(p, Uniform) else kl
+
+
 @register_kl(Uniform, Pareto)
 def _uniform_pareto(p: Any, q: Any) -> Tensor:
     low = p.low.clamp(min=0)
@@ -300,6 +315,7 @@ def _uniform_pareto(p: Any, q: Any) -> Tensor:
 
 
 @register_kl(Beta, Uniform)
+@register_kl(ContinuousBernoulli, Uniform)
 def _beta_uniform(p: Any, q: Any) -> Tensor:
     return torch.where((q.low > 0) | (q.high < 1), torch.inf, (q.high - q.low).log() - p.entropy())
 
@@ -320,14 +336,14 @@ def _infinite(p: Any, q: Any) -> Tensor:
 
 
 for _formula, _left, _right in (
-        (_to_exponential, (Beta, Gamma, Pareto, Uniform), (Exponential,)),
+        (_to_exponential, (Beta, ContinuousBernoulli, Gamma, Pareto, Uniform), (Exponential,)),
         (_to_gamma, (Beta, Exponential, Pareto, Uniform), (Gamma,)),
-        (_to_normal, (Beta, Exponential, Gamma, Gumbel, Laplace, Pareto, Uniform), (Normal,)),
+        (_to_normal, (Beta, ContinuousBernoulli, Exponential, Gamma, Gumbel, Laplace, Pareto, Uniform), (Normal,)),
         (_to_gumbel, (Exponential, Gamma, Normal, Uniform), (Gumbel,)),
-        (_infinite, (Beta,), (Pareto,)),
-        (_infinite, (Exponential, Gamma), (Beta, Pareto, Uniform)),
-        (_infinite, (Gumbel, Laplace, Normal), (Beta, Exponential, Gamma, Pareto, Uniform)),
-        (_infinite, (Pareto,), (Beta, Uniform)),
+        (_infinite, (Beta, ContinuousBernoulli), (Pareto,)),
+        (_infinite, (Exponential, Gamma), (Beta, ContinuousBernoulli, Pareto, Uniform)),
+        (_infinite, (Gumbel, Laplace, Normal), (Beta, ContinuousBernoulli, Exponential, Gamma, Pareto, Uniform)),
+        (_infinite, (Pareto,), (Beta, ContinuousBernoulli, Uniform)),
         (_infinite, (Poisson,), (Bernoulli, Binomial))):
     for _p in _left:
         for _q in _right:

@@ -1,6 +1,7 @@
 """The Laplace distribution."""
 from __future__ import annotations
 
+import math
 from numbers import Number
 from typing import Any
 
@@ -33,7 +34,7 @@ class Laplace(Distribution):
 
     @property
     def stddev(self) -> Tensor:
-        return 2**0.5 * self.scale
+        return math.sqrt(2) * self.scale
 
     @property
     def variance(self) -> Tensor:

@@ -1,14 +1,13 @@
 """The normal distribution of vectors."""
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import minitorch_bn as torch
 from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.distribution import Distribution
-from minitorch_bn.distributions.utils import _standard_normal, lazy_property
+from minitorch_bn.distributions.utils import LOG_2PI, _standard_normal, lazy_property
 
 
 def _batch_mahalanobis(factor: Tensor, x: Tensor) -> Tensor:
@@ -109,8 +108,8 @@ class MultivariateNormal(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         distance = _batch_mahalanobis(self._unbroadcasted_scale_tril, value - self.loc)
-        return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + distance) - self._half_log_det()
+        return -0.5 * (self._event_shape[0] * LOG_2PI + distance) - self._half_log_det()
 
     def entropy(self) -> Tensor:
-        result = 0.5 * self._event_shape[0] * (1 + math.log(2 * math.pi)) + self._half_log_det()
+        result = 0.5 * self._event_shape[0] * (1 + LOG_2PI) + self._half_log_det()
         return result.expand(self._batch_shape)

@@ -9,7 +9,7 @@ import minitorch_bn as torch
 from minitorch_bn import Size, Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.exp_family import ExponentialFamily
-from minitorch_bn.distributions.utils import _standard_normal, broadcast_all
+from minitorch_bn.distributions.utils import LOG_2PI, _standard_normal, broadcast_all
 
 
 class Normal(ExponentialFamily):
@@ -49,7 +49,7 @@ class Normal(ExponentialFamily):
         if self._validate_args:
             self._validate_sample(value)
         z = (value - self.loc) / self.scale
-        return -0.5 * z * z - self.scale.log() - 0.5 * math.log(2 * math.pi)
+        return -0.5 * z * z - self.scale.log() - 0.5 * LOG_2PI
 
     def cdf(self, value: Tensor) -> Tensor:
         if self._validate_args:
@@ -60,7 +60,7 @@ class Normal(ExponentialFamily):
         return self.loc + self.scale * torch.erfinv(2 * value - 1) * math.sqrt(2)
 
     def entropy(self) -> Tensor:
-        return 0.5 + 0.5 * math.log(2 * math.pi) + torch.log(self.scale)
+        return 0.5 + 0.5 * LOG_2PI + torch.log(self.scale)
 
     @property
     def _natural_params(self) -> tuple[Tensor, ...]:

@@ -1,7 +1,6 @@
 """Student's t distribution."""
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import minitorch_bn as torch
@@ -9,7 +8,7 @@ from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.chi2 import Chi2
 from minitorch_bn.distributions.distribution import Distribution
-from minitorch_bn.distributions.utils import _standard_normal, broadcast_all
+from minitorch_bn.distributions.utils import LOG_PI, _standard_normal, broadcast_all
 
 
 class StudentT(Distribution):
@@ -50,12 +49,12 @@ class StudentT(Distribution):
             self._validate_sample(value)
         y = (value - self.loc) / self.scale
         half = 0.5 * self.df
-        normalizer = (self.scale.log() + 0.5 * self.df.log() + 0.5 * math.log(math.pi) + torch.lgamma(half)
+        normalizer = (self.scale.log() + 0.5 * self.df.log() + 0.5 * LOG_PI + torch.lgamma(half)
                       - torch.lgamma(half + 0.5))
         return -(half + 0.5) * torch.log1p(y * y / self.df) - normalizer
 
     def entropy(self) -> Tensor:
         half = 0.5 * self.df
-        log_beta = torch.lgamma(half) + math.lgamma(0.5) - torch.lgamma(half + 0.5)
+        log_beta = torch.lgamma(half) + 0.5 * LOG_PI - torch.lgamma(half + 0.5)
         return (self.scale.log() + (half + 0.5) * (torch.digamma(half + 0.5) - torch.digamma(half))
                 + 0.5 * self.df.log() + log_beta)

@@ -1,7 +1,6 @@
 """Invertible maps with the logarithm of their Jacobian determinant, to make distributions from others."""
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import minitorch_bn as torch
@@ -27,7 +26,7 @@ from minitorch_bn.distributions._vector_transforms import (
     StackTransform,
     StickBreakingTransform,
 )
-from minitorch_bn.distributions.utils import _sum_rightmost, broadcast_all
+from minitorch_bn.distributions.utils import LOG_2, _sum_rightmost, broadcast_all
 
 __all__ = ["AbsTransform", "AffineTransform", "CatTransform", "ComposeTransform", "CorrCholeskyTransform",
            "CumulativeDistributionTransform", "ExpTransform", "IndependentTransform", "LowerCholeskyTransform",
@@ -81,7 +80,7 @@ class TanhTransform(_Elementwise):
         return torch.atanh(y)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        return 2 * (math.log(2) - x - F.softplus(-2 * x))  # log(1 - tanh^2) without its cancellation
+        return 2 * (LOG_2 - x - F.softplus(-2 * x))  # log(1 - tanh^2) without its cancellation
 
 
 class SoftplusTransform(_Elementwise):
@@ -125,6 +124,7 @@ class PowerTransform(Transform):
 
     @property
     def sign(self) -> Any:
+        """1 or -1 (a number or a tensor): whether the map rises or falls."""
         return self.exponent.sign()
 
     def with_cache(self, cache_size: int = 1) -> Transform:
@@ -161,6 +161,7 @@ class AffineTransform(Transform):
 
     @property
     def event_dim(self) -> int:
+        """How many last dims one event takes."""
         return self._event_dim
 
     @property
@@ -172,6 +173,7 @@ class AffineTransform(Transform):
 
     @property
     def sign(self) -> Any:
+        """1 or -1 (a number or a tensor): whether the map rises or falls."""
         if isinstance(self.scale, Tensor):
             return self.scale.sign()
         return (self.scale > 0) - (self.scale < 0)
@@ -195,7 +197,7 @@ class AffineTransform(Transform):
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         if isinstance(self.scale, Tensor):
             return _sum_rightmost(self.scale.abs().log().expand(x.shape), self._event_dim)
-        return _sum_rightmost(torch.full_like(x, math.log(abs(self.scale))), self._event_dim)
+        return _sum_rightmost(torch.full_like(x, abs(self.scale)).log(), self._event_dim)
 
     def forward_shape(self, shape: Any) -> Any:
         return torch.broadcast_shapes(shape, getattr(self.loc, "shape", ()), getattr(self.scale, "shape", ()))

@@ -1,6 +1,7 @@
 """The uniform distribution of an interval."""
 from __future__ import annotations
 
+import math
 from numbers import Number
 from typing import Any
 
@@ -41,7 +42,7 @@ class Uniform(Distribution):
 
     @property
     def stddev(self) -> Tensor:
-        return (self.high - self.low) / 12**0.5
+        return (self.high - self.low) / math.sqrt(12)
 
     @property
     def variance(self) -> Tensor:

@@ -10,6 +10,8 @@ import minitorch_bn.nn.functional as F
 from minitorch_bn import Tensor
 
 euler_constant = 0.5772156649015329
+# Written out: the logarithm of the C library may round another way on another machine.
+LOG_2, LOG_PI, LOG_2PI, LOG_4PI = 0.6931471805599453, 1.1447298858494002, 1.8378770664093453, 2.5310242469692907
 
 
 def broadcast_all(*values: Tensor | float) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ import minitorch_bn as torch
 from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.distribution import Distribution
-from minitorch_bn.distributions.utils import broadcast_all
+from minitorch_bn.distributions.utils import LOG_2PI, broadcast_all
 
 
 class VonMises(Distribution):
@@ -38,7 +38,7 @@ class VonMises(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         k = self.concentration
-        return k * (torch.cos(value - self.loc) - 1) - math.log(2 * math.pi) - torch.special.i0e(k).log()
+        return k * (torch.cos(value - self.loc) - 1) - LOG_2PI - torch.special.i0e(k).log()
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """By rejection from a wrapped Cauchy law (Best and Fisher 1979)."""

@@ -1,8 +1,8 @@
 """The element-wise driver: takes a loop over contiguous runs and applies it to operands of any strides and dtypes.
 
 The iteration is put in the output's memory order and its dimensions are merged where every operand allows. What is then
-contiguous and of the right dtype is used in place, as are long rows; the rest passes through blocks of 1024 elements that
-stay in cache.
+contiguous and of the right dtype is used in place, as are long rows; the rest passes through blocks of 1024 elements
+that stay in cache.
 """
 from cython.parallel cimport prange
 from libc.string cimport memcpy

@@ -94,12 +94,15 @@ class ProcessContext:
     def join(self, timeout: float | None = None) -> bool:
         """Wait for one more process to end; True if all have. The first failure ends the others and is raised."""
         running = {process.sentinel: i for i, process in enumerate(self.processes) if process.is_alive()}
-        done = connection.wait(list(running), timeout)
-        for i in [*(running[sentinel] for sentinel in done), *range(len(self.processes))]:
-            process = self.processes[i]
-            if not process.is_alive() and process.exitcode:
+        done = connection.wait(list(running), timeout) if running else []  # it would wait for ever for nothing
+        ended = [running[sentinel] for sentinel in done]
+        for i in ended:
+            self.processes[i].join()
+        alive = [process.is_alive() for process in self.processes]  # asked once: one may end any time
+        for i in [*ended, *range(len(alive))]:
+            if not alive[i] and self.processes[i].exitcode:
                 self._fail(i)
-        return not any(process.is_alive() for process in self.processes)
+        return not any(alive)
 
     def _fail(self, i: int) -> None:
         for process in self.processes:

@@ -22,9 +22,14 @@ from .hooks import (  # noqa: F401  (PyTorch has the functions here)
     register_module_parameter_registration_hook,
 )
 from .parameter import Buffer, Parameter
-from .state import Stateful
+from .state import Stateful, _IncompatibleKeys  # noqa: F401  (PyTorch has it here)
 
 Self = TypeVar("Self", bound="Module")
+
+
+def _addindent(s_: str, numSpaces: int) -> str:
+    """The text with its lines after the first moved to the right; under PyTorch's name, for printed forms of users."""
+    return textwrap.indent(s_, " " * numSpaces).lstrip(" ") if "\n" in s_ else s_
 
 
 def typename(value: Any) -> str:

@@ -62,6 +62,7 @@ class UninitializedTensorMixin:
 
     @property
     def shape(self) -> torch.Size:
+        """RuntimeError: it has none yet."""
         raise RuntimeError("Can't access the shape of an uninitialized parameter or buffer. It gets one when the lazy "
                            "module that owns it is called for the first time; until then, `load_state_dict` cannot "
                            "load it into an initialized module either.")

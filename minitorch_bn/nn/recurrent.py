@@ -52,6 +52,11 @@ def _packed_loop(mode: str, gates: Sequence[Tensor], initial: State, recur: Call
     return torch.cat(outputs[::-1] if reverse else outputs), state
 
 
+def apply_permutation(tensor: Tensor, permutation: Tensor, dim: int = 1) -> Tensor:
+    """The tensor with the elements of axis `dim` in another order."""
+    return tensor.index_select(dim, permutation)
+
+
 class RNNBase(Module):
     """What RNN, LSTM and GRU share.
 

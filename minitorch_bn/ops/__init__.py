@@ -10,8 +10,8 @@ MODULES = ("elementwise", "arithmetic", "reduce", "extremes", "scans", "linalg",
 FUNCTIONS: dict = {}
 # What few scripts call, by the module that is imported at the first call: functions of the top level, and methods.
 LAZY = {"copies": "alias_copy as_strided_ as_strided_copy as_strided_scatter detach_copy diagonal_copy expand_copy "
-                  "narrow_copy permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy "
-                  "transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy unsafe_split unsafe_chunk "
+                  "narrow_copy permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy "
+                  "t_copy transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy unsafe_split unsafe_chunk "
                   "unsafe_split_with_sizes fill constant_pad_nd resize_as_ empty_strided "
                   "empty_permuted real imag conj conj_physical conj_physical_ resolve_conj resolve_neg isreal is_conj "
                   "is_neg angle",
@@ -25,23 +25,26 @@ LAZY_METHODS = {"copies": "as_strided_ as_strided_scatter narrow_copy unsafe_spl
                           "sum_to_size new_empty_strided conj conj_physical conj_physical_ resolve_conj resolve_neg "
                           "isreal is_conj is_neg angle",
                 "numerics": "trace frexp renorm renorm_ index_reduce index_reduce_ nonzero_static",
-                "oddments": "is_distributed apply_ map_ prelu dim_order", "._toplevel": "adjoint is_nonzero is_same_size",
+                "oddments": "is_distributed apply_ map_ prelu dim_order",
+                "._toplevel": "adjoint is_nonzero is_same_size",
                 "._legacy": "new share_memory_ is_shared resize resize_as storage storage_type to_dense",
                 "gammas": "igamma igamma_ igammac igammac_ mvlgamma mvlgamma_",
                 "statistics": "cov corrcoef histogram dist",
-                ".linalg.classic": "det logdet slogdet inverse pinverse cholesky cholesky_solve cholesky_inverse qr svd "
-                                   "lu lu_solve geqrf orgqr ormqr triangular_solve matrix_exp matrix_power cross",
+                ".linalg.classic": "det logdet slogdet inverse pinverse cholesky cholesky_solve cholesky_inverse qr "
+                                   "svd lu lu_solve geqrf orgqr ormqr triangular_solve matrix_exp matrix_power cross",
                 ".fft": "stft istft"}
 
 
-def _stub(module: str, name: str):
-    """A method that imports the module when it is first called, and puts the real one in its place."""
-    def method(self, *args, **kwargs):
-        function = getattr(importlib.import_module(f".{module}", __name__), name)
-        _core.install(name, function)
-        return function(self, *args, **kwargs)
-    method.__name__ = name
-    return method
+class _Lazy:
+    """In place of a method: when it is first named it imports its module, and gives way to the method found there."""
+    __slots__ = ("module", "name")
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+    def __get__(self, tensor, kind):
+        _core.install(self.name, getattr(importlib.import_module(f".{self.module}", __name__), self.name))
+        return getattr(kind if tensor is None else tensor, self.name)
 
 
 def _gather() -> None:
@@ -62,7 +65,7 @@ def _gather() -> None:
         FUNCTIONS[name] = with_out(FUNCTIONS[name])
     for module, names in LAZY_METHODS.items():
         for method in names.split():
-            _core.install(method, _stub(module, method))
+            _core.install(method, _Lazy(module, method))
 
 
 _gather()

@@ -101,12 +101,12 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place version of :func:`clamp`."""
     if not input.is_floating_point() and (isinstance(min, float) or isinstance(max, float)):
         raise RuntimeError(f"result type Float can't be cast to the desired output type {input.dtype}")
-    return _overwrite(input, clamp(input, min, max))
+    return input.copy_(clamp(kept(input), min, max))
 
 
-def _overwrite(target: Tensor, value: Tensor) -> Tensor:
-    """target = value in place, with value's history."""
-    return target.copy_(value)
+def kept(x: Tensor) -> Tensor:
+    """x, or in a graph a copy: for x.copy_(f(kept(x))), where the gradient of f may read the value of x."""
+    return x.clone() if x.requires_grad and _core.is_grad_enabled() else x
 
 
 def clamp_min(input: Tensor, min: Any) -> Tensor:
@@ -239,17 +239,22 @@ _BOTH |= {"subtract": subtract, "divide": divide, "true_divide": true_divide, "c
 METHODS = _BOTH | {
     "add_": add_, "sub_": sub_, "subtract_": sub_, "div_": div_, "divide_": div_, "clamp_": clamp_, "clip_": clamp_,
     "clamp_min_": lambda self, min: clamp_(self, min=min), "clamp_max_": lambda self, max: clamp_(self, max=max),
-    "pow_": lambda self, exponent: _overwrite(self, pow(self, exponent)),
-    "round_": lambda self, *, decimals=0: _overwrite(self, round(self, decimals=decimals)),
-    "nan_to_num_": lambda self, *args, **kwargs: _overwrite(self, nan_to_num(self, *args, **kwargs)),
-    "float_power_": lambda self, exponent: _overwrite(self, float_power(self, exponent)),
-    "ldexp_": lambda self, other: _overwrite(self, ldexp(self, other)),
-    "logit_": lambda self, eps=None: _overwrite(self, logit(self, eps)),
-    "polygamma_": lambda self, n: _overwrite(self, polygamma(n, self)),
+    "pow_": lambda self, exponent: self.copy_(pow(kept(self), exponent)),
+    "round_": lambda self, *, decimals=0: self.copy_(round(self, decimals=decimals)),
+    "nan_to_num_": lambda self, *args, **kwargs: self.copy_(nan_to_num(kept(self), *args, **kwargs)),
+    "float_power_": lambda self, exponent: self.copy_(float_power(kept(self), exponent)),
+    "ldexp_": lambda self, other: self.copy_(ldexp(kept(self), other)),
+    "logit_": lambda self, eps=None: self.copy_(logit(kept(self), eps)),
+    "polygamma_": lambda self, n: self.copy_(polygamma(n, kept(self))),
     "__rdiv__": lambda self, other: self.reciprocal() * other,
     "where": where_method,
     "polygamma": lambda self, n: polygamma(n, self),
 }
+for _name, _method in METHODS.items():
+    if _method.__doc__ is None:  # the lambdas: as functions that say their name and what they do
+        _method.__name__ = _name
+        _method.__doc__ = {"polygamma": polygamma.__doc__, "__rdiv__": "other / self."}.get(
+            _name, f"In-place version of :func:`{_name[:-1]}`.")
 FUNCTIONS = _BOTH | {"where": where, "polygamma": polygamma}
 PRIMITIVES = {"gelu": gelu}
 _core.algebra.update({name: getattr(ew, name) for name in dir(ew) if not name.startswith("__")}

@@ -126,7 +126,7 @@ def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None)
     return self.resize_(the_template.shape, memory_format=memory_format)
 
 
-# -- shape --------------------------------------------------------------------------------------------------------------
+# -- shape -------------------------------------------------------------------------------------------------------------
 
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """The sum over the dims by which this tensor was expanded from `size`: the gradient of that expansion."""
@@ -176,7 +176,7 @@ def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout
     return empty_strided(size, strides, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-# -- real numbers among the complex ones --------------------------------------------------------------------------------
+# -- real numbers among the complex ones -------------------------------------------------------------------------------
 
 def real(input: Tensor) -> Tensor:
     """The real part: the input itself."""

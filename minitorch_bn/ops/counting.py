@@ -108,7 +108,7 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     if n == 0:
-        return input
+        return input.clone()
     parts = [part for part in (prepend, input, append) if part is not None]
     result = cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[dim])):  # nothing is left after as many
@@ -164,5 +164,6 @@ def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tens
 
 
 METHODS = {f.__name__: f for f in (bincount, histc, quantile, nanquantile, diff)}
-FUNCTIONS = METHODS | {"trapezoid": trapezoid, "trapz": trapezoid, "cumulative_trapezoid": cumulative_trapezoid, "unravel_index": unravel_index, "vander": vander}
+FUNCTIONS = METHODS | {"trapezoid": trapezoid, "trapz": trapezoid, "cumulative_trapezoid": cumulative_trapezoid,
+                       "unravel_index": unravel_index, "vander": vander}
 trapz = trapezoid

@@ -1,6 +1,7 @@
 """Single elements along one dim by a tensor of positions: gather, scatter and its sums and reductions, one_hot."""
 from minitorch_bn._core cimport (MAXDIM, Node, Tensor, check_inplace, copy_into, dtype_object, grad_enabled, is_float,
-                                 new_node, raw_cast, raw_contiguous, save, saved, shape_tuple, tracks2, view_of, wants, wrap_dim)
+                                 new_node, raw_cast, raw_contiguous, save, saved, shape_tuple, tracks2, view_of, wants,
+                                 wrap_dim)
 from minitorch_bn.kernels cimport indexing as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport (cells, check_bounds, copy_of, long_index, new_of, split, summable, with_dim,
@@ -124,7 +125,8 @@ cdef object scatter_any(Tensor self, dim, index, src, value, reduce, bint inplac
         raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
     if not isinstance(value, Tensor):
         value = self.new_full(shape_tuple(index), value)
-    y = scatter_reduce(self, dim, index, value, "sum" if reduce == "add" else "prod")
+    old = self.clone() if inplace and self.requires_grad else self
+    y = scatter_reduce(old, dim, index, value, "sum" if reduce == "add" else "prod")
     return self.copy_(y) if inplace else y
 
 
@@ -217,7 +219,8 @@ def no_second_derivative(*grads):
 
 def scatter_reduce_(Tensor self not None, dim, index, src, reduce, *, include_self=True):
     """In-place version of :func:`scatter_reduce`."""
-    return self.copy_(scatter_reduce(self, dim, index, src, reduce, include_self=include_self))
+    old = self.clone() if self.requires_grad else self  # its value may be read by the gradient
+    return self.copy_(scatter_reduce(old, dim, index, src, reduce, include_self=include_self))
 
 
 def take_along_dim(Tensor input not None, Tensor indices not None, dim=None):

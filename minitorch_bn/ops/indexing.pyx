@@ -258,14 +258,23 @@ cdef Tensor filling(Tensor x, dim, Tensor index, object value):
     return value.to(dtype_object(x.dtype)).expand(shape[:d] + (index.numel,) + shape[d + 1:])
 
 
+cdef Tensor each_once(Tensor x, object dim, Tensor index, object value):
+    """The index, each place named once where the value is to get a gradient: it is written there once."""
+    if not isinstance(value, Tensor) or not value.requires_grad or is_float(index.dtype) or x.ndim == 0:
+        return index
+    return index.where(index >= 0, index + x.shape[wrap_dim(dim, x.ndim)]).unique()
+
+
 def index_fill(Tensor input not None, dim, Tensor index not None, value):
     """The input with the slices that `index` names filled with one number."""
+    index = each_once(input, dim, index, value)
     value = filling(input, dim, index, value)
     return index_write(input, dim, index, value, kernels.MTB_SCATTER_PUT, False, "index_fill")
 
 
 def index_fill_(Tensor self not None, dim, Tensor index not None, value):
     """In-place version of :func:`index_fill`."""
+    index = each_once(self, dim, index, value)
     value = filling(self, dim, index, value)
     return index_write(self, dim, index, value, kernels.MTB_SCATTER_PUT, True, "index_fill")
 
@@ -327,6 +336,13 @@ def embedding(Tensor input not None, Tensor weight not None, padding_idx=None, s
 _both = (index_select, index_add, index_copy, index_fill, take)
 FUNCTIONS = {f.__name__: f for f in _both}
 METHODS = FUNCTIONS | {f.__name__: f for f in (index_add_, index_copy_, index_fill_)}
-FUNCTIONS = FUNCTIONS | {"embedding": lambda weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False:
-                         embedding(indices, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq)}
+
+
+def weight_first(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
+    """nn.functional.embedding, the weight first; a negative `padding_idx` is none, and `sparse` does nothing."""
+    return embedding(indices, weight, None if padding_idx < 0 else padding_idx, scale_grad_by_freq)
+
+
+weight_first.__name__ = "embedding"
+FUNCTIONS = FUNCTIONS | {"embedding": weight_first}
 PRIMITIVES = {"embedding": embedding}

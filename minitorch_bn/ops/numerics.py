@@ -11,6 +11,7 @@ from typing import Any
 from minitorch_bn import _core
 from minitorch_bn._core import Tensor, attach, full, linspace, where
 from minitorch_bn.ops import elementwise as ew
+from minitorch_bn.ops.arithmetic import kept
 from minitorch_bn.ops.extremes import result_type_of
 from minitorch_bn.ops.gathering import scatter_reduce
 from minitorch_bn.ops.joining import cat
@@ -65,7 +66,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 
 def renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """In-place version of :func:`renorm`."""
-    return self.copy_(renorm(self, p, dim, maxnorm))
+    return self.copy_(renorm(kept(self), p, dim, maxnorm))
 
 
 @with_out
@@ -91,7 +92,7 @@ def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce:
 def index_reduce_(self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *,
                   include_self: bool = True) -> Tensor:
     """In-place version of :func:`index_reduce`."""
-    return self.copy_(index_reduce(self, dim, index, source, reduce, include_self=include_self))
+    return self.copy_(index_reduce(kept(self), dim, index, source, reduce, include_self=include_self))
 
 
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1, out: Tensor | None = None) -> Tensor:
@@ -118,7 +119,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Tenso
     return out.resize_(y.shape).copy_(y) if out is not None else y.requires_grad_(requires_grad)
 
 
-# -- finite differences -------------------------------------------------------------------------------------------------
+# -- finite differences ------------------------------------------------------------------------------------------------
 
 def _slope(y: Tensor, dim: int, step: Any, edge_order: int) -> Tensor:
     """dy/dx along dim at points `step` apart, or at the points of a vector `step`: second order inside, and
@@ -189,7 +190,7 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     return tuple(_slope(x, d, step, edge_order) for d, step in zip(dims, steps))
 
 
-# -- normalization with its statistics ----------------------------------------------------------------------------------
+# -- normalization with its statistics ---------------------------------------------------------------------------------
 
 def native_layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None,
                       eps: float) -> tuple[Tensor, Tensor, Tensor]:

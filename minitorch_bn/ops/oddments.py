@@ -13,7 +13,7 @@ from minitorch_bn._core import Tensor
 Number = int | float
 
 
-# -- dropout with p and train in this order ------------------------------------------------------------------------------
+# -- dropout with p and train in this order ----------------------------------------------------------------------------
 
 def _dropout(name: str, inplace: bool = False) -> Callable[..., Tensor]:
     def dropped(input: Tensor, p: float, train: bool) -> Tensor:
@@ -30,7 +30,7 @@ feature_alpha_dropout = _dropout("feature_alpha_dropout")
 feature_alpha_dropout_ = _dropout("feature_alpha_dropout", True)
 
 
-# -- small ones ------------------------------------------------------------------------------------------------------------
+# -- small ones --------------------------------------------------------------------------------------------------------
 
 def is_distributed(input: Tensor) -> bool:
     """False: a tensor is in one process."""
@@ -80,7 +80,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def dim_order(self: Tensor) -> tuple[int, ...]:
     """The dims in the order in which they lie in memory, outermost first."""
-    return tuple(sorted((d for d, _ in enumerate(self.shape)), key=lambda d: (-self.stride(d), d)))
+    steps = self.stride()
+    return tuple(sorted(range(self.ndim), key=lambda d: (-steps[d], d)))
 
 
 def _in_place(name: str) -> Callable[..., Tensor]:

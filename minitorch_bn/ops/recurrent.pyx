@@ -11,7 +11,7 @@ from minitorch_bn.ops.joining import cat as join
 from minitorch_bn.ops.joining import stack
 
 
-# -- one step: (W_ih x + b_ih, state, function h -> W_hh h + b_hh) -> new state -----------------------------------------
+# -- one step: (W_ih x + b_ih, state, function h -> W_hh h + b_hh) -> new state ----------------------------------------
 # Gates are stacked along the last axis, in PyTorch's order: LSTM input, forget, cell, output; GRU reset, update, new.
 
 def rnn_tanh(x, state, recur):

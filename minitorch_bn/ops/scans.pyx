@@ -142,7 +142,7 @@ def cumsum_(Tensor self not None, dim, *, dtype=None):
 
 def cumprod_(Tensor self not None, dim, *, dtype=None):
     """In-place version of :func:`cumprod`."""
-    return (<object> self).copy_(cumprod(self, dim, dtype=dtype))
+    return (<object> self).copy_(cumprod(self.clone() if self.requires_grad else self, dim, dtype=dtype))
 
 
 def logcumsumexp(Tensor input not None, dim, *, out=None):

@@ -93,7 +93,12 @@ def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
             shape = tuple(result.shape)
             copies = result.unsqueeze(dim).expand((*shape[:dim], count, *shape[dim:]))
             result = copies.reshape((*shape[:dim], count * shape[dim], *shape[dim + 1:]))
-    return result.clone() if all(count == 1 for count in counts) else result
+    return _own(self, result)
+
+
+def _own(input: Tensor, result: Tensor) -> Tensor:
+    """The result, copied if it is a view of the input (of one element, repeated)."""
+    return result.clone() if result.data_ptr() == input.data_ptr() else result
 
 
 def tile(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
@@ -118,7 +123,7 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
             raise RuntimeError("Repeats must be non-negative")
         shape = tuple(input.shape)
         wide = input.unsqueeze(dim + 1).expand((*shape[:dim + 1], repeats, *shape[dim + 1:]))
-        return wide.reshape((*shape[:dim], n * repeats, *shape[dim + 1:]))
+        return _own(input, wide.reshape((*shape[:dim], n * repeats, *shape[dim + 1:])))
     if repeats.is_floating_point() or repeats.ndim > 1 or repeats.numel() not in (1, n):
         raise RuntimeError("repeats must be an int64 or int32 vector with one entry, or one for each of the "
                            f"{n} slices, got {repeats.dtype} of shape {list(repeats.shape)}")

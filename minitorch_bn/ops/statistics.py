@@ -95,7 +95,7 @@ def _edges(x: Tensor, bins: Sequence[Any], limits: Sequence[float] | None) -> li
             if n.numel() == 0:
                 raise RuntimeError("torch.histogramdd: bins tensor should have at least 1 element, but got 0 elements "
                                    f"in the bins tensor for dimension {d}")
-            edges.append(n.detach().clone())
+            edges.append(n.detach())
             continue
         if n <= 0:
             raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {n} for dimension {d}")
@@ -156,7 +156,7 @@ def histogramdd(input: Tensor, bins: Any, *, range: Sequence[float] | None = Non
         hist = hist / hist.sum()
         for d, e in enumerate(edges):
             hist = hist / (e[1:] - e[:-1]).reshape(-1, *[1] * (dims - 1 - d))
-    return HISTOGRAMDD(hist, tuple(edges))
+    return HISTOGRAMDD(hist, tuple(n if isinstance(n, Tensor) else e for n, e in zip(bins, edges)))
 
 
 def histogram(input: Tensor, bins: Any = 100, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
@@ -170,7 +170,7 @@ def histogram(input: Tensor, bins: Any = 100, *, range: Sequence[float] | None =
                               weight=None if weight is None else weight.reshape(-1))
     if out is not None:
         return HISTOGRAM(out[0].resize_(hist.shape).copy_(hist), out[1].resize_(edges[0].shape).copy_(edges[0]))
-    return HISTOGRAM(hist, edges[0])
+    return HISTOGRAM(hist, edges[0].clone() if edges[0] is bins else edges[0])
 
 
 # -- distances ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter
 from .optimizer import ParamsT, check_options, check_rate
 
@@ -32,3 +33,7 @@ class Adadelta(PerParameter):
         delta = state["acc_delta"].add(eps).sqrt() / square_avg.add(eps).sqrt() * grad
         state["acc_delta"].mul_(rho).addcmul_(delta, delta, value=1 - rho)
         param.add_(delta, alpha=-float(group["lr"]))
+
+
+adadelta = functional(Adadelta, "square_avgs acc_deltas state_steps",
+                      "capturable foreach differentiable has_complex")

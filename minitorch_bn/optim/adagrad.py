@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter
 from .optimizer import ParamsT, check_fused, check_options, check_rate, new_step
 
@@ -38,3 +39,7 @@ class Adagrad(PerParameter):
         rate = float(group["lr"]) / (1 + (count - 1) * group["lr_decay"])
         total = state["sum"].addcmul_(grad, grad, value=1)
         param.addcdiv_(grad, total.sqrt().add(group["eps"]), value=-rate)
+
+
+adagrad = functional(Adagrad, "state_sums state_steps",
+                     "fused grad_scale found_inf has_sparse_grad foreach differentiable has_complex")

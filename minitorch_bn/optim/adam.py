@@ -7,6 +7,7 @@ from typing import Any
 import minitorch_bn as torch
 from minitorch_bn import ops
 
+from ._functional import functional
 from ._per_parameter import complete, move, own_state, prepared, update_moments
 from .optimizer import (
     Closure,
@@ -140,3 +141,7 @@ class AdamW(Adam):
         super().__setstate__(state)
         for group in self.param_groups:
             group["decoupled_weight_decay"] = True
+
+
+adam = functional(Adam, "exp_avgs exp_avg_sqs max_exp_avg_sqs state_steps",
+                  "foreach capturable differentiable fused grad_scale found_inf has_complex decoupled_weight_decay")

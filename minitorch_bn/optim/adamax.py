@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter
 from .optimizer import ParamsT, check_betas, check_options, check_rate
 
@@ -32,3 +33,7 @@ class Adamax(PerParameter):
         largest = torch.maximum(state["exp_inf"] * beta2, grad.abs().add(group["eps"]))
         state["exp_inf"].copy_(largest)
         param.addcdiv_(exp_avg, largest, value=-float(group["lr"]) / (1 - beta1**count))
+
+
+adamax = functional(Adamax, "exp_avgs exp_infs state_steps",
+                    "foreach maximize differentiable capturable has_complex")

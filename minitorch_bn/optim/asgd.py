@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter
 from .optimizer import ParamsT, check_options, check_rate, new_step
 
@@ -41,3 +42,7 @@ class ASGD(PerParameter):
         # rounded to the default dtype even where a checkpoint made them float64: PyTorch's numbers
         state["eta"].copy_(torch.tensor(lr / (1 + lambd * lr * count) ** group["alpha"]))
         state["mu"].copy_(torch.tensor(1 / max(1, count - group["t0"])))
+
+
+asgd = functional(ASGD, "axs mus etas state_steps",
+                  "foreach maximize differentiable capturable has_complex")

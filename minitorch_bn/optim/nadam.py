@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter, new_moments, update_moments
 from .optimizer import ParamsT, check_betas, check_options, check_rate, new_step
 
@@ -41,3 +42,7 @@ class NAdam(PerParameter):
         divisor = exp_avg_sq.div(1 - beta2**count).sqrt().add(group["eps"])
         param.addcdiv_(grad, divisor, value=-lr * (1.0 - mu) / (1.0 - product))
         param.addcdiv_(exp_avg, divisor, value=-lr * mu_next / (1.0 - product * mu_next))
+
+
+nadam = functional(NAdam, "exp_avgs exp_avg_sqs mu_products state_steps",
+                   "decoupled_weight_decay foreach capturable differentiable has_complex maximize")

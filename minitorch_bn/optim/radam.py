@@ -6,6 +6,7 @@ import math
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter, new_moments, update_moments
 from .optimizer import ParamsT, check_betas, check_options, check_rate
 
@@ -41,3 +42,7 @@ class RAdam(PerParameter):
                                   / ((longest - 4) * (longest - 2) * length))
             corrected = corrected * (math.sqrt(correction2) * rectified) / exp_avg_sq.sqrt().add(group["eps"])
         param.add_(corrected, alpha=-float(group["lr"]))
+
+
+radam = functional(RAdam, "exp_avgs exp_avg_sqs state_steps",
+                   "decoupled_weight_decay foreach differentiable capturable has_complex maximize")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter
 from .optimizer import ParamsT, check_options, check_rate
 
@@ -42,3 +43,7 @@ class RMSprop(PerParameter):
             param.add_(state["momentum_buffer"].mul_(group["momentum"]).addcdiv_(grad, divisor), alpha=-lr)
         else:
             param.addcdiv_(grad, divisor, value=-lr)
+
+
+rmsprop = functional(RMSprop, "square_avgs grad_avgs momentum_buffer_list state_steps",
+                     "foreach maximize differentiable capturable has_complex")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import minitorch_bn as torch
 
+from ._functional import functional
 from ._per_parameter import PerParameter
 from .optimizer import ParamsT, check_rate
 
@@ -36,3 +37,7 @@ class Rprop(PerParameter):
         grad = grad.masked_fill(agreement < 0, 0)  # where it turned, this step is left out
         param.addcmul_(grad.sign(), step_size, value=-1)
         state["prev"].copy_(grad)
+
+
+rprop = functional(Rprop, "prevs step_sizes state_steps",
+                   "foreach capturable maximize differentiable has_complex")

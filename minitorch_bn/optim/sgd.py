@@ -7,6 +7,7 @@ from typing import Any
 import minitorch_bn as torch
 from minitorch_bn import ops
 
+from ._functional import functional
 from ._per_parameter import complete, move, prepared
 from .optimizer import (
     Closure,
@@ -96,3 +97,7 @@ class SGD(Optimizer):
             state["momentum_buffer"] = buffer
             grad = grad + buffer * momentum if group["nesterov"] else buffer
         move(param, grad, group["lr"])
+
+
+sgd = functional(SGD, "momentum_buffer_list",
+                 "has_sparse_grad foreach fused grad_scale found_inf")

@@ -8,7 +8,6 @@ import struct
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from pickle import PicklingError
-from types import FunctionType
 from typing import Any
 
 import minitorch_bn as torch
@@ -302,7 +301,7 @@ class Pickler:
         full = allowed.full_name(kind)
         if isinstance(value, pathlib.PurePath):
             return self.shared(value, lambda: self.call(f"pathlib.{kind.__name__}", *value.parts))
-        if isinstance(value, FunctionType):  # an activation that a module keeps
+        if hasattr(value, "__code__"):  # a function, such as an activation that a module keeps
             if getattr(sys.modules.get(value.__module__), value.__name__, None) is not value:
                 raise _refusal(value)
             return self.name(allowed.full_name(value), value.__module__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 
-_SUBMODULES = ("datasets", "models", "ops", "transforms", "utils")
-__version__ = "0.28.0+minitorch_bn"  # the torchvision whose API this follows
+_SUBMODULES = ("datasets", "io", "models", "ops", "transforms", "utils")
+__version__ = "0.28.0"  # the torchvision whose names and defaults these are
 __all__ = [*_SUBMODULES, "get_image_backend", "set_image_backend"]
 
 

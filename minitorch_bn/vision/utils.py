@@ -58,7 +58,7 @@ def make_grid(tensor: torch.Tensor | list[torch.Tensor], nrow: int = 8, padding:
     return grid
 
 
-def png_bytes(pixels: Any) -> bytes:
+def png_bytes(pixels: Any, level: int = 6) -> bytes:
     """A PNG file of a uint8 array (H, W, C), C = 1, 2, 3 or 4 (W3C, Portable Network Graphics, third edition)."""
     height, width, channels = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
@@ -67,7 +67,8 @@ def png_bytes(pixels: Any) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, level))
+            + chunk(b"IEND", b""))
 
 
 @torch.no_grad()

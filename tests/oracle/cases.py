@@ -1,5 +1,5 @@
-"""What the comparison with PyTorch's operator database leaves out, treats apart, or is known to differ in: one table each,
-with the reasons."""
+"""What the comparison with PyTorch's operator database leaves out, treats apart, or is known to differ in: one table
+each, with the reasons."""
 from __future__ import annotations
 
 COMPLEX = "complex numbers are not supported"
@@ -22,8 +22,9 @@ EXCLUDED = {
     "torch._scaled_mm": QUANTIZED, "torch._scaled_mm_v2": QUANTIZED,
     "bmm/triton_optimized": CUDA,
     **dict.fromkeys((
-        "_softmax_backward_data", "max_pool2d_with_indices_backward", "slice", "native_dropout_backward", "_segment_reduce/lengths",
-        "_segment_reduce/offsets", "_chunk_cat", "_unsafe_masked_index", "_unsafe_masked_index_put_accumulate",
+        "_softmax_backward_data", "max_pool2d_with_indices_backward", "slice", "native_dropout_backward",
+        "_segment_reduce/lengths", "_segment_reduce/offsets",
+        "_chunk_cat", "_unsafe_masked_index", "_unsafe_masked_index_put_accumulate",
         "_native_batch_norm_legit", "_batch_norm_with_update", "_upsample_bilinear2d_aa",
         "torch.ops.aten._safe_softmax.default", "torch.ops.aten._flash_attention_forward",
         "torch.ops.aten._efficient_attention_forward", "grid_sampler_2d", "grid_sampler_3d"), PRIVATE),
@@ -39,8 +40,6 @@ TIES = {"topk", "kthvalue", "mode", "sort", "argsort", "median", "nanmedian"}
 # Allowed relative errors beside the default, (float32, float64), where PyTorch's own two float types differ that much.
 TOLERANCES: dict[str, tuple[float, float]] = {
     "nn.functional.hardsigmoid": (1e-5, 1e-7),  # PyTorch takes 1/6 in float32 for the gradient
-    **dict.fromkeys((*(f"polygamma/polygamma_n_{n}" for n in range(5)), "special.polygamma/special_polygamma_n_0"),
-                    (1e-4, 1e-9)),  # float32 is computed in double here, and not in PyTorch
     "logcumsumexp": (1e-3, 1e-9),  # PyTorch's gradient goes through a logarithm of sums that cancel
     # PyTorch's polynomials for these have errors of 1e-6 in either dtype
     **dict.fromkeys((f"special.{name}" for name in ("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1")),
@@ -58,7 +57,6 @@ DIFFERENCES: dict[str, str] = {
                           "here it gets none",
     "linalg.norm/subgradients_at_zero": "the second derivative of a norm at 0 is NaN in PyTorch, 0 here",
     "masked.logaddexp": "the second derivative where both are masked is NaN in PyTorch, 0 here",
-    "nn.functional.linear_cross_entropy/chunked": "PyTorch's gradient of the chunked loss has no gradient of its own for "
-                                                  "some inputs; here it has",
-    "index_fill": "PyTorch counts the gradient of the value twice where an index is named twice; here it counts once",
+    "nn.functional.linear_cross_entropy/chunked": "PyTorch's gradient of the chunked loss has no gradient of its own "
+                                                  "for some inputs; here it has",
 }

@@ -1,5 +1,8 @@
-"""Writes docs/differences.md: how much of PyTorch's operator database agrees, what differs and why, and which names are
-not there. ``python -m tests.oracle.differences [--json results.json]`` (of ``tests.oracle.ops``; without it, all is run)."""
+"""Writes docs/differences.md: how much of PyTorch's operator database agrees, what differs and why, and which names
+are not there.
+
+``python -m tests.oracle.differences [--json results.json]``, results of ``tests.oracle.ops``; without it, all is run.
+"""
 from __future__ import annotations
 
 import argparse
@@ -14,7 +17,8 @@ import torch
 import minitorch_bn as ours
 
 from .cases import DIFFERENCES, EXCLUDED
-from .ops import ASPECTS, DTYPES, ENTRIES, first_reason, passed, run_all
+from .entry import DTYPES, ENTRIES
+from .ops import ASPECTS, first_reason, passed, run_all
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 MEANING = {"forward": "values, dtypes and shapes", "method": "the method of Tensor", "inplace": "the in-place form",
@@ -29,12 +33,12 @@ LEFT_OUT = {
     "complex numbers": ("complex", "cfloat", "cdouble", "chalf", "Complex", "polar", "view_as_real", "istft", "stft"),
     "sparse tensors": ("sparse", "Sparse", "coalesce", "spmm", "hspmm", "sspaddmm", "ccol_", "crow_", "col_indices",
                        "row_indices", "smm"),
-    "quantized numbers": ("q_", "quantize", "quantized", "qint", "quint", "dequantize", "int_repr", "fbgemm", "qscheme",
-                          "QUInt", "QInt", "per_channel", "per_tensor", "choose_qparams", "fused_moving_avg"),
+    "quantized numbers": ("q_", "quantize", "quantized", "qint", "quint", "dequantize", "int_repr", "fbgemm",
+                          "qscheme", "QUInt", "QInt", "per_channel", "per_tensor", "qparams", "fused_moving_avg"),
     "graphics cards and other devices": ("cudnn", "miopen", "mkldnn", "cuda", "hip", "mps", "xpu", "ipu", "hpu", "mtia",
                                          "vulkan", "gpu"),
-    "compiled or captured graphs": ("compile", "export", "jit", "fx", "script", "trace_", "Script", "sym_", "Sym",
-                                    "vitals", "Graph", "_dynamo", "classes", "Stream", "parse_", "merge_type", "unify_"),
+    "compiled or captured graphs": ("compile", "export", "jit", "fx", "script", "Script", "sym_", "Sym", "vitals",
+                                    "Graph", "classes", "parse_", "merge_type", "unify_"),
     "named dims": ("align_", "refine_names", "rename", "Named"),
 }
 
@@ -61,8 +65,8 @@ def operators(results: dict[str, Any]) -> list[str]:
     good = [name for name, state in states.items() if state]
     total = sum(state is not None for state in states.values())
     lines = ["## Operators", "",
-             f"PyTorch {torch.__version__.split('+')[0]} tests itself with a database of {len(ENTRIES)} operators and their "
-             f"variants. {len(EXCLUDED)} of them mean nothing here (below). Of the other {total}, **{len(good)} "
+             f"PyTorch {torch.__version__.split('+')[0]} tests itself with a database of {len(ENTRIES)} operators and "
+             f"their variants. {len(EXCLUDED)} of them mean nothing here (below). Of the other {total}, **{len(good)} "
              f"({100 * len(good) / total:.1f} %) agree in everything** that is compared on up to 30 samples for each "
              "dtype; random operators in shape and dtype only.", "", *counts(results), "", "### What differs", ""]
     for name, state in states.items():
@@ -89,16 +93,21 @@ def namespace(library: Any, path: str) -> Any:
 def missing_names(path: str) -> list[str]:
     """Public names of PyTorch's namespace that ours lacks: functions, classes and constants, not modules."""
     theirs, mine = namespace(torch, path), namespace(ours, path)
-    return [name for name in dir(theirs) if name[0] != "_" and not inspect.ismodule(getattr(theirs, name, None))
-            and (getattr(getattr(theirs, name, None), "__module__", None) or "torch").startswith("torch")
-            and not hasattr(mine, name)]
+    missing = []
+    for name in getattr(theirs, "__all__", None) or dir(theirs):
+        value = getattr(theirs, name, None)
+        home = getattr(value, "__module__", None) or "torch"
+        if (name[0] != "_" and not inspect.ismodule(value) and home.startswith("torch") and not hasattr(mine, name)
+                and not (inspect.isclass(value) and home == "torch._C") and not isinstance(value, (dict, str))):
+            missing.append(name)
+    return sorted(missing)
 
 
 def names() -> list[str]:
     """Public names that are not there, by namespace; those of a kind that is left out are counted only."""
     lines = ["## Names that are not there", "",
-             "A name that is missing raises an AttributeError with the nearest name that exists. Left out as a kind are: "
-             + ", ".join(LEFT_OUT) + ". The other public names that are missing:", ""]
+             "A name that is missing raises an AttributeError with the nearest name that exists. Left out as a kind "
+             "are: " + ", ".join(LEFT_OUT) + ". The other public names that are missing:", ""]
     for path in NAMESPACES:
         full = f"torch.{path}".rstrip(".")
         missing = missing_names(path)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .more_models import GROUPS as MORE
 from .source_models import GROUPS
 from .source_scripts import SCRIPTS, Script
 
@@ -80,7 +81,8 @@ def work(library: str, cases: list[dict[str, Any]], folder: Path, dtype: str) ->
 def look_closer(cases: list[dict[str, Any]], folder: Path) -> None:
     """Is it us, or does the model amplify rounding, as batch norm over few values and the kinks of rectifiers do?
 
-    Then float64 agrees, and so does float32 once rectifiers are smooth and batch norm uses its running statistics.
+    Then float64 agrees; and float32 does once rectifiers are smooth and batch norm uses its running statistics, or it
+    is as near to float64 as PyTorch's is.
     """
     names = [[folder / f"{case['id']}.{library}.{dtype}.npz" for library in ("torch", "ours")
               for dtype in ("float32", "float64")] for case in cases]
@@ -101,7 +103,7 @@ def look_closer(cases: list[dict[str, Any]], folder: Path) -> None:
 def check_models(root: Path, folder: Path, only: str) -> list[dict[str, Any]]:
     """Compare all models; prints a line for each."""
     results = []
-    for group in GROUPS:
+    for group in GROUPS + MORE:
         cases = [case for case in group.cases(root) if only in f"{case['group']} {case['name']}"]
         if not cases:
             continue
@@ -118,7 +120,7 @@ def check_models(root: Path, folder: Path, only: str) -> list[dict[str, Any]]:
             look_closer(unclear, folder)
         for case in cases:
             ok = not case["error"] and (case["worst"] <= TOLERANCE or (
-                case["double"] <= 1e-7 and case["smooth"] <= TOLERANCE))
+                case["double"] <= 1e-7 and (case["smooth"] <= TOLERANCE or case["ours"] <= 2 * case["own"])))
             detail = case["error"][:300] if case["error"] else f"{case['worst']:.1e} ({case['where']})"
             if "double" in case:
                 detail += (f"; float64 {case['double']:.1e}; without kinks {case['smooth']:.1e}; error of float32: "

@@ -102,7 +102,7 @@ class Script:
         """Copy and make what is needed; the folder to run in."""
         if self.folder:
             shutil.copytree(root / self.folder, place / "source" / self.inside,
-                            ignore=shutil.ignore_patterns("*.md", ".git"))
+                            ignore=shutil.ignore_patterns(".git"))
         for name, content in STUBS.items():
             written(name, content)(place / "stubs")
         cwd = place / "source" / self.inside / self.cwd
@@ -171,7 +171,7 @@ D2L = """
 import sys
 from pathlib import Path
 from unittest.mock import MagicMock
-for name in ('IPython', 'pandas', 'requests', 'matplotlib_inline', 'gym'):
+for name in ('IPython', 'pandas', 'requests', 'matplotlib', 'matplotlib_inline', 'gym'):
     sys.modules[name] = MagicMock()
 from tests.oracle.model_worker import code_of_chapter
 from d2l import torch as d2l
@@ -179,9 +179,8 @@ class tab:
     interact_select = staticmethod(lambda *names: None)
     selected = staticmethod(lambda *names: 'pytorch' in names)
 exec(compile(code_of_chapter(Path('CHAPTER')), 'CHAPTER', 'exec'))
-for key, lines in trainer.model.board.data.items():
-    print(key, lines[-1].y)
-print('loss', trainer.model.board.data['train_loss'][-1].y)
+batch = next(iter(data.val_dataloader()))
+print('loss', float(model.loss(model(*batch[:-1]), batch[-1])))
 """
 GPT = ("--device=cpu --compile=False --eval_iters=2 --log_interval=5 --block_size=32 --batch_size=4 --n_layer=2 "
        "--n_head=2 --n_embd=32 --max_iters=20 --lr_decay_iters=20 --dropout=0.1 --eval_interval=10")
@@ -249,5 +248,14 @@ SCRIPTS = [
       for chapter in ("chapter_convolutional-modern/batch-norm.md", "chapter_convolutional-modern/resnet.md",
                       "chapter_convolutional-neural-networks/lenet.md", "chapter_linear-classification/"
                       "softmax-regression-concise.md", "chapter_multilayer-perceptrons/mlp-implementation.md")),
+    *(Script(f"Morvan {name}", "PyTorch-Tutorial", "PyTorch-Tutorial/tutorial-contents", [f"{name}.py"], data)
+      for name, data in (
+        ("202_variable", []), ("203_activation", []), ("301_regression", []),
+        ("302_classification", []), ("303_build_nn_quickly", []), ("305_batch_train", []),
+        ("306_optimizer", []), ("402_RNN_classifier", [mnist("mnist", 300, 2000)]), ("403_RNN_regressor", []),
+        ("404_autoencoder", [mnist("mnist", 300, 100)]), ("501_why_torch_dynamic_graph", []), ("503_dropout", []),
+        ("504_batch_normalization", []))),
+    Script("TCN copy", "TCN", "TCN", ["TCN/copy_memory/copymem_test.py --cuda --epochs 1 --iters 4 --blank_len 50 "
+                                      "--batch_size 16 --levels 3"], path=["."]),
     Script("skorch", "skorch", "", ["fit.py"], [written("fit.py", SKORCH)]),
 ]

@@ -312,3 +312,22 @@ def test_packing():
             rnn.pack_padded_sequence(package.zeros(3, 2, 1), [3])
         with pytest.raises(ValueError, match="total_length"):
             rnn.pad_packed_sequence(packed, total_length=4)
+
+
+@pytest.mark.parametrize("options", [{}, {"norm_first": True}, {"activation": "gelu"}, {"bias": False}])
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("graph", [True, False])
+def test_transformer_encoder_at_padded_places(options, nested, graph):
+    """Without a graph, PyTorch leaves out what is padding at the end of a sequence, and so its output there is zero."""
+    def build(p):
+        layer = p.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, **options)
+        return p.nn.TransformerEncoder(layer, 2, norm=p.nn.LayerNorm(8), enable_nested_tensor=nested)
+
+    theirs, mine = quiet(twins, build)
+    theirs.eval(), mine.eval()
+    assert mine.use_nested_tensor == theirs.use_nested_tensor
+    x = torch.randn(3, 5, 8)
+    for padding in (torch.arange(5) >= torch.tensor([[5], [3], [2]]), torch.arange(5) < torch.tensor([[0], [1], [2]])):
+        with torch.set_grad_enabled(graph), ours.set_grad_enabled(graph):
+            near(mine(carried(x), src_key_padding_mask=carried(padding)),
+                 quiet(theirs, x, src_key_padding_mask=padding), 1e-4)

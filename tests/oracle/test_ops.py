@@ -1,11 +1,12 @@
-"""Every operator of PyTorch's database that means something here, on a few samples in float64: the same numbers, gradients
-and errors as PyTorch. The full comparison is ``python -m tests.oracle.ops``."""
+"""Every operator of PyTorch's database that means something here, on a few samples in float64: the same numbers,
+gradients and errors as PyTorch. The full comparison is ``python -m tests.oracle.ops``."""
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch is the reference")
 
 from .cases import DIFFERENCES, EXCLUDED
-from .ops import DTYPES, ENTRIES, first_reason, passed, run_entry
+from .entry import DTYPES, ENTRIES
+from .ops import first_reason, passed, run_entry
 
 COMPARED = [name for name in ENTRIES if name not in EXCLUDED and name not in DIFFERENCES]
 

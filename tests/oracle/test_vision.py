@@ -239,3 +239,62 @@ def test_model_is_torchvisions(name, monkeypatch):
     scale = max(p.grad.abs().max().item() for p in theirs.parameters())
     for (key, p), q in zip(theirs.named_parameters(), mine.parameters()):
         np.testing.assert_allclose(q.grad.numpy() / scale, p.grad.numpy() / scale, atol=1e-6, err_msg=key)
+
+
+BLOCKS = {
+    "Conv2dNormActivation": [((3, 4), {}), ((3, 4, 5, 2), {"norm_layer": None}), ((3, 3, (3, 5)), {"groups": 3}),
+                             ((3, 4), {"activation_layer": None, "dilation": 2, "inplace": None})],
+    "Conv3dNormActivation": [((3, 4), {}), ((3, 4, 1), {"bias": True})],
+    "SqueezeExcitation": [((3, 2), {})], "MLP": [((5, [4, 3]), {}), ((5, [4, 3]), {"dropout": 0.5, "inplace": True})],
+    "Permute": [(([0, 2, 3, 1],), {})], "FrozenBatchNorm2d": [((3,), {})], "StochasticDepth": [((0.3, "row"), {})],
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks(name):
+    for args, options in BLOCKS[name]:
+        theirs, mine = (getattr(lib.ops, name)(*args, **options).eval() for lib in (torchvision, ours.vision))
+        assert repr(theirs) == repr(mine)
+        mine.load_state_dict(bridge.to_ours(dict(theirs.state_dict())))
+        x = torch.randn({"Conv3dNormActivation": (2, 3, 5, 5, 5), "MLP": (4, 5)}.get(name, (2, 3, 6, 6)))
+        compare(theirs(x).detach(), mine(bridge.to_ours(x)).detach(), 1e-5)
+
+
+@pytest.mark.parametrize("mode", ["row", "batch"])
+@pytest.mark.parametrize("p", [0.0, 0.4, 1.0])
+def test_stochastic_depth(mode, p, monkeypatch):
+    x = torch.randn(6, 2, 3)
+    monkeypatch.setattr(torch.Tensor, "bernoulli_", lambda self, q: self.copy_(
+        bridge.to_torch(ours.empty(tuple(self.shape)).bernoulli_(q))))
+    ours.manual_seed(3)
+    expected = torchvision.ops.stochastic_depth(x, p, mode)
+    ours.manual_seed(3)
+    compare(expected, ours.vision.ops.stochastic_depth(bridge.to_ours(x), p, mode), 1e-6)
+    for bad in ((1.5, mode), (p, "column")):
+        with pytest.raises(ValueError):
+            ours.vision.ops.stochastic_depth(bridge.to_ours(x), *bad)
+
+
+def test_second_version():
+    from minitorch_bn.vision.transforms import v2
+    reference = pytest.importorskip("torchvision.transforms.v2")
+    image = Image.fromarray(BYTES)
+    for build in (lambda lib, dtype: lib.Compose([lib.ToImage(), lib.ToDtype(dtype, scale=True)]),
+                  lambda lib, dtype: lib.Compose([lib.ToImage(), lib.ToDtype(dtype), lib.CenterCrop(4)])):
+        theirs, mine = build(reference, torch.float32), build(v2, ours.float32)
+        for sample in (image, BYTES, BYTES[..., 0]):
+            compare(torch.as_tensor(theirs(sample)), mine(sample), 1e-6)
+
+
+def test_files_of_images(tmp_path):
+    x = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
+    for mode in ("RGB", "GRAY", "RGB_ALPHA", "UNCHANGED"):
+        ours.vision.io.write_png(bridge.to_ours(x), tmp_path / "a.png")
+        pixels = np.asarray(Image.open(tmp_path / "a.png"))
+        np.testing.assert_array_equal(pixels, x.permute(1, 2, 0).numpy())
+        read = ours.vision.io.read_image(str(tmp_path / "a.png"), getattr(ours.vision.io.ImageReadMode, mode))
+        assert read.shape == ({"GRAY": 1, "RGB_ALPHA": 4}.get(mode, 3), 5, 7)
+        if mode != "GRAY":
+            np.testing.assert_array_equal(read.numpy()[:3], x.numpy())
+    with pytest.raises(ValueError):
+        ours.vision.io.encode_png(ours.zeros(3, 4, 5))

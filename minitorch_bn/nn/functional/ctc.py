@@ -13,7 +13,8 @@ _NEVER = -1e30  # the logarithm of zero: finite, so that no gradient is inf - in
 
 
 def _lengths(lengths: Any, batch: int, name: str) -> Tensor:
-    lengths = lengths if isinstance(lengths, torch.Tensor) else torch.tensor(lengths, dtype=torch.int64)
+    if not isinstance(lengths, torch.Tensor):
+        lengths = torch.tensor(lengths) if batch else torch.tensor(lengths, dtype=torch.int64)
     if lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise RuntimeError(f"{name} must be integral")
     lengths = lengths.reshape(-1).long()

@@ -32,6 +32,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
 
     `max_norm` first shortens, in the weight itself, the rows that are longer. `sparse` is ignored: gradients are dense.
     """
+    if weight.dim() != 2:
+        raise RuntimeError("'weight' must be 2-D")
     padding_idx = _positive_index(padding_idx, weight.size(0))
     if max_norm is not None:
         _shorten_rows(weight, input, max_norm, norm_type)

@@ -59,7 +59,7 @@ def _axis_taps(position: Tensor, size: int, mode: str, padding_mode: str, align_
                 for shift, weight in zip((-1, 0, 1, 2), weights)]
     position = _kept_inside(position, size, padding_mode, align_corners)
     if mode == "nearest":
-        return [(position.detach().round(), torch.ones_like(position))]
+        return [(position.detach().round(), position.sign() * 0 + 1)]  # a gradient of zero, as PyTorch's
     first = position.detach().floor()
     return [(first, first + 1 - position), (first + 1, position - first)]
 

@@ -29,7 +29,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     k = len(leading)
     split = input.reshape(*leading, channels // (r * r), r, r, height, width)
     moved = split.permute(*range(k), k, k + 3, k + 1, k + 4, k + 2)
-    return moved.reshape(*leading, channels // (r * r), height * r, width * r)
+    return moved.clone(memory_format=torch.contiguous_format).view(*leading, channels // (r * r), height * r, width * r)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -42,7 +42,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     k = len(leading)
     split = input.reshape(*leading, channels, height // r, r, width // r, r)
     moved = split.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3)
-    return moved.reshape(*leading, channels * r * r, height // r, width // r)
+    return moved.clone(memory_format=torch.contiguous_format).view(*leading, channels * r * r, height // r, width // r)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:

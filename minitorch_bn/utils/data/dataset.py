@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import minitorch_bn as torch
 
 T = TypeVar("T", covariant=True)
+T_co = _T_co = T  # its names in other versions of PyTorch
 
 
 class Dataset(Generic[T]):

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import minitorch_bn as torch
 
 T = TypeVar("T", covariant=True)
+T_co = _T_co = T  # its names in other versions of PyTorch
 
 
 class Sampler(Generic[T]):
@@ -60,6 +61,7 @@ class RandomSampler(Sampler[int]):
 
     @property
     def num_samples(self) -> int:
+        """How many positions one pass draws."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:

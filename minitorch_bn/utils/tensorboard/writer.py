@@ -277,6 +277,7 @@ class SummaryWriter:
         warnings.warn("SummaryWriter.add_graph writes nothing: minitorch_bn does not trace models", stacklevel=2)
 
     def _not_offered(self, *args: Any, **kwargs: Any) -> None:
+        """NotImplementedError: videos, meshes and ONNX graphs are not written."""
         raise NotImplementedError("minitorch_bn's SummaryWriter writes no videos, meshes and ONNX graphs")
 
     add_video = add_mesh = add_onnx_graph = _not_offered

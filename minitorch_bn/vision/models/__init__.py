@@ -33,4 +33,4 @@ def __getattr__(name: str) -> object:
     """`ResNet18_Weights` and its kind, so that a script may name them; asking a model for one is an error."""
     if name.endswith("_Weights"):
         return named_weights(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"torchvision.models.{name} is not in minitorch_bn; its models are {', '.join(list_models())}")

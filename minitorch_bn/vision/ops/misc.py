@@ -44,7 +44,7 @@ class Conv3dNormActivation(ConvNormActivation):
     def __init__(self, *args: Any, **options: Any) -> None:
         if len(args) < 7:
             options.setdefault("norm_layer", nn.BatchNorm3d)
-        super().__init__(*args, conv_layer=nn.Conv3d, **options)
+        super().__init__(*args, **{**options, "conv_layer": nn.Conv3d})
 
 
 class SqueezeExcitation(nn.Module):
