@@ -50,7 +50,7 @@ FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "
                 "random": COMPACT, "optim": COMPACT, "pool": COMPACT, "recurrent": COMPACT, "sorting": ["-O2"]}
 # Argument checks, reference counts, loops over blocks: compiled for size.
 CYTHON_FLAGS = ["-std=gnu11", "-Os", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
-                "-fno-asynchronous-unwind-tables",
+                "-fno-asynchronous-unwind-tables", *(["-fno-plt"] if sys.platform == "linux" else []),
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
 DIRECTIVES = {"language_level": "3", "cdivision": True,
               "initializedcheck": False, "embedsignature": False, "binding": True, "auto_pickle": False}

@@ -9,8 +9,8 @@ from pathlib import Path
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE.parent), str(HERE)]
+sys.path.append(str(Path(__file__).resolve().parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from public import public_names
 

@@ -1,4 +1,4 @@
-"""What a module offers to its users: told once, for the reference pages and for the test that all of it is documented."""
+"""What a module offers to its users: told once, for the reference and for the test that all of it is documented."""
 
 import minitorch_bn
 

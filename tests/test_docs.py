@@ -1,8 +1,11 @@
-"""Runs every Python block of README.md and docs/, page by page: a block may use what the blocks above it defined."""
+"""Runs every Python block of README.md and docs/, page by page: a block may use what the blocks above it defined.
+Checks that links lead somewhere, and that all that the reference lists has a docstring."""
 
 import importlib
 import inspect
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,8 +16,10 @@ import minitorch_bn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "docs"))
 from public import public_names  # noqa: E402
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK_ALONE = re.compile(BLOCK.pattern.replace("python", "py"), BLOCK.flags)
 
 
 def blocks(page):
@@ -32,6 +37,16 @@ def test_blocks_run(page, tmp_path, monkeypatch):
     namespace = {"__name__": "page"}
     for line, code in blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)  # an error names the page's own line
+
+
+ALONE = [(page, code) for page in PAGES for code in BLOCK_ALONE.findall(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page, code", ALONE, ids=[str(page.relative_to(ROOT)) for page, _ in ALONE])
+def test_blocks_that_need_a_process_of_their_own_run(page, code, tmp_path):
+    """A block marked `py` changes what `import torch` means."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
 def test_the_pages_are_found():
@@ -65,8 +80,11 @@ def documented(owner, name):
 def members(owner):
     """A class's own public methods, and its properties but for those that are a lambda."""
     for name, value in vars(owner).items():
-        shortcut = isinstance(value, property) and value.fget is not None and "<lambda>" in value.fget.__qualname__
-        if not name.startswith("_") and (isinstance(value, property) and not shortcut or callable(getattr(owner, name))):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, property) and "<lambda>" not in getattr(value.fget, "__qualname__", "<lambda>"):
+            yield name
+        elif callable(getattr(owner, name)):
             yield name
 
 

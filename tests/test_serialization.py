@@ -252,17 +252,34 @@ def test_a_permission_can_be_given_for_good():
     assert torch.serialization.get_safe_globals() == []
 
 
-def test_whole_modules_need_permission():
-    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    file = io.BytesIO()
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        RAN.append("init")
+        self.body, self.activation = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.functional.gelu
+
+    def forward(self, x):
+        return self.activation(self.body(x))
+
+
+def test_whole_modules():
+    model, x, file = Net(), torch.ones(1, 2), io.BytesIO()
     torch.save(model, file)  # the names of the classes; reading decides about them
-    for weights_only in (True, False):
-        refused(file.getvalue(), r"Sequential.*state_dict", weights_only=weights_only)
-    with torch.serialization.safe_globals([nn.Sequential, nn.Linear, nn.ReLU]):
-        back = through(model, weights_only=False)
-    x = torch.ones(1, 2)
-    assert isinstance(back[0].weight, nn.Parameter) and torch.equal(back(x), model(x))
+    refused(file.getvalue(), r"Net.*state_dict")
+    RAN.clear()
+    file.seek(0)
+    back = torch.load(file, weights_only=False)  # classes that the script has: filled, not run
+    assert not RAN and isinstance(back.body[0].weight, nn.Parameter) and torch.equal(back(x), model(x))
     assert list(back.state_dict()) == list(model.state_dict())
+    refused(file.getvalue().replace(b"test_serialization", b"test_serialisation"), "Net", weights_only=False)
+    with torch.serialization.safe_globals([nn.Sequential, nn.Linear, nn.ReLU]):
+        assert torch.equal(through(model.body)(x), model.body(x))
+
+
+def test_no_function_that_a_file_names_is_called():
+    for code in (b"cos\ngetcwd\n)R.", b"ctorch.nn.functional\ngelu\n(K\x01tR.", b"ctest_serialization\nNet\nK\x01\x85R.",
+                 b"cminitorch_bn\nsave\n)R.", b"cminitorch_bn.nn.functional\nrelu\n)R."):
+        refused(fuzz_files.archive_of(b"\x80\x02" + code), ".", weights_only=False)
 
 
 def test_plain_classes_without_weights_only():

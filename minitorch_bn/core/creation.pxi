@@ -258,6 +258,7 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     if out is not None:
         resize_out(out, 1, t.shape)
         copy_into(out, t)
+        bump(out)
         return out
     return prepared(t, requires_grad, device)
 
@@ -283,6 +284,7 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     if out is not None:
         resize_out(out, 1, t.shape)
         copy_into(out, t)
+        bump(out)
         return out
     return prepared(t, requires_grad, device)
 
@@ -294,6 +296,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     if out is not None:
         resize_out(out, 2, t.shape)
         copy_into(out, t)
+        bump(out)
         return out
     return prepared(t, requires_grad, device)
 

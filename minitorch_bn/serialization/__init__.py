@@ -81,7 +81,9 @@ def load(f: str | os.PathLike | Any, map_location: _Location = None, pickle_modu
         map_location: where tensors that were saved on another device go: "cpu", a dict, or a function of
             (storage, location). Needed for files with tensors of a GPU.
         pickle_module: accepted with weights_only=False and ignored.
-        weights_only: False also allows a few classes of plain data (argparse.Namespace, paths). Default: True.
+        weights_only: False also allows a few classes of plain data (argparse.Namespace, paths) and whole modules whose
+            classes the script has imported: they are filled with what the file holds, their code is not run.
+            Default: True.
         mmap: True maps the file (a path) into memory, copy on write, instead of reading it.
         pickle_load_args: `encoding` of the text that Python 2 wrote; the rest is ignored.
 

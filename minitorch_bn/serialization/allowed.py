@@ -7,6 +7,7 @@ import builtins
 import collections
 import enum
 import pathlib
+import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -87,6 +88,31 @@ def user_class(name: str) -> Any:
         own = getattr(torch.nn, name.rpartition(".")[2], None)
         return own if own in _user.values() else None
     return None
+
+
+def loaded_module(name: str) -> Any:
+    """The nn.Module class, or the function of nn.functional, with this full name, if the script has it already; or None.
+
+    Nothing is imported, and no attribute is asked for that a module computes: finding it runs no code.
+    """
+    package, _, rest = name.partition(".")
+    if package in ("torch", "minitorch_bn") and rest.startswith(("nn.modules.", "nn.functional.")):
+        space = torch.nn.functional if rest.startswith("nn.f") else torch.nn
+        found = vars(space).get(name.rpartition(".")[2])
+        return found if is_module_class(found) or isinstance(found, types.FunctionType) else None
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        found = sys.modules.get(".".join(parts[:cut]))
+        for part in parts[cut:]:
+            found = vars(found).get(part) if isinstance(found, (types.ModuleType, type)) else None
+        if is_module_class(found):
+            return found
+    return None
+
+
+def is_module_class(cls: Any) -> bool:
+    """Whether this is a class of neural network modules."""
+    return isinstance(cls, type) and issubclass(cls, torch.nn.Module)
 
 
 def is_allowed(cls: type) -> bool:

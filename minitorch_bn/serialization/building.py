@@ -340,7 +340,7 @@ def builder_for(name: str, plain: bool) -> Any:
     """What a full name stands for: a Builder, a dtype, a type of storage, a class that is allowed; else None."""
     found = _TABLE.get(name) or _constants().get(name) or allowed.user_class(name)
     if found is None and plain:
-        found = allowed.PLAIN.get(name) or _PATHS.get(name)
+        found = allowed.PLAIN.get(name) or _PATHS.get(name) or allowed.loaded_module(name)
     if found is None and name.startswith("torch.") and name.rpartition(".")[2] in allowed.UNSUPPORTED:
         raise ValueError(f"{name}: complex, quantized and unsigned or 8-bit float dtypes beyond uint8 are not "
                          "supported by minitorch_bn")

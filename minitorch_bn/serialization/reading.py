@@ -34,7 +34,8 @@ class Unpickler:
     Args:
         data: the bytes that hold the pickle.
         storage: called with the elements of a persistent id; returns the storage as a flat tensor. None: no storages.
-        plain: whether the classes of plain data that PyTorch reads under weights_only=False are read too.
+        plain: whether what PyTorch reads under weights_only=False is read too: some classes of plain data, and the
+            modules whose classes the script has.
     """
 
     def __init__(self, data: Any, storage: Callable[[tuple], Any] | None = None, plain: bool = False,
@@ -130,7 +131,7 @@ class Unpickler:
         return allowed.blank(function, args)
 
     def _trusted(self, cls: Any) -> bool:
-        return allowed.is_allowed(cls) or self.plain and cls in allowed.PLAIN.values()
+        return allowed.is_allowed(cls) or self.plain and (cls in allowed.PLAIN.values() or allowed.is_module_class(cls))
 
     def build(self) -> None:
         state, thing = self.stack.pop(), self.stack[-1]

@@ -98,7 +98,7 @@ def missing_names(path: str) -> list[str]:
         value = getattr(theirs, name, None)
         home = getattr(value, "__module__", None) or "torch"
         if (name[0] != "_" and not inspect.ismodule(value) and home.startswith("torch") and not hasattr(mine, name)
-                and not (inspect.isclass(value) and home == "torch._C") and not isinstance(value, (dict, str))):
+                and callable(value) and not (inspect.isclass(value) and hasattr(torch._C, name))):
             missing.append(name)
     return sorted(missing)
 
