@@ -62,6 +62,8 @@ cdef Tensor walk(Tensor x, object index, list advanced):
         used += (<Tensor> i).ndim if isinstance(i, Tensor) and (<Tensor> i).dtype <= MTB_u8 and (<Tensor> i).ndim else \
             i.ndim if getattr(getattr(i, "dtype", None), "kind", None) == "b" else 1
     if used > x.ndim:
+        if x.ndim == 0 and len(parts) == 1:
+            raise IndexError("invalid index of a 0-dim tensor: use tensor.item() to get its number")
         raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
     for i in parts:
         if type(i) is int:
