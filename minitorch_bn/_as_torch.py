@@ -61,13 +61,13 @@ class _AsTorch(MetaPathFinder, Loader):
         """What importlib.metadata asks: torch and torchvision are installed, in the versions that they report."""
         from importlib.metadata import Distribution
 
-        if context.name in ROOTS:
-            version = import_module(context.name).__version__
-            text = f"Metadata-Version: 2.1\nName: {context.name}\nVersion: {version}\n"
-            home = os.path.dirname(minitorch_bn.__path__[0])
-            yield type("Installed", (Distribution,), {
-                "read_text": lambda self, filename: text if filename == "METADATA" else None,
-                "locate_file": lambda self, path: os.path.join(home, path)})()
+        home = os.path.dirname(minitorch_bn.__path__[0])
+        for root in ROOTS:
+            if context.name in (None, root):
+                text = f"Metadata-Version: 2.1\nName: {root}\nVersion: {import_module(root).__version__}\n"
+                yield type("Installed", (Distribution,), {
+                    "read_text": lambda self, filename, text=text: text if filename == "METADATA" else None,
+                    "locate_file": lambda self, path: os.path.join(home, path)})()
 
 
 _finder = _AsTorch()

@@ -171,7 +171,7 @@ def get_device(input: Tensor) -> int:
 
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """The method of this name."""
+    """In-place version of :func:`clamp`."""
     return input.clamp_(min, max)
 
 
@@ -180,7 +180,7 @@ clip_ = clamp_
 
 def nan_to_num_(input: Tensor, nan: float | None = None, posinf: float | None = None,
                 neginf: float | None = None) -> Tensor:
-    """The method of this name."""
+    """In-place version of :func:`nan_to_num`."""
     return input.nan_to_num_(nan, posinf, neginf)
 
 

@@ -13,7 +13,7 @@ import struct
 from math import prod
 from typing import Any
 
-import minitorch_bn as torch
+import minitorch_bn as mt  # not as torch: the module `safetensors.torch` will be an attribute of that name
 
 from .serialization.archive import fill
 from .serialization.atomic import replacing
@@ -22,8 +22,8 @@ __all__ = ["SafetensorError", "load", "load_file", "load_model", "safe_open", "s
 
 _LENGTH = struct.Struct("<Q")
 MAX_HEADER = 100_000_000  # bytes, as the format has it
-_CODES = {"BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
-          "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+_CODES = {"BOOL": mt.bool, "U8": mt.uint8, "I8": mt.int8, "I16": mt.int16, "I32": mt.int32,
+          "I64": mt.int64, "F16": mt.float16, "BF16": mt.bfloat16, "F32": mt.float32, "F64": mt.float64}
 _NAMES = {dtype: code for code, dtype in _CODES.items()}
 
 
@@ -93,17 +93,17 @@ def _header(file: Any) -> tuple[dict[str, _Entry], dict[str, str] | None, int]:
     return {entry.name: entry for entry in entries}, metadata, origin + _LENGTH.size + length
 
 
-def _read_tensor(file: Any, entry: _Entry, start: int) -> torch.Tensor:
-    tensor = torch.empty(prod(entry.shape), dtype=entry.dtype)
+def _read_tensor(file: Any, entry: _Entry, start: int) -> mt.Tensor:
+    tensor = mt.empty(prod(entry.shape), dtype=entry.dtype)
     if tensor.numel():
         file.seek(start + entry.begin)
-        fill(file, memoryview(tensor.view(torch.uint8)))
-        if entry.code == "BOOL" and bool((tensor.view(torch.uint8) > 1).any()):
+        fill(file, memoryview(tensor.view(mt.uint8)))
+        if entry.code == "BOOL" and bool((tensor.view(mt.uint8) > 1).any()):
             raise SafetensorError(f"tensor {entry.name[:100]!r} of dtype BOOL has other bytes than 0 and 1")
     return tensor.reshape(entry.shape)
 
 
-def read(file: Any) -> tuple[dict[str, torch.Tensor], dict[str, str] | None]:
+def read(file: Any) -> tuple[dict[str, mt.Tensor], dict[str, str] | None]:
     """The tensors by name, and the metadata, of a binary file that can seek."""
     entries, metadata, start = _header(file)
     try:
@@ -114,23 +114,23 @@ def read(file: Any) -> tuple[dict[str, torch.Tensor], dict[str, str] | None]:
         raise SafetensorError(str(error)) from None
 
 
-def load(data: bytes) -> dict[str, torch.Tensor]:
+def load(data: bytes) -> dict[str, mt.Tensor]:
     """The tensors by name, from the content of a file."""
     return read(io.BytesIO(data))[0]
 
 
-def load_file(filename: str | os.PathLike, device: str | int | torch.device = "cpu") -> dict[str, torch.Tensor]:
+def load_file(filename: str | os.PathLike, device: str | int | mt.device = "cpu") -> dict[str, mt.Tensor]:
     """The tensors by name, from a file.
 
     Raises:
         SafetensorError: the file is damaged.
     """
-    torch.empty(0, device=device)  # raises if the device is not there
+    mt.empty(0, device=device)  # raises if the device is not there
     with open(filename, "rb") as file:
         return read(file)[0]
 
 
-def _write(file: Any, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None) -> None:
+def _write(file: Any, tensors: dict[str, mt.Tensor], metadata: dict[str, str] | None) -> None:
     """Tensors of large elements first, then by name, as the safetensors package orders them."""
     if not isinstance(tensors, dict):
         raise ValueError(f"Expected a dict of [str, torch.Tensor] but received {type(tensors)}")
@@ -143,7 +143,7 @@ def _write(file: Any, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
     for name, tensor in tensors.items():
         if not isinstance(name, str) or name == "__metadata__":
             raise ValueError(f"Key `{name}` is invalid, expected str but received {type(name)}")
-        if not isinstance(tensor, torch.Tensor):
+        if not isinstance(tensor, mt.Tensor):
             raise ValueError(f"Key `{name}` is invalid, expected torch.Tensor but received {type(tensor)}")
         if not tensor.is_contiguous():
             raise ValueError(f"You are trying to save a non contiguous tensor: `{name}` which is not allowed: the "
@@ -166,10 +166,10 @@ def _write(file: Any, tensors: dict[str, torch.Tensor], metadata: dict[str, str]
     file.write(_LENGTH.pack(len(text)) + text)
     for _, tensor in ordered:
         if tensor.numel():
-            file.write(memoryview(tensor.detach().reshape(-1).view(torch.uint8)))
+            file.write(memoryview(tensor.detach().reshape(-1).view(mt.uint8)))
 
 
-def save(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> bytes:
+def save(tensors: dict[str, mt.Tensor], metadata: dict[str, str] | None = None) -> bytes:
     """The content of a file with these tensors.
 
     Raises:
@@ -181,16 +181,16 @@ def save(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = Non
     return file.getvalue()
 
 
-def save_file(tensors: dict[str, torch.Tensor], filename: str | os.PathLike,
+def save_file(tensors: dict[str, mt.Tensor], filename: str | os.PathLike,
               metadata: dict[str, str] | None = None) -> None:
     """Write a file with these tensors, replacing an old one in one step; errors as of `save`."""
     with replacing(filename) as file:
         _write(file, tensors, metadata)
 
 
-def save_model(model: torch.nn.Module, filename: str | os.PathLike, metadata: dict[str, str] | None = None) -> None:
+def save_model(model: mt.nn.Module, filename: str | os.PathLike, metadata: dict[str, str] | None = None) -> None:
     """Write a model's state_dict; of tensors that share memory the first is kept."""
-    kept: dict[str, torch.Tensor] = {}
+    kept: dict[str, mt.Tensor] = {}
     seen: dict[Any, str] = {}
     names = dict(metadata or {})
     for name, tensor in model.state_dict().items():
@@ -202,7 +202,7 @@ def save_model(model: torch.nn.Module, filename: str | os.PathLike, metadata: di
     save_file(kept, filename, names or None)
 
 
-def load_model(model: torch.nn.Module, filename: str | os.PathLike, strict: bool = True,
+def load_model(model: mt.nn.Module, filename: str | os.PathLike, strict: bool = True,
                device: str | int = "cpu") -> tuple[list[str], list[str]]:
     """Fill a model from what `save_model` wrote; returns the missing and the unexpected names."""
     with safe_open(filename, "pt", device) as file:
@@ -218,10 +218,10 @@ class safe_open:
     """A ``with`` block that reads single tensors of a file: ``with safe_open(path, "pt") as f: f.get_tensor(name)``."""
 
     def __init__(self, filename: str | os.PathLike, framework: str = "pt",
-                 device: str | int | torch.device = "cpu") -> None:
+                 device: str | int | mt.device = "cpu") -> None:
         if framework not in ("pt", "torch", "pytorch"):
             raise SafetensorError(f"framework {framework!r} is not supported; use 'pt'")
-        torch.empty(0, device=device)
+        mt.empty(0, device=device)
         self._file = open(filename, "rb")
         try:
             self._entries, self._metadata, self._start = _header(self._file)
@@ -252,7 +252,7 @@ class safe_open:
             raise SafetensorError(f"File does not contain tensor {name}")
         return self._entries[name]
 
-    def get_tensor(self, name: str) -> torch.Tensor:
+    def get_tensor(self, name: str) -> mt.Tensor:
         """The tensor of this name."""
         return _read_tensor(self._file, self._entry(name), self._start)
 
@@ -275,5 +275,5 @@ class _Slice:
         """The format's name of the dtype, such as F32."""
         return self._entry.code
 
-    def __getitem__(self, index: Any) -> torch.Tensor:
+    def __getitem__(self, index: Any) -> mt.Tensor:
         return self._file.get_tensor(self._entry.name)[index].clone()

@@ -45,7 +45,8 @@ ALONE = [(page, code) for page in PAGES for code in BLOCK_ALONE.findall(page.rea
 @pytest.mark.parametrize("page, code", ALONE, ids=[str(page.relative_to(ROOT)) for page, _ in ALONE])
 def test_blocks_that_need_a_process_of_their_own_run(page, code, tmp_path):
     """A block marked `py` changes what `import torch` means."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    tested = Path(minitorch_bn.__file__).resolve().parent.parent  # the checkout, or where the package is installed
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tested), os.environ.get("PYTHONPATH", "")]))
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 

@@ -266,6 +266,6 @@ def test_the_seeds_of_the_fuzzer_load():
 
 @pytest.mark.skipif(os.name == "nt", reason="needs limits of memory")
 def test_damaged_files_give_errors_and_nothing_else():
-    done = subprocess.run([sys.executable, "-m", "tests.fuzz_files", "3000"], cwd=ROOT, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "fuzz_files.py", "3000"], cwd=ROOT / "tests", capture_output=True, text=True,
                           timeout=120)
     assert done.returncode == 0 and "nothing else" in done.stdout, done.stdout + done.stderr

@@ -77,7 +77,7 @@ def test_every_kind_of_error_reaches_the_loader():
         next(iter(DataLoader(Raises(), None, num_workers=1, sampler=[4])))
     with pytest.raises(RuntimeError, match="Caught Awkward"):
         next(iterator)
-    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle|local object"):
         next(iterator)
     with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid\(s\) \d+\) exited unexpectedly") as info:
         next(iterator)
@@ -244,7 +244,7 @@ def _script(body):
     """
     return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code) + textwrap.dedent(body)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                            env=dict(os.environ, PYTHONPATH=str(root)))
+                            cwd=Path(__file__).parent, env=dict(os.environ, PYTHONPATH=str(root)))
 
 
 def _gone(pid):

@@ -277,8 +277,8 @@ def test_whole_modules():
 
 
 def test_no_function_that_a_file_names_is_called():
-    for code in (b"cos\ngetcwd\n)R.", b"ctorch.nn.functional\ngelu\n(K\x01tR.", b"ctest_serialization\nNet\nK\x01\x85R.",
-                 b"cminitorch_bn\nsave\n)R.", b"cminitorch_bn.nn.functional\nrelu\n)R."):
+    for code in (b"cos\ngetcwd\n)R.", b"ctorch.nn.functional\ngelu\n(K\x01tR.", b"cminitorch_bn\nsave\n)R.",
+                 b"ctest_serialization\nNet\nK\x01\x85R.", b"cminitorch_bn.nn.functional\nrelu\n)R."):
         refused(fuzz_files.archive_of(b"\x80\x02" + code), ".", weights_only=False)
 
 
@@ -390,7 +390,7 @@ def test_a_disk_that_is_full(tmp_path):
             "try:\n    torch.save(torch.zeros(100_000), sys.argv[1])\nexcept OSError:\n    print('refused')")
     path = tmp_path / "a.pt"
     torch.save(torch.ones(5), path)
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=ROOT / "tests")
     assert done.stdout == "refused\n", done.stderr
     assert torch.load(path).sum() == 5 and os.listdir(tmp_path) == ["a.pt"]
 
@@ -403,7 +403,7 @@ def test_a_killed_save_leaves_a_whole_file(tmp_path):
             "for i in range(10**6):\n    torch.save({'x': torch.full((200_000,), float(i))}, sys.argv[1])")
     choose = random.Random(0)
     for _ in range(8):
-        child = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=ROOT)
+        child = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=ROOT / "tests")
         child.stdout.readline()
         time.sleep(choose.random() * 0.05)
         child.kill()
@@ -434,4 +434,4 @@ def test_saving_is_loaded_when_it_is_used(tmp_path):
             "assert not {'zipfile', 'pickle', 'minitorch_bn.serialization'} & {*sys.modules}\n"
             "torch.save(torch.ones(2), sys.argv[1])\nassert torch.load(sys.argv[1]).sum() == 2\n"
             "assert 'numpy' not in sys.modules")
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.pt")], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.pt")], cwd=ROOT / "tests", check=True)

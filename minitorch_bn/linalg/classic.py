@@ -80,27 +80,28 @@ class _lu_with_info(NamedTuple):
 
 
 def slogdet(input: Tensor, *, out: Any = None) -> slogdet_result:
-    """linalg.slogdet."""
+    """(sign, logabsdet) (*) of the determinants of the input (*, n, n); (0, -inf) where it is singular."""
     return all_into(out, slogdet_result(*_slogdet(input, "linalg.slogdet")))
 
 
 def det(input: Tensor) -> Tensor:
-    """linalg.det."""
+    """The determinants (*) of the input (*, n, n)."""
     return _det(input)
 
 
 def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """linalg.inv."""
+    """The inverse of the input (*, n, n). LinAlgError if it is singular."""
     return inv(input, out=out)
 
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
-    """linalg.pinv with a fixed rtol."""
+    """The pseudoinverse (*, n, m) of the input (*, m, n); singular values up to rcond times the largest count as 0."""
     return pinv(input, rcond)
 
 
 def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
-    """linalg.cholesky."""
+    """The lower triangular L with L L^T = input (*, n, n), or with `upper` its transpose. LinAlgError: not
+    positive-definite."""
     return into(out, _cholesky(input, upper, True, "cholesky").L)
 
 
@@ -170,7 +171,7 @@ def triangular_solve(input: Tensor, A: Tensor, upper: bool = True, transpose: bo
 
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
-    """linalg.cross along dim, by default the first one of size 3."""
+    """The cross product of vectors along dim, by default the first one of size 3."""
     if dim is None:
         if 3 not in input.shape:
             raise RuntimeError("no dimension of size 3 in input")
@@ -193,7 +194,7 @@ def geqrf(input: Tensor, *, out: Any = None) -> geqrf_result:
 
 
 def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """linalg.householder_product."""
+    """The first columns of the product of the reflections that :func:`geqrf` gives: linalg.householder_product."""
     return householder_product(input, input2, out=out)
 
 
@@ -214,7 +215,7 @@ def ormqr(input: Tensor, input2: Tensor, input3: Tensor, left: bool = True, tran
 
 
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
-    """linalg.multi_dot of matrices, given as arguments."""
+    """The product of matrices, in the cheapest order: linalg.multi_dot."""
     if not matrices:
         raise RuntimeError("chain_matmul(): Expected one or more matrices")
     for x in matrices:

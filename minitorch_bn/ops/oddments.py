@@ -73,7 +73,7 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable[[Number, Number], Numb
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """nn.functional.prelu."""
+    """self where positive, else self times weight: shape (1,), or one for each channel (dim 1)."""
     from minitorch_bn.nn import functional
     return functional.prelu(input, weight)
 

@@ -61,7 +61,11 @@ def resolve(name: str) -> bool:
     parts = name.split(".")
     value = importlib.import_module(parts[0])
     for i, part in enumerate(parts[1:], 1):
-        if hasattr(value, part):
+        try:
+            there = hasattr(value, part)
+        except ImportError:  # of a module that needs a package which is not installed
+            return False
+        if there:
             value = getattr(value, part)
         elif type(value).__name__ == "module":
             try:
