@@ -77,7 +77,7 @@ def test_every_kind_of_error_reaches_the_loader():
         next(iter(DataLoader(Raises(), None, num_workers=1, sampler=[4])))
     with pytest.raises(RuntimeError, match="Caught Awkward"):
         next(iterator)
-    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle|local object"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match=r"pickle|local object"):
         next(iterator)
     with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid\(s\) \d+\) exited unexpectedly") as info:
         next(iterator)

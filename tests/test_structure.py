@@ -19,8 +19,8 @@ SOURCES = [p for folder in ("minitorch_bn", "src_c", "tests", "bench", "examples
 # From the bottom up: a file may use its own layer and those below.
 LAYERS = [["kernels", "_names"], ["_optable", "_codegen"], ["_gradients", "_core", "_printing"], ["_modes"], ["ops"],
           ["_settings", "__init__"], ["autograd", "testing"],
-          ["nn", "optim", "utils", "preprocessing", "cuda", "backends", "special", "linalg", "fft", "random", "distributions",
-           "masked", "signal",
+          ["nn", "optim", "utils", "preprocessing", "cuda", "backends", "special", "linalg", "fft", "random",
+           "distributions", "masked", "signal",
            "serialization", "safetensors", "hub", "accelerator", "amp", "compiler", "cpu", "distributed", "func", "jit",
            "mps", "multiprocessing", "overrides", "profiler", "storage", "types", "version", "xpu", "_foreach",
            "_legacy", "_C"], ["vision"], ["lab"],

@@ -164,8 +164,8 @@ cdef object nested_list(Tensor x, int dim, char* p):
 
 # -- pickle and deepcopy -----------------------------------------------------------------------------------------------
 
-def rebuild_tensor(cls, data, dtype_name, shape, bint requires_grad, extra, gradient=None):
-    """A tensor from what pickle kept."""
+def rebuild_tensor(cls, data, dtype_name, shape, bint requires_grad, extra):
+    """A tensor from what pickle kept: not its gradient, as in PyTorch."""
     cdef Tensor x = empty(*shape, dtype=DTYPES[dtype_name])
     cdef const unsigned char[::1] bytes_
     if x.numel:
@@ -177,7 +177,6 @@ def rebuild_tensor(cls, data, dtype_name, shape, bint requires_grad, extra, grad
         x = Tensor._make_subclass(cls, x)
     x.requires_grad_ = requires_grad
     x.extra = dict(extra) if extra else None
-    x.grad_ = gradient
     return x
 
 
@@ -187,7 +186,7 @@ cdef object reduce_tensor(Tensor x, int protocol):
         raise RuntimeError("only leaf tensors can be pickled; use tensor.detach()")
     flat = raw_contiguous(x)
     data = (<char*> flat.data)[:flat.numel * ITEMSIZE[x.dtype]]
-    return rebuild_tensor, (type(x), data, NAMES[x.dtype], shape_tuple(x), x.requires_grad_, x.extra, x.grad_)
+    return rebuild_tensor, (type(x), data, NAMES[x.dtype], shape_tuple(x), x.requires_grad_, x.extra)
 
 
 cdef Tensor deep_copy(Tensor x, dict memo):

@@ -8,6 +8,7 @@ from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_ena
 from minitorch_bn.kernels.indexing cimport reverse_rows, spread_rows
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 from minitorch_bn.ops.indexing cimport new_of
+from minitorch_bn.ops.reduce cimport pick
 
 from minitorch_bn._core import attach
 
@@ -226,8 +227,9 @@ def split_with_sizes(Tensor self not None, split_sizes, dim=0):
     return split(self, list(split_sizes), dim)
 
 
-def chunk(Tensor input not None, chunks, dim=0):
+def chunk(Tensor input not None, chunks, dim=0, *, axis=None):
     """At most `chunks` views along dim, all of one size but the last."""
+    dim = pick(dim, axis)
     cdef int d = wrap_dim(dim, input.ndim)
     cdef i64 count = index_arg(chunks, "chunks")
     if input.ndim == 0:
@@ -239,8 +241,9 @@ def chunk(Tensor input not None, chunks, dim=0):
     return split(input, (input.shape[d] + count - 1) // count, d)
 
 
-def unbind(Tensor input not None, dim=0):
+def unbind(Tensor input not None, dim=0, *, axis=None):
     """Views of the slices along dim, which disappears."""
+    dim = pick(dim, axis)
     cdef int d = wrap_dim(dim, input.ndim)
     cdef list views
     if input.ndim == 0:
@@ -254,8 +257,9 @@ def unbind(Tensor input not None, dim=0):
     return as_views(input, views, backward, "UnbindBackward0")
 
 
-def tensor_split(Tensor input not None, indices_or_sections, dim=0):
+def tensor_split(Tensor input not None, indices_or_sections, dim=0, *, axis=None):
     """Views along dim: a number of nearly equal pieces, or cut before the indices listed."""
+    dim = pick(dim, axis)
     cdef int d = wrap_dim(dim, input.ndim)
     cdef i64 n, count
     if input.ndim == 0:

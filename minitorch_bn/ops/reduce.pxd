@@ -12,6 +12,7 @@ cdef Tensor new_reduced(Tensor x, unsigned int mask, bint keepdim, int dtype)
 cdef i64 count_of(Tensor x, unsigned int mask) noexcept                   # elements of the dims of mask
 cdef object spread(object g, tuple shape, unsigned int mask, bint kept)   # a gradient stretched over those dims
 cdef object with_out(Tensor y, object out)
+cdef object required_dim(object dim, object axis, str op)                 # TypeError if both are None
 cdef object pick(object a, object b)                                      # b unless it is None
 cdef Tensor in_dtype(Tensor x, object dtype)
 cdef Tensor positions(i64 n)                                              # 0, 1, ..., n - 1

@@ -95,6 +95,12 @@ cdef object pick(object a, object b):
     return a if b is None else b
 
 
+cdef object required_dim(object dim, object axis, str op):
+    if dim is None and axis is None:
+        raise TypeError(f'{op}() missing 1 required positional argument: "dim"')
+    return pick(dim, axis)
+
+
 cdef Tensor in_dtype(Tensor x, object dtype):
     """x converted to the dtype asked for, if one is."""
     return x if dtype is None else cast(x, dtype_code(dtype))
@@ -147,8 +153,9 @@ def mean(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None
     return with_out(summed(x, mask, pick(keepdim, keepdims), <double> count_of(x, mask), "MeanBackward0"), out)
 
 
-def nansum(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None):
+def nansum(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):
     """Sum over `dim` with NaN counted as 0."""
+    dim = pick(dim, axis)
     cdef Tensor x = in_dtype(input, dtype)
     cdef unsigned int mask
     if not is_float(x.dtype):
@@ -159,15 +166,17 @@ def nansum(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=No
     return with_out(raw_sum(x, MTB_SUM_NOT_NAN, mask, keepdim, 1, False), out)
 
 
-def nanmean(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None):
+def nanmean(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):
     """Mean over `dim` of what is not NaN."""
+    dim = pick(dim, axis)
     need_float(input, "nanmean")
     count = sum(input.isnan().logical_not(), dim, keepdim)
     return with_out(nansum(input, dim, keepdim, dtype=dtype) / count, out)
 
 
-def count_nonzero(Tensor input not None, dim=None):
+def count_nonzero(Tensor input not None, dim=None, *, axis=None):
     """How many elements are not zero (int64)."""
+    dim = pick(dim, axis)
     return sum(input != 0, dim)
 
 
@@ -409,13 +418,15 @@ def std(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correc
     return with_out(y, out)
 
 
-def var_mean(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def var_mean(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None):
     """(variance, mean) over `dim` in one pass."""
+    dim = pick(dim, axis)
     return variance(input, dim, unbiased, correction, keepdim, "var_mean", False, True)
 
 
-def std_mean(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def std_mean(Tensor input not None, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None):
     """(standard deviation, mean) over `dim` in one pass."""
+    dim = pick(dim, axis)
     return variance(input, dim, unbiased, correction, keepdim, "std_mean", True, True)
 
 

@@ -5,7 +5,7 @@ from minitorch_bn.kernels cimport reduce as kernels
 from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN, MTB_PROD, MTB_SUM
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.extremes import result_type_of
-from minitorch_bn.ops.reduce cimport in_dtype, positions, with_out
+from minitorch_bn.ops.reduce cimport in_dtype, positions, required_dim, with_out
 
 CUMMAX = result_type_of("cummax", ["values", "indices"])
 CUMMIN = result_type_of("cummin", ["values", "indices"])
@@ -58,8 +58,9 @@ cdef Tensor operand(Tensor x, object dtype):
     return in_dtype(x, dtype)
 
 
-def cumsum(Tensor input not None, dim, *, dtype=None, out=None):
+def cumsum(Tensor input not None, dim=None, *, dtype=None, out=None, axis=None):
     """y[i] = x[0] + ... + x[i] along `dim`; integers and bool give int64."""
+    dim = required_dim(dim, axis, "cumsum")
     cdef Tensor x = operand(input, dtype)
     return with_out(scan_sum(x, wrap_dim(dim, x.ndim), False), out)
 
@@ -82,8 +83,9 @@ cdef object cumprod_vjp(Node node, object g):
     return (partial * g.movedim(dim, -1).unsqueeze(-2)).sum(-1).movedim(-1, dim)
 
 
-def cumprod(Tensor input not None, dim, *, dtype=None, out=None):
+def cumprod(Tensor input not None, dim=None, *, dtype=None, out=None, axis=None):
     """y[i] = x[0] * ... * x[i] along `dim`; integers and bool give int64."""
+    dim = required_dim(dim, axis, "cumprod")
     cdef Tensor x = operand(input, dtype), y
     cdef int d = wrap_dim(dim, x.ndim)
     cdef Node node
@@ -125,13 +127,15 @@ cdef object cumulative_extreme(Tensor x, int op, object dim, str name, type resu
     return result(value, index)
 
 
-def cummax(Tensor input not None, dim, *, out=None):
+def cummax(Tensor input not None, dim=None, *, out=None, axis=None):
     """(values, indices): the largest of x[0], ..., x[i] along `dim`, and where it is (the last of equals)."""
+    dim = required_dim(dim, axis, "cummax")
     return cumulative_extreme(input, MTB_MAX, dim, "cummax", CUMMAX, out)
 
 
-def cummin(Tensor input not None, dim, *, out=None):
+def cummin(Tensor input not None, dim=None, *, out=None, axis=None):
     """(values, indices): the smallest of x[0], ..., x[i] along `dim`, and where it is (the last of equals)."""
+    dim = required_dim(dim, axis, "cummin")
     return cumulative_extreme(input, MTB_MIN, dim, "cummin", CUMMIN, out)
 
 
@@ -145,8 +149,9 @@ def cumprod_(Tensor self not None, dim, *, dtype=None):
     return (<object> self).copy_(cumprod(self.clone() if self.requires_grad else self, dim, dtype=dtype))
 
 
-def logcumsumexp(Tensor input not None, dim, *, out=None):
+def logcumsumexp(Tensor input not None, dim=None, *, out=None, axis=None):
     """log(exp(x[0]) + ... + exp(x[i])) along `dim`; takes time and memory n * n for n elements."""
+    dim = required_dim(dim, axis, "logcumsumexp")
     cdef int d = wrap_dim(dim, input.ndim)
     if not is_float(input.dtype):
         raise RuntimeError("logcumsumexp(): expected a floating point input")

@@ -5,7 +5,7 @@ from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, gr
                                  scalar_tensor, set_history, shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport softmax as kernels
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
-from minitorch_bn.ops.reduce cimport in_dtype, positions, with_out
+from minitorch_bn.ops.reduce cimport in_dtype, positions, required_dim, with_out
 
 
 cdef enum:
@@ -69,13 +69,15 @@ cdef Tensor softmax_of(Tensor input, object dim, bint log):
     return y
 
 
-def softmax(Tensor input not None, dim, dtype=None):
+def softmax(Tensor input not None, dim=None, dtype=None, *, axis=None):
     """exp(x) / sum of exp(x) along `dim`, of the input converted to `dtype`; does not overflow."""
+    dim = required_dim(dim, axis, "softmax")
     return softmax_of(in_dtype(input, dtype), dim, False)
 
 
-def log_softmax(Tensor input not None, dim, dtype=None):
+def log_softmax(Tensor input not None, dim=None, dtype=None, *, axis=None):
     """log of softmax along `dim`, of the input converted to `dtype`; exact where softmax itself would be 0."""
+    dim = required_dim(dim, axis, "log_softmax")
     return softmax_of(in_dtype(input, dtype), dim, True)
 
 
@@ -113,8 +115,9 @@ cdef Tensor logsumexp_of(Tensor input, int dim, bint keepdim):
     return y
 
 
-def logsumexp(Tensor input not None, dim, keepdim=False, *, out=None):
+def logsumexp(Tensor input not None, dim=None, keepdim=False, *, out=None, axis=None):
     """log of the sum of exp(x) over `dim` (an int or a tuple); does not overflow."""
+    dim = required_dim(dim, axis, "logsumexp")
     cdef Tensor x = input
     cdef unsigned int mask = dims_mask(dim, x.ndim)
     if not is_float(x.dtype):

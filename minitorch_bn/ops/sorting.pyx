@@ -10,6 +10,7 @@ from minitorch_bn.kernels cimport indexing as search_kernels
 from minitorch_bn.kernels cimport sorting as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport new_of, split
+from minitorch_bn.ops.reduce cimport pick
 
 from minitorch_bn._core import arange, as_tensor_, result_type, where
 from minitorch_bn.ops.advanced import nonzero
@@ -57,13 +58,15 @@ cdef object given(object out, object result):
     return result.__class__(*out)
 
 
-def sort(Tensor input not None, dim=-1, descending=False, stable=False, *, out=None):
+def sort(Tensor input not None, dim=-1, descending=False, stable=False, *, out=None, axis=None):
     """(values, indices) sorted along dim. Always stable: equal elements keep their order."""
+    dim = pick(dim, axis)
     return given(out, sort_result(*ordered(input, dim, -1, bool(descending))))
 
 
-def argsort(Tensor input not None, dim=-1, descending=False, stable=False):
+def argsort(Tensor input not None, dim=-1, descending=False, stable=False, *, axis=None):
     """The indices that sort the input along dim."""
+    dim = pick(dim, axis)
     return ordered(input.detach(), dim, -1, bool(descending))[1]
 
 
@@ -72,8 +75,9 @@ def msort(Tensor input not None):
     return ordered(input, 0, -1, False)[0]
 
 
-def topk(Tensor input not None, k, dim=-1, largest=True, sorted=True, *, out=None):
+def topk(Tensor input not None, k, dim=-1, largest=True, sorted=True, *, out=None, axis=None):
     """(values, indices) of the k largest (or smallest) elements along dim, in order."""
+    dim = pick(dim, axis)
     cdef i64 count = index_arg(k, "k")
     cdef int d = wrap_dim(dim, input.ndim)
     if count < 0 or count > (input.shape[d] if input.ndim else 1):
@@ -82,8 +86,9 @@ def topk(Tensor input not None, k, dim=-1, largest=True, sorted=True, *, out=Non
     return given(out, topk_result(*ordered(input, d, count, bool(largest))))
 
 
-def kthvalue(Tensor input not None, k, dim=-1, keepdim=False):
+def kthvalue(Tensor input not None, k, dim=-1, keepdim=False, *, axis=None):
     """(value, index) of the k-th smallest element along dim, counted from 1."""
+    dim = pick(dim, axis)
     cdef i64 count = index_arg(k, "k")
     cdef int d = wrap_dim(dim, input.ndim)
     if count < 1 or count > (input.shape[d] if input.ndim else 1):
@@ -101,13 +106,15 @@ cdef tuple last_of(Tensor input, int d, Tensor at, bint keepdim):
     return (y, at.clone()) if keepdim else (y.squeeze(d), at.squeeze(d).clone())
 
 
-def median(Tensor input not None, dim=None, keepdim=False):
+def median(Tensor input not None, dim=None, keepdim=False, *, axis=None):
     """The lower median: of all elements, or (values, indices) along dim. A NaN among them is the result."""
+    dim = pick(dim, axis)
     return _median(input, dim, keepdim, False, median_result)
 
 
-def nanmedian(Tensor input not None, dim=None, keepdim=False):
+def nanmedian(Tensor input not None, dim=None, keepdim=False, *, axis=None):
     """The lower median of the elements that are not NaN."""
+    dim = pick(dim, axis)
     return _median(input, dim, keepdim, True, nanmedian_result)
 
 
@@ -135,8 +142,9 @@ def _median(Tensor input, dim, keepdim, bint skip_nan, result):
     return result(*last_of(input, d, at, keepdim))
 
 
-def mode(Tensor input not None, dim=-1, keepdim=False):
+def mode(Tensor input not None, dim=-1, keepdim=False, *, axis=None):
     """(values, indices): the most frequent value along dim, the smallest of several; the index is its last place."""
+    dim = pick(dim, axis)
     cdef int d = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
         return mode_result(*last_of(input, 0, new_of((), MTB_i64, True), keepdim))

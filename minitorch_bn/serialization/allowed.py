@@ -91,7 +91,7 @@ def user_class(name: str) -> Any:
 
 
 def loaded_module(name: str) -> Any:
-    """The nn.Module class, or the function of nn.functional, with this full name, if the script has it already; or None.
+    """The nn.Module class, or function of nn.functional, with this full name, if the script has it already; or None.
 
     Nothing is imported, and no attribute is asked for that a module computes: finding it runs no code.
     """

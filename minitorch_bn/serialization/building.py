@@ -6,7 +6,6 @@ import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
 from math import prod
 from pathlib import PurePath
 from types import FunctionType
@@ -331,14 +330,18 @@ _FACTORIES: list[tuple[Any, Any]] = [
 _PATHS = {name: Builder(_path(kind)) for name, kind in allowed.PATHS.items()}
 
 
-@lru_cache(1)
-def _constants() -> dict[str, Any]:
-    return allowed.constants()
+_constants: dict[str, Any] = {}  # filled when it is first asked for: it names every dtype
+
+
+def _constant(name: str) -> Any:
+    if not _constants:
+        _constants.update(allowed.constants())
+    return _constants.get(name)
 
 
 def builder_for(name: str, plain: bool) -> Any:
     """What a full name stands for: a Builder, a dtype, a type of storage, a class that is allowed; else None."""
-    found = _TABLE.get(name) or _constants().get(name) or allowed.user_class(name)
+    found = _TABLE.get(name) or _constant(name) or allowed.user_class(name)
     if found is None and plain:
         found = allowed.PLAIN.get(name) or _PATHS.get(name) or allowed.loaded_module(name)
     if found is None and name.startswith("torch.") and name.rpartition(".")[2] in allowed.UNSUPPORTED:

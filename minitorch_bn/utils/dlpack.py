@@ -14,21 +14,21 @@ __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]
 class DLDeviceType(enum.IntEnum):
     """The numbers of devices in the DLPack standard."""
 
-    kDLCPU = (1,)
-    kDLCUDA = (2,)
-    kDLCUDAHost = (3,)
-    kDLOpenCL = (4,)
-    kDLVulkan = (7,)
-    kDLMetal = (8,)
-    kDLVPI = (9,)
-    kDLROCM = (10,)
-    kDLROCMHost = (11,)
-    kDLExtDev = (12,)
-    kDLCUDAManaged = (13,)
-    kDLOneAPI = (14,)
-    kDLWebGPU = (15,)
-    kDLHexagon = (16,)
-    kDLMAIA = (17,)
+    kDLCPU = 1
+    kDLCUDA = 2
+    kDLCUDAHost = 3
+    kDLOpenCL = 4
+    kDLVulkan = 7
+    kDLMetal = 8
+    kDLVPI = 9
+    kDLROCM = 10
+    kDLROCMHost = 11
+    kDLExtDev = 12
+    kDLCUDAManaged = 13
+    kDLOneAPI = 14
+    kDLWebGPU = 15
+    kDLHexagon = 16
+    kDLMAIA = 17
 
 
 def to_dlpack(tensor: torch.Tensor) -> Any:

@@ -6,7 +6,11 @@ from importlib import import_module as _import_module
 
 _SUBMODULES = ("datasets", "io", "models", "ops", "transforms", "utils")
 __version__ = "0.28.0"  # the torchvision whose names and defaults these are
-__all__ = [*_SUBMODULES, "get_image_backend", "set_image_backend"]
+__all__ = ["datasets", "get_image_backend", "io", "models", "ops", "set_image_backend", "transforms", "utils"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import datasets, io, models, ops, transforms, utils
 
 
 def get_image_backend() -> str:

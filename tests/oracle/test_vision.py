@@ -58,7 +58,9 @@ def compare(theirs, mine, tolerance=1e-5):
 
 @pytest.fixture
 def same_draws(monkeypatch):
-    """PyTorch's draws are replaced by ours, each by one of the same kind: equal results then mean an equal order."""
+    """PyTorch's draws are replaced by ours, each by one of the same kind: equal results then mean an equal order. The
+    draws are the same in each run: how many bytes lie so near to a half that rounding decides depends on them."""
+    ours.manual_seed(0)
     def fill(name):
         def draw(self, *args):
             args = [float(a) for a in args]

@@ -2,8 +2,8 @@
 
 try:
     import tensorboard  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "tensorboard":
+except ModuleNotFoundError as _error:
+    if _error.name != "tensorboard":
         raise
     raise ImportError("minitorch_bn.utils.tensorboard needs the package tensorboard, which is not installed: "
                       "pip install 'minitorch_bn[tensorboard]'") from None

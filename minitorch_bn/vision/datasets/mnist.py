@@ -140,10 +140,25 @@ class MNIST(VisionDataset):
         warnings.warn(f"{old} has been renamed {new}", stacklevel=3)
         return getattr(self, new)
 
-    train_labels = property(lambda self: self._renamed("train_labels", "targets"))
-    test_labels = property(lambda self: self._renamed("test_labels", "targets"))
-    train_data = property(lambda self: self._renamed("train_data", "data"))
-    test_data = property(lambda self: self._renamed("test_data", "data"))
+    @property
+    def train_labels(self) -> torch.Tensor:
+        """The old name of `targets`."""
+        return self._renamed("train_labels", "targets")
+
+    @property
+    def test_labels(self) -> torch.Tensor:
+        """The old name of `targets`."""
+        return self._renamed("test_labels", "targets")
+
+    @property
+    def train_data(self) -> torch.Tensor:
+        """The old name of `data`."""
+        return self._renamed("train_data", "data")
+
+    @property
+    def test_data(self) -> torch.Tensor:
+        """The old name of `data`."""
+        return self._renamed("test_data", "data")
 
 
 class FashionMNIST(MNIST):

@@ -1,5 +1,7 @@
 """The second version of the transforms, for single images: the names of the first, ToImage and ToDtype."""
 
+# ruff: noqa: F405
+
 from __future__ import annotations
 
 from typing import Any
@@ -9,10 +11,15 @@ from minitorch_bn import nn
 
 from .._pillow import is_array, is_image
 from . import *  # noqa: F403
-from . import __all__ as _names
 from . import functional as functional
 
-__all__ = [*_names, "Identity", "ToDtype", "ToImage", "ToPureTensor"]
+__all__ = [
+    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "FiveCrop", "GaussianBlur", "Grayscale",
+    "Identity", "InterpolationMode", "Lambda", "Normalize", "PILToTensor", "Pad", "RandomAffine", "RandomApply",
+    "RandomChoice", "RandomCrop", "RandomErasing", "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert",
+    "RandomOrder", "RandomResizedCrop", "RandomRotation", "RandomVerticalFlip", "Resize", "TenCrop", "ToDtype",
+    "ToImage", "ToPILImage", "ToPureTensor", "ToTensor", "functional",
+]
 
 
 class ToImage(nn.Module):
