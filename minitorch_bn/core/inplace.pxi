@@ -167,7 +167,7 @@ def resize_(Tensor self not None, *sizes, memory_format=None):
     small."""
     cdef i64[MAXDIM] shape, strides
     cdef int ndim, d
-    cdef i64 step = 1
+    cdef i64 step = 1, room
     cdef Tensor y
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
@@ -177,8 +177,8 @@ def resize_(Tensor self not None, *sizes, memory_format=None):
     for d in range(ndim - 1, -1, -1):
         strides[d] = step
         step *= max(shape[d], 1)
-    if (self.data - self.storage.data) // ITEMSIZE[self.dtype] + step <= <i64> (self.storage.nbytes
-                                                                                        // ITEMSIZE[self.dtype]):
+    room = (<i64> self.storage.nbytes - (self.data - self.storage.data)) // ITEMSIZE[self.dtype]
+    if step <= room:
         adopt(self, view_of(self, ndim, shape, strides, self.data))
         return self
     y = new_tensor(self.dtype, ndim, shape)
