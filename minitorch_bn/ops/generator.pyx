@@ -99,9 +99,12 @@ def _generator_from(state):
     return Generator().set_state(frombuffer(state, dtype=dtype_object(MTB_u8)))
 
 
+cdef frozenset STREAMS = frozenset(["philox", "torch"])
+
+
 cdef int start(Generator g, object seed, object stream) except -1:
     """Let g begin its numbers of that stream from this seed."""
-    if stream not in (None, "philox", "torch"):
+    if stream is not None and stream not in STREAMS:
         raise ValueError(f"stream must be 'torch' or 'philox', got {stream!r}")
     g.state.seed, g.state.offset, g.stream = seed, 0, None
     if stream == "torch":
