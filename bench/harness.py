@@ -40,6 +40,11 @@ def load(groups):
 # ---- the worker process
 
 
+# Before a turn, in seconds: after its own turn the other library's threads go on looking for work for some ten
+# milliseconds (libgomp's default), and would do so on this one's cores.
+REST = 0.02
+
+
 def work(library, threads, groups):
     """Answer requests on stdin: prepare a case, or run it `count` times and report nanoseconds per call."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -62,6 +67,7 @@ def work(library, threads, groups):
                 timer.timeit(1)
                 answer = {"ok": True}
             else:
+                time.sleep(REST)
                 answer = {"ns": timer.timeit(request["count"]) / request["count"] * 1e9}
         except (
             Exception

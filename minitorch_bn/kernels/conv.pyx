@@ -13,7 +13,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
-from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
 
@@ -269,6 +269,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
         q.w = <const char*> w if q.by_lines and not backward else memory if q.by_lines else packed
         if team(total) > 1:
             for i in prange(g.groups * q.tiles, num_threads=threads, schedule="static", nogil=True):
+                spread()
                 pack_tile(&q, i, <const char*> w, memory, packed, backward, kernel_volume)
         else:
             for i in range(g.groups * q.tiles):
@@ -276,6 +277,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
         if threads > 1:
             for i in prange(q.tasks, num_threads=threads, schedule="dynamic", chunksize=1 + q.tasks // (16 * threads),
                             nogil=True):
+                spread()
                 sweep_task(&q, i, scratch + threadid() * q.scratch)
         else:
             with nogil:

@@ -9,7 +9,7 @@ from cython.parallel cimport prange, threadid
 from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
-from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
 
@@ -181,6 +181,7 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
         q.sums = memory + up(threads * q.scratch, 64)
         if threads > 1:
             for i in prange(q.chunks * q.group_blocks * q.ranges, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
                 correlation_task(&q, i, memory + threadid() * q.scratch)
         else:
             with nogil:
@@ -190,6 +191,7 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
         threads = team(q.chunks * q.chunk_size)
         if threads > 1:
             for i in prange(tasks, num_threads=threads, schedule="static", nogil=True):
+                spread()
                 merge_task(&q, i, <char*> dw)
         else:
             for i in range(tasks):

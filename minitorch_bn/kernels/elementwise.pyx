@@ -7,7 +7,7 @@ that stay in cache.
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.runtime cimport K, ITEMSIZE, i64, mtb_loop, team
+from minitorch_bn.kernels.runtime cimport K, ITEMSIZE, i64, mtb_loop, spread, team
 
 cdef enum:
     BLOCK = 1024
@@ -212,6 +212,7 @@ cdef int execute(plan* p, int ndim, const i64* shape) except -1:
     else:
         chunks = (p.numel + CHUNK - 1) // CHUNK
         for i in prange(chunks, num_threads=nt, schedule="static", nogil=True):
+            spread()
             work_on(p, i * CHUNK, min(p.numel, (i + 1) * CHUNK))
     return 0
 

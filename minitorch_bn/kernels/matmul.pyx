@@ -8,7 +8,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from minitorch_bn.kernels.parallel cimport run_tasks
-from minitorch_bn.kernels.runtime cimport K, give, i64, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 
 cdef enum:
     MC_BYTES = 384 << 10     # a packed block of A, MC x KC: well within a core's second-level cache
@@ -223,6 +223,7 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
         if threads > 1:
             for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=1 + tasks // (16 * threads),
                             nogil=True):
+                spread()
                 task(&q, i, scratch + threadid() * q.scratch)
         elif work > 4096:
             with nogil:
@@ -262,6 +263,7 @@ cdef int integer_gemm(i64 m, i64 n, i64 k, const i64* a, i64 rsa, i64 csa, const
     cdef int threads = team(<i64> min(<double> m * n * k, <double> (1 << 60)))
     if threads > 1:
         for i in prange(m, num_threads=threads, schedule="static", nogil=True):
+            spread()
             integer_row(i, n, k, a, rsa, csa, b, rsb, csb, c, ldc)
     else:
         for i in range(m):

@@ -1,6 +1,6 @@
 # How a driver runs the independent tasks of one operation: with the thread team, without the GIL, or just in a loop.
 from cython.parallel cimport prange
-from .runtime cimport i64, team
+from .runtime cimport i64, spread, team
 
 ctypedef void (*task)(void* plan, i64 i) noexcept nogil
 
@@ -15,6 +15,7 @@ cdef inline void run_tasks(task body, void* plan, i64 count, i64 work) noexcept:
     cdef int threads = team(work)
     if threads > 1 and count > 1:
         for i in prange(count, num_threads=threads, schedule="static", nogil=True):
+            spread()
             body(plan, i)
     elif work > WORTH_RELEASING:
         with nogil:

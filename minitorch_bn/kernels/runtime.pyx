@@ -27,6 +27,31 @@ cdef extern from *:
     static int mtb_forked = 0;
     static void mtb_in_child(void) { mtb_forked = 1; }
     static int mtb_watch_fork(void) { return pthread_atfork(NULL, NULL, mtb_in_child); }
+    /* A sleeping thread may be woken on the CPU of the one that wakes it. The two then take turns, and the scheduler,
+     * which never sees both waiting, leaves them there. So a thread of a team that finds itself where its region was
+     * started asks for any other CPU, once in a while; it is free to run anywhere again at once. */
+    #if defined(__linux__) && defined(_OPENMP)
+    #include <omp.h>
+    #include <sched.h>
+    static int mtb_room = 0, mtb_home = -1; /* does each thread have a CPU; where the region was started */
+    static void mtb_set_room(int room) { mtb_room = room; }
+    static void mtb_start_region(void) { if (mtb_room) mtb_home = sched_getcpu(); }
+    static void mtb_spread(void) {
+        static __thread unsigned met;
+        cpu_set_t all, others;
+        int here;
+        if (!mtb_room || omp_get_thread_num() == 0) return;
+        here = sched_getcpu();
+        if (here < 0 || here != mtb_home || met++ % 8 || sched_getaffinity(0, sizeof all, &all)) return;
+        others = all;
+        CPU_CLR(here, &others);
+        if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others)) sched_setaffinity(0, sizeof all, &all);
+    }
+    #else
+    static void mtb_set_room(int room) { (void)room; }
+    static void mtb_start_region(void) {}
+    static void mtb_spread(void) {}
+    #endif
     static void mtb_huge_pages(void *p, size_t n) {
     #ifdef MADV_HUGEPAGE
         madvise(p, n, MADV_HUGEPAGE);
@@ -39,6 +64,9 @@ cdef extern from *:
     const char* MTB_BUILD_FLAGS
     int mtb_forked
     int mtb_watch_fork()
+    void mtb_set_room(int room)
+    void mtb_start_region() noexcept nogil
+    void mtb_spread() noexcept nogil
     void mtb_huge_pages(void* p, size_t n) nogil
     int __builtin_clzll(unsigned long long x) nogil
 
@@ -52,7 +80,14 @@ cdef i64 WORTH_A_TEAM = 65536
 
 
 cdef int team(i64 work) noexcept nogil:
-    return threads if work >= WORTH_A_TEAM and not mtb_forked else 1
+    if work < WORTH_A_TEAM or mtb_forked:
+        return 1
+    mtb_start_region()
+    return threads
+
+
+cdef void spread() noexcept nogil:
+    mtb_spread()
 
 
 def get_num_threads():
@@ -66,6 +101,7 @@ def set_num_threads(int n):
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")
     threads = n if MTB_OPENMP else 1
+    mtb_set_room(1 < threads <= (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0))
 
 
 def _quota():
