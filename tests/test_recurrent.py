@@ -90,3 +90,13 @@ def test_shapes_that_do_not_fit():
                   (x, h, c, weight[:4], bias), (x, h, c, weight, bias[:4]), (x.float(), h, c, weight, bias)):
         with pytest.raises(RuntimeError, match="do not fit"):
             scan("LSTM", *wrong, False)
+    for wrong in ((x[0], h), (x, h[0]), (x, h.unsqueeze(2))):
+        with pytest.raises(RuntimeError, match="expected x of 3 dims and h of 2"):
+            scan("LSTM", *wrong, c, weight, bias, False)
+
+
+def test_no_steps():
+    x, h, c, weight, bias = inputs("LSTM", 0, 2, 3)
+    outputs, cells = scan("LSTM", x, h, c, weight, bias, False)
+    (outputs.sum() + cells.sum()).backward()
+    assert outputs.shape == (0, 2, 3) and weight.grad.abs().sum().item() == 0 == h.grad.abs().sum().item()

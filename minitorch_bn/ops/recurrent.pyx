@@ -74,7 +74,9 @@ def scan(str mode, Tensor x not None, Tensor h not None, Tensor c, Tensor weight
     cdef i64 steps, rows, n
     cdef i64[3] shape
     cdef int kind = STEPS[mode][2], count = STEPS[mode][1]
-    steps, rows, n = shape_tuple(x)[0], shape_tuple(h)[0], shape_tuple(h)[1]
+    if x.ndim != 3 or h.ndim != 2:
+        raise RuntimeError(f"{mode}: expected x of 3 dims and h of 2, got {x.ndim} and {h.ndim}")
+    steps, rows, n = x.shape[0], h.shape[0], h.shape[1]
     inputs = [t for t in (x, h, c, weight, bias) if t is not None]
     if (shape_tuple(x) != (steps, rows, count * n) or shape_tuple(weight) != (count * n, n)
             or (c is None) == (kind == kernels.LSTM) or (c is not None and shape_tuple(c) != (rows, n))
@@ -151,7 +153,7 @@ cdef tuple by_kernels(int kind, Tensor x, Tensor h, Tensor c, Tensor weight, Ten
         if steps > 1:
             inner = (<object> hidden)[1:] if reverse else (<object> hidden)[:-1]
             before = join([inner, before] if reverse else [before, inner])
-        dweight = sums.t() @ before.flatten(0, 1)
+        dweight = sums.t() @ before[:steps].flatten(0, 1)
     if bias is not None and (<object> bias).requires_grad:
         dbias = (<object> dr).sum((0, 1))
     found = [dx, dh0, dc0, dweight] if kind == kernels.LSTM else [dx, dh0, dweight]
