@@ -22,6 +22,32 @@ def test_backward_accumulates():
     assert x.grad.tolist() == [5, 7]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1)])
+def test_a_gradient_that_nobody_else_holds_is_not_copied(order):
+    seen = []
+
+    class Triple(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 3 * x
+
+        @staticmethod
+        def backward(ctx, g):
+            made = 3 * g
+            seen.append(made.data_ptr())
+            return made
+
+    x = torch.randn(4, 5, 6).permute(order).requires_grad_()
+    held = torch.ones_like(x)
+    Triple.apply(x).backward(held)
+    assert x.grad.data_ptr() == seen[0] and x.grad.stride() == x.stride()
+    for f in (lambda x: x.view(x.shape), lambda x: x + 0, torch.clone):
+        x.grad = None
+        f(x).backward(held)
+        x.grad.mul_(2)
+        assert (held == 1).all().item()
+
+
 def test_used_twice():
     x = leaf(3.0)
     y = x * x

@@ -59,6 +59,19 @@ cdef object keep_grads(Node n, object g):
     return None
 
 
+cdef extern from *:
+    Py_ssize_t references "Py_REFCNT"(PyObject*) noexcept    # of a borrowed pointer: Cython's own would count too
+
+
+cdef bint may_become_grad(Tensor leaf, Tensor g) noexcept:
+    """Whether g is a block of memory of its own, in the memory order that a gradient of leaf has."""
+    cdef int d
+    for d in range(leaf.ndim):
+        if g.strides[d] != leaf.strides[d] and g.shape[d] > 1:
+            return False
+    return references(<PyObject*> g.storage) == 1 and is_dense(g)
+
+
 cdef int accumulate(Tensor leaf, Tensor g, bint create_graph, bint alone) except -1:
     """leaf.grad += g. `alone`: nobody else holds g, so it may become the gradient without a copy."""
     cdef Tensor grad
@@ -71,7 +84,7 @@ cdef int accumulate(Tensor leaf, Tensor g, bint create_graph, bint alone) except
     if grad is None:
         if create_graph:
             leaf.grad_ = g
-        elif alone and g.contiguous and leaf.contiguous and Py_REFCNT(g.storage) == 1:
+        elif alone and may_become_grad(leaf, g):
             g.node, g.base = None, None
             leaf.grad_ = g
         else:
