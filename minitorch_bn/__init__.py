@@ -73,7 +73,7 @@ newaxis = None
 _SUBMODULES = ("autograd", "nn", "optim", "preprocessing", "utils", "testing", "special", "random", "cuda", "backends",
                "accelerator", "amp", "distributed", "func", "jit", "mps", "multiprocessing", "profiler", "storage",
                "types", "version", "vision", "xpu", "linalg", "fft", "serialization", "safetensors", "hub",
-               "distributions", "masked", "signal")
+               "distributions", "masked", "signal", "lab")
 _LAZY = {name: module for module, names in {
     "serialization": "save load",
     "func": "vmap",
