@@ -1,4 +1,4 @@
-"""Matrix products: square, long and thin, transposed in place, batched, and the linear layer with its backward."""
+"""Matrix products: square, long, thin and odd, transposed in place, batched, and the linear layer with its backward."""
 
 from harness import case
 
@@ -13,22 +13,43 @@ def product(name, a_shape, b_shape, view=lambda a, b: (a, b), dtype="float32"):
     case(name)(prepare)
 
 
-for n in (16, 64, 128, 256, 512, 1024):
+def second_transposed(a, b):
+    return a, b.transpose(-1, -2)
+
+
+for n in (16, 64, 100, 128, 256, 333, 512, 1000, 1024, 2048):
     product(f"{n} x {n} x {n}", (n, n), (n, n))
-product("256 x 256 x 256, float64", (256, 256), (256, 256), dtype="float64")
-product("512, first transposed", (512, 512), (512, 512), lambda a, b: (a.t(), b))
-product("512, second transposed", (512, 512), (512, 512), lambda a, b: (a, b.t()))
+for n in (128, 256, 512, 1024):
+    product(f"{n} x {n} x {n}, float64", (n, n), (n, n), dtype="float64")
+for n in (129, 512, 1024):
+    product(f"{n}, first transposed", (n, n), (n, n), lambda a, b: (a.t(), b))
+    product(f"{n}, second transposed", (n, n), (n, n), second_transposed)
+    product(f"{n}, both transposed", (n, n), (n, n), lambda a, b: (a.t(), b.t()))
+# m x k x n
 product("long sum: 64 x 20000 x 64", (64, 20000), (20000, 64))
+product("long sum: 10 x 50000 x 10", (10, 50000), (50000, 10))
+product("long sum, first transposed: 100 x 10000 x 30", (10000, 100), (10000, 30), lambda a, b: (a.t(), b))
 product("tall: 20000 x 64 x 64", (20000, 64), (64, 64))
+product("tall: 20000 x 10 x 40", (20000, 10), (10, 40))
+product("wide: 64 x 64 x 20000", (64, 64), (64, 20000))
 product("thin: 1000 x 1000 x 8", (1000, 1000), (1000, 8))
+product("flat: 8 x 1000 x 1000", (8, 1000), (1000, 1000))
+product("rank 3: 1000 x 3 x 1000", (1000, 3), (3, 1000))
+product("matrix times vector, 100 x 100", (100, 100), (100,))
 product("matrix times vector, 1000 x 1000", (1000, 1000), (1000,))
+product("matrix times vector, 4000 x 3000", (4000, 3000), (3000,))
+product("matrix times vector, 1000 x 1000, float64", (1000, 1000), (1000,), dtype="float64")
+product("transposed matrix times vector, 1000 x 1000", (1000, 1000), (1000,), lambda a, b: (a.t(), b))
 product("vector times matrix, 1000 x 1000", (1000,), (1000, 1000))
+product("vector times transposed matrix, 1000 x 1000", (1000,), (1000, 1000), second_transposed)
+product("dot product, 1000", (1000,), (1000,))
+product("dot product, 100k", (100000,), (100000,))
 product("dot product, 1M", (1000000,), (1000000,))
+product("dot product, 1M, float64", (1000000,), (1000000,), dtype="float64")
 product("batched: 64 of 64 x 64 x 64", (64, 64, 64), (64, 64, 64))
 product("batched: 512 of 16 x 16 x 16", (512, 16, 16), (512, 16, 16))
-product(
-    "batched, second transposed: 64 of 64 x 32 x 64", (64, 64, 32), (64, 64, 32), lambda a, b: (a, b.transpose(1, 2))
-)
+product("batched: 3 of 300 x 300 x 300", (3, 300, 300), (3, 300, 300))
+product("batched, second transposed: 64 of 64 x 32 x 64", (64, 64, 32), (64, 64, 32), second_transposed)
 
 
 def linear(name, batch, inputs, outputs):
@@ -50,3 +71,6 @@ def linear(name, batch, inputs, outputs):
 linear("Linear(784, 256) forward and backward, batch 32", 32, 784, 256)
 linear("Linear(784, 256) forward and backward, batch 256", 256, 784, 256)
 linear("Linear(512, 512) forward and backward, batch 2048", 2048, 512, 512)
+linear("Linear(64, 10) forward and backward, batch 64", 64, 64, 10)
+linear("Linear(300, 100) forward and backward, batch 1000", 1000, 300, 100)
+linear("Linear(1000, 1) forward and backward, batch 500", 500, 1000, 1)

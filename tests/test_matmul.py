@@ -49,6 +49,8 @@ PRODUCTS = [
     (1, 1, 1), (1, 1, 700), (2, 2, 1100), (1, 1, 9000), (1, 7, 300), (7, 1, 300), (3, 5, 0), (13, 33, 257),
     (12, 32, 256), (64, 64, 64), (100, 10, 64), (49, 100, 513), (1, 1000, 64), (2, 130, 70), (300, 5, 40),
     (500, 3, 700), (0, 4, 3), (4, 0, 3), (0, 0, 0), (200, 150, 300), (5, 300, 33), (61, 62, 63),
+    (70, 1, 20), (131, 1, 9001), (1, 1, 17000), (3, 2, 9000), (64, 70, 2100), (129, 131, 130), (390, 70, 3),
+    (65, 530, 260),
 ]
 
 
@@ -79,10 +81,22 @@ def test_rows_and_columns_alone(m, n, k, dtype):
     for i in {0, m // 2, m - 1}:
         assert linear(x[i : i + 1], w, bias).numpy().tobytes() == y[i : i + 1].numpy().tobytes()
         assert linear(x[i], w, bias).numpy().tobytes() == y[i].numpy().tobytes()
-        assert mt.mv(w, x[i]).numpy().tobytes() == plain[i].numpy().tobytes()
-        assert mt.dot(x[i], w[0]).numpy().tobytes() == plain[i, 0].numpy().tobytes()
-    for j in {0, n // 2, n - 1}:
-        assert mt.mv(x, w[j]).numpy().tobytes() == plain[:, j].contiguous().numpy().tobytes()
+        assert mt.matmul(x[i], w.t()).numpy().tobytes() == plain[i].numpy().tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("m,n,k", [p for p in PRODUCTS if min(p) > 0])
+def test_one_column_alone(m, n, k, dtype):
+    """A product with a vector has an order of additions of its own: one for all who ask for it, and for every row."""
+    x, v, bias = (mt.tensor(normal(*s, dtype=dtype)) for s in ((m, k), (k,), (1,)))
+    y = mt.mv(x, v)
+    assert mt.mm(x, v[:, None]).numpy().tobytes() == y.numpy().tobytes()
+    assert (x @ v.repeat(2).reshape(2, k, 1)).numpy().tobytes() == y.numpy().tobytes() * 2
+    assert linear(x, v[None], bias).numpy().tobytes() == (y + bias).numpy().tobytes()
+    assert linear(x.repeat(3, 1), v[None]).numpy().tobytes() == y.numpy().tobytes() * 3
+    for i in {0, m // 2, m - 1}:
+        assert mt.dot(x[i], v).numpy().tobytes() == y[i].numpy().tobytes()
+        assert linear(x[i], v[None], bias).numpy().tobytes() == (y[i] + bias).numpy().tobytes()
 
 
 SHAPES = [

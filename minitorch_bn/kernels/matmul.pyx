@@ -1,23 +1,29 @@
 """Matrix products: cuts C into blocks for the threads, and each block into K blocks, packed panels and register tiles.
 
 The order of the additions behind one element of C (src_c/api/gemm.h) is the same on every path below, so neither the
-blocking, nor the other rows and columns, nor the number of threads shows in the bits of a result.
+blocking, nor the other rows and columns, nor the number of threads shows in the bits of a result. Why there are these
+paths, and what each is worth: docs/kernels/matmul.md.
 """
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport uint64_t
-from libc.string cimport memcpy
 
 from minitorch_bn.kernels.parallel cimport run_tasks
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 
 cdef enum:
-    MC_BYTES = 384 << 10     # a packed block of A, MC x KC: well within a core's second-level cache
+    A_BYTES = 192 << 10      # a packed block of A, rows x KC: half of a small second-level cache
+    SHARED_BYTES = 4 << 20   # of packed B (or A) that all threads read
+    COLUMNS = 2048           # of B that are packed together
     FEW_ROWS = 48            # with so few rows, packing contiguous rows of B costs more than it saves
     FEW_COLUMNS = 64         # the same for A
     SMALL_A = 32 << 10       # bytes: A stays in the first-level cache as it is
-    FEW_DOTS = 4             # so few elements of C are dot products
-    SPAN = 64 * MTB_KC       # what one task takes of a dot product
+    CHUNK = 8                # panels of B that are packed together: long runs of its rows
+    ROUND = 64               # K blocks that are summed apart, then added
+    SMALL_C = 1 << 15        # elements: few enough to keep a copy for each K block
 
+# Where a block of an operand is read from: its own place; a copy in the scratch of the thread; or one that all share.
+cdef enum place:
+    RAW, OWN, SHARED
 
 cdef struct product:         # what every task of one call reads
     const mtb_gemm* kernel
@@ -27,59 +33,32 @@ cdef struct product:         # what every task of one call reads
     const char* b
     char* c
     const char* bias
-    bint accumulate, row_b, direct_b, packs_a
-    i64 mc, nc, row_blocks, column_blocks
-    i64 run                  # columns of a task that go through all of K together
-    i64 panel_at             # where the panel of B starts in a thread's scratch, after the block of A
-    i64 scratch              # bytes for one thread
+    bint accumulate, row_b
+    place a_in, b_in
+    i64 step                 # rows of a tile
+    i64 mc, nc, row_blocks, column_blocks            # the block of C that is one task
+    i64 ks, ns               # the part of B that is packed at a time
+    i64 k0, k1, j0, j1       # that part
+    i64 tiles, panels        # of A, and of that part of B
+    i64 tile_size            # elements that a packed tile of A takes, and what packing writes past it
+    char* shared_a           # (K block, tile)
+    char* shared_b           # (K block, panel)
+    i64 panels_at, scratch   # bytes: where panels of B start in a thread's scratch, after tiles of A; all of it
     int ndim
     const i64* shape
     const i64* batch_a
     const i64* batch_b
     const i64* batch_c
-    i64 spans                # of dot products
-    char* sums               # of their K blocks
+    i64 spans                # of a product with a vector
+    char* sums               # of its spans; or of K blocks
 
 
 cdef inline i64 up(i64 x, i64 multiple) noexcept nogil:
     return (x + multiple - 1) // multiple * multiple
 
 
-cdef void k_block(const product* q, i64 m, i64 n, i64 k, const char* a, const char* b, char* c, bint add,
-                  const char* bias, char* scratch) noexcept nogil:
-    """m by n of C and one K block."""
-    cdef const mtb_gemm* kernel = q.kernel
-    cdef i64 size = q.size, rsa = q.rsa, csa = q.csa, down = q.rsa, t, i, columns
-    cdef i64 tiles = (m + kernel.mr - 1) // kernel.mr, step = (m + tiles - 1) // tiles   # rows shared out evenly
-    cdef char* panel = scratch + q.panel_at
-    if q.row_b:
-        kernel.row(n, k, a, csa, b, q.csb, c, add, bias)
-        return
-    if q.packs_a:                                   # to panels of step rows
-        for t in range(tiles):
-            i = t * step
-            kernel.pack(scratch + i * k * size, step, a + i * rsa * size, rsa, min(step, m - i), csa, k)
-        a, down, rsa, csa = scratch, k, 1, step
-    columns = n - n % kernel.vl if q.direct_b else 0    # B as it is, except columns that do not fill a vector
-    if columns > 0:
-        for t in range(tiles):
-            i = t * step
-            kernel.strip(min(step, m - i), columns, k, a + i * down * size, rsa, csa, b, q.rsb, c + i * q.ldc * size,
-                         q.ldc, add, bias, NULL)
-    while True:                                     # B by packed panels, each used at once by all rows
-        n -= columns
-        if n == 0:
-            return
-        b += columns * q.csb * size
-        c += columns * size
-        if bias != NULL:
-            bias += columns * size
-        columns = min(n, kernel.nr)
-        kernel.pack(panel, kernel.nr, b, q.csb, columns, q.rsb, k)
-        for t in range(tiles):
-            i = t * step
-            kernel.strip(min(step, m - i), columns, k, a + i * down * size, rsa, csa, panel, kernel.nr,
-                         c + i * q.ldc * size, q.ldc, add, bias, NULL)
+cdef inline i64 parts(i64 x, i64 size) noexcept nogil:
+    return (x + size - 1) // size
 
 
 cdef void locate(const product* q, i64 batch, i64 i, i64 j, const char** a, const char** b, char** c) noexcept nogil:
@@ -94,36 +73,115 @@ cdef void locate(const product* q, i64 batch, i64 i, i64 j, const char** a, cons
     a[0], b[0], c[0] = q.a + at_a * q.size, q.b + at_b * q.size, q.c + at_c * q.size
 
 
-cdef void dot_span(void* plan, i64 index) noexcept nogil:
-    """The block sums of one span of one element of C."""
-    cdef const product* q = <const product*> plan
-    cdef i64 element = index // q.spans, from_ = index % q.spans * SPAN, at = element % (q.m * q.n)
+# -- a matrix times a vector -------------------------------------------------------------------------------------------
+
+cdef void span(const product* q, i64 index, char* scratch) noexcept nogil:
+    """Some rows of A times one span of the vector."""
+    cdef i64 p = index % q.spans * MTB_DOT_SPAN, batch = index // q.spans // q.row_blocks, size = q.size, r
+    cdef i64 i = index // q.spans % q.row_blocks * q.mc, m = min(q.mc, q.m - i), k = min(q.k - p, <i64> MTB_DOT_SPAN)
+    cdef const char* a
+    cdef const char* x
+    cdef char* c
+    cdef char* y = q.sums + ((batch * q.spans + index % q.spans) * q.m + i) * size
+    locate(q, batch, i, 0, &a, &x, &c)
+    a, x = a + p * q.csa * size, x + p * q.rsb * size
+    if q.rsb != 1:
+        q.kernel.pack(scratch, 1, x, 1, 1, q.rsb, k)
+        x, scratch = scratch, scratch + q.panels_at
+    if q.a_in == RAW:
+        q.kernel.dots(m, k, a, q.rsa, q.csa, x, y)
+    else:
+        for r in range(m):
+            q.kernel.pack(scratch, 1, a + r * q.rsa * size, 1, 1, q.csa, k)
+            q.kernel.dots(1, k, scratch, 0, 1, x, y + r * size)
+
+
+cdef int times_vector(product* q, i64 matrices, int threads) except -1:
+    cdef i64 e, i, tasks, unit = 4
+    cdef size_t sums_size
     cdef const char* a
     cdef const char* b
     cdef char* c
-    locate(q, element // (q.m * q.n), at // q.n, at % q.n, &a, &b, &c)
-    q.kernel.dots(min(q.k - from_, <i64> SPAN), a + from_ * q.csa * q.size, q.csa, b + from_ * q.rsb * q.size, q.rsb,
-                  q.sums + (element * q.spans * SPAN + from_) // MTB_KC * q.size)
-
-
-cdef int few_dots(product* q, i64 matrices) except -1:
-    """Very few elements of C, each a long dot product."""
-    cdef i64 elements = matrices * q.m * q.n, e, at
-    cdef size_t bytes
-    cdef const char* a
-    cdef const char* b
-    cdef char* c
-    q.spans = (q.k + SPAN - 1) // SPAN
-    bytes = elements * q.spans * (SPAN // MTB_KC) * q.size
-    q.sums = <char*> take(bytes)
-    run_tasks(dot_span, q, elements * q.spans, elements * q.k // 4)
-    for e in range(elements):
-        at = e % (q.m * q.n)
-        locate(q, e // (q.m * q.n), at // q.n, at % q.n, &a, &b, &c)
-        q.kernel.total((q.k + MTB_KC - 1) // MTB_KC, q.sums + e * q.spans * (SPAN // MTB_KC) * q.size, c,
-                       q.accumulate)
-    give(q.sums, bytes)
+    cdef char* scratch
+    q.spans = max(<i64> 1, parts(q.k, MTB_DOT_SPAN))
+    q.a_in = RAW if q.csa == 1 or q.k == 1 or q.rsa == 1 and q.m > 1 else OWN
+    if q.k == 1:                                    # then columns are contiguous only if said to be
+        q.csa = 1
+    if q.csa != 1 and q.a_in == RAW:
+        unit = 8 * q.kernel.vl
+    q.mc = up(q.m, unit)
+    while q.mc > unit and matrices * parts(q.m, q.mc) * q.spans < 4 * threads:
+        q.mc = up(q.mc // 2, unit)
+    q.row_blocks = parts(q.m, q.mc)
+    q.panels_at = up((min(q.k, <i64> MTB_DOT_SPAN) + q.kernel.vl) * q.size, 64)
+    q.scratch = 2 * q.panels_at if q.rsb != 1 or q.a_in == OWN else 0
+    tasks = matrices * q.row_blocks * q.spans
+    sums_size = up(matrices * q.spans * q.m * q.size, 64)
+    q.sums = <char*> take(sums_size + q.scratch * threads)
+    scratch = q.sums + sums_size
+    if threads > 1:
+        for i in prange(tasks, num_threads=threads, schedule="static", nogil=True):
+            spread()
+            span(q, i, scratch + threadid() * q.scratch)
+    else:
+        for i in range(tasks):
+            span(q, i, scratch)
+    for e in range(matrices):
+        locate(q, e, 0, 0, &a, &b, &c)
+        for i in range(1 if q.ldc == 1 else q.m):
+            q.kernel.total(q.m if q.ldc == 1 else 1, q.spans, q.sums + (e * q.spans * q.m + i) * q.size, q.m,
+                           c + i * q.ldc * q.size, q.accumulate, q.bias, 0)
+    give(q.sums, sums_size + q.scratch * threads)
     return 0
+
+
+# -- a block of C ------------------------------------------------------------------------------------------------------
+
+cdef void pack_panels(const product* q, char* dst, i64 dst_step, i64 width, const char* src, i64 sj, i64 n, i64 sk,
+                      i64 k) noexcept nogil:
+    """n columns to panels of that width, dst_step elements apart. Contiguous rows are read in runs of many panels."""
+    cdef i64 j, p = 0, rows = 16 if sj == 1 and n > width else k
+    while p < k:
+        rows = min(rows, k - p)
+        j = 0
+        while j < n:
+            q.kernel.pack(dst + (j // width * dst_step + p * width) * q.size, width, src + (j * sj + p * sk) * q.size,
+                          sj, min(width, n - j), sk, rows)
+            j += width
+        p += rows
+
+
+cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, const char* a, const char* b, char* c,
+                  i64 ldc, bint add, const char* bias, char* scratch) noexcept nogil:
+    """m by n of C, from (i0, j0), and one K block, from p; a, b, c: where they start."""
+    cdef const mtb_gemm* kernel = q.kernel
+    cdef i64 size = q.size, rsa = q.rsa, csa = q.csa, step = q.step, a_step = step * rsa, t, columns, j = 0
+    cdef char* panels = scratch + q.panels_at
+    if q.row_b:
+        kernel.row(n, k, a, csa, b, q.csb, c, add, bias)
+        return
+    if q.a_in != RAW:
+        rsa, csa, a_step = 1, step, q.tile_size
+        if q.a_in == OWN:
+            pack_panels(q, scratch, a_step, step, a, q.rsa, m, q.csa, k)
+            a = scratch
+        else:
+            a = q.shared_a + ((p - q.k0) // MTB_KC * q.tiles + i0 // step) * a_step * size
+    if q.b_in == RAW and n >= kernel.vl:            # except columns that do not fill a vector
+        j = n - n % kernel.vl
+        for t in range(parts(m, step)):
+            kernel.strip(min(step, m - t * step), j, k, a + t * a_step * size, rsa, csa, b, q.rsb,
+                         c + t * step * ldc * size, ldc, add, bias, NULL)
+    while j < n:
+        columns = n - j
+        if q.b_in == SHARED:
+            panels = q.shared_b + ((p - q.k0) // MTB_KC * q.panels * MTB_KC + (j0 - q.j0) // kernel.nr * k) * kernel.nr * size
+        else:
+            columns = min(columns, CHUNK * kernel.nr)
+            pack_panels(q, panels, kernel.nr * k, kernel.nr, b + j * q.csb * size, q.csb, columns, q.rsb, k)
+        kernel.block(m, step, columns, k, a, a_step, rsa, csa, panels, c + j * size, ldc, add,
+                     bias + j * size if bias != NULL else NULL)
+        j += columns
 
 
 cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
@@ -131,53 +189,151 @@ cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
     cdef const char* a
     cdef const char* b
     cdef char* c
-    cdef i64 size = q.size, batch, j, p, kb
-    batch = index // (q.row_blocks * q.column_blocks)
-    index -= batch * (q.row_blocks * q.column_blocks)
-    cdef i64 i0 = index // q.column_blocks * q.mc, j0 = index % q.column_blocks * q.nc
-    cdef i64 m = min(q.mc, q.m - i0), n = min(q.nc, q.n - j0), columns
-    cdef const char* bias
+    cdef i64 batch = index // (q.row_blocks * q.column_blocks), p = q.k0, k
+    cdef i64 i0 = index // q.column_blocks % q.row_blocks * q.mc, j0 = q.j0 + index % q.column_blocks * q.nc
+    cdef i64 m = min(q.mc, q.m - i0), n = min(q.nc, q.j1 - j0)
     locate(q, batch, i0, j0, &a, &b, &c)
-    j = 0
-    while j < n:
-        columns = min(n - j, q.run)
-        p = 0
-        while True:                                 # K blocks; just one, and empty, if k = 0
-            kb = min(q.k - p, <i64> MTB_KC)
-            bias = q.bias + (j0 + j) * size if q.bias != NULL and p + kb == q.k else NULL
-            k_block(q, m, columns, kb, a + p * q.csa * size, b + (p * q.rsb + j * q.csb) * size, c + j * size,
-                    q.accumulate or p > 0, bias, scratch)
-            p += kb
-            if p == q.k:
-                break
-        j += columns
-
-
-cdef void plan(product* q, i64 matrices, int threads) noexcept nogil:
-    """Chooses what to pack and the block of C that is one task: free choices, no bit depends on them."""
-    cdef const mtb_gemm* kernel = q.kernel
-    cdef i64 kb = min(q.k, <i64> MTB_KC), row_unit = kernel.mr, column_unit = kernel.nr
-    q.row_b = q.m == 1 and q.rsb == 1
-    q.direct_b = q.csb == 1 and q.m <= FEW_ROWS and not q.row_b
-    q.packs_a = q.n > FEW_COLUMNS and q.m * kb * q.size > SMALL_A
-    if q.direct_b:                                  # long runs of each row of B
-        column_unit *= 4
-    q.mc = min(up(q.m, row_unit), MC_BYTES // (MTB_KC * q.size) // row_unit * row_unit)
-    q.nc = up(q.n, column_unit)
-    while True:
-        q.row_blocks = (q.m + q.mc - 1) // q.mc
-        q.column_blocks = (q.n + q.nc - 1) // q.nc
-        if threads == 1 or matrices * q.row_blocks * q.column_blocks >= 4 * threads:
+    while True:                                     # K blocks; just one, and empty, if k = 0
+        k = min(q.k1 - p, <i64> MTB_KC)
+        k_block(q, i0, m, j0, n, p, k, a + p * q.csa * q.size, b + p * q.rsb * q.size, c, q.ldc,
+                q.accumulate or p > 0, q.bias + j0 * q.size if q.bias != NULL and p + k == q.k else NULL, scratch)
+        p += k
+        if p == q.k1:
             break
-        if q.nc > column_unit and (q.nc >= 2 * q.mc or q.mc <= 2 * row_unit):
+
+
+cdef void pack_shared(const product* q, i64 index) noexcept nogil:
+    """CHUNK tiles of A or panels of B."""
+    cdef const char* a
+    cdef const char* b
+    cdef char* c
+    cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p, k, first, n = 0, size = q.size
+    p = index % blocks * MTB_KC
+    k = min(q.k1 - q.k0 - p, <i64> MTB_KC)
+    first = index // blocks * CHUNK
+    if q.a_in == SHARED:
+        n = up(q.tiles, CHUNK)
+        if first < n:
+            locate(q, 0, first * q.step, 0, &a, &b, &c)
+            pack_panels(q, q.shared_a + (p // MTB_KC * q.tiles + first) * q.tile_size * size, q.tile_size, q.step,
+                        a + (q.k0 + p) * q.csa * size, q.rsa, min(CHUNK * q.step, q.m - first * q.step), q.csa, k)
+            return
+    first -= n
+    locate(q, 0, 0, q.j0 + first * q.kernel.nr, &a, &b, &c)
+    pack_panels(q, q.shared_b + (p // MTB_KC * q.panels * MTB_KC + first * k) * q.kernel.nr * size, q.kernel.nr * k,
+                q.kernel.nr, b + (q.k0 + p) * q.rsb * size, q.csb,
+                min(CHUNK * q.kernel.nr, q.j1 - q.j0 - first * q.kernel.nr), q.rsb, k)
+
+
+cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint alone) noexcept:
+    """Packs what is shared, then computes."""
+    cdef i64 i, packs = 0
+    if q.a_in == SHARED:
+        packs = parts(q.tiles, CHUNK)
+    if q.b_in == SHARED:
+        packs += parts(q.panels, CHUNK)
+    packs *= parts(q.k1 - q.k0, MTB_KC)
+    if threads == 1 and alone:
+        for i in range(packs):
+            pack_shared(q, i)
+        for i in range(tasks):
+            task(q, i, scratch)
+    elif threads == 1:
+        with nogil:
+            for i in range(packs):
+                pack_shared(q, i)
+            for i in range(tasks):
+                task(q, i, scratch)
+    elif packs == 0:
+        for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=1 + tasks // (16 * threads),
+                        nogil=True):
+            spread()
+            task(q, i, scratch + threadid() * q.scratch)
+    else:
+        with nogil, parallel(num_threads=threads):
+            for i in prange(packs, schedule="dynamic"):
+                spread()
+                pack_shared(q, i)
+            for i in prange(tasks, schedule="dynamic"):
+                task(q, i, scratch + threadid() * q.scratch)
+
+
+# -- the choice of a path ----------------------------------------------------------------------------------------------
+
+cdef void share_out(product* q, i64 matrices, int threads) noexcept nogil:
+    """Tasks that pack for themselves: small or narrow products, or many of them."""
+    cdef const mtb_gemm* kernel = q.kernel
+    cdef i64 column_unit = kernel.nr
+    q.row_b = q.m == 1 and q.rsb == 1
+    q.b_in = RAW if q.csb == 1 and q.m <= FEW_ROWS and not q.row_b else OWN
+    q.a_in = OWN if q.n > FEW_COLUMNS and q.m * min(q.k, <i64> MTB_KC) * q.size > SMALL_A else RAW
+    if q.b_in == RAW:                               # long runs of each row of B
+        column_unit *= 4
+    q.mc = min(up(q.m, q.step), max(<i64> 1, 2 * A_BYTES // (MTB_KC * q.size) // q.step) * q.step)
+    q.nc = up(q.n, column_unit)
+    while threads > 1 and matrices * parts(q.m, q.mc) * parts(q.n, q.nc) < 4 * threads:
+        if q.nc > column_unit and (q.nc >= 2 * q.mc or q.mc <= 2 * q.step):
             q.nc = up(q.nc // 2, column_unit)
-        elif q.mc > row_unit:
-            q.mc = up(q.mc // 2, row_unit)
+        elif q.mc > q.step:
+            q.mc = up(q.mc // 2, q.step)
         else:
             break
-    q.run = q.nc if q.packs_a or q.direct_b else kernel.nr   # reads each column of B from end to end if it can
-    q.panel_at = up(q.mc * kb + kernel.vl, 16) * q.size if q.packs_a else 0
-    q.scratch = q.panel_at + up(kb * kernel.nr + kernel.vl, 16) * q.size
+
+
+cdef void share_in(product* q, int threads) noexcept nogil:
+    """Tasks that share packed operands: each element is packed once. With many rows, a task packs those that are its own;
+    with many columns, likewise."""
+    cdef i64 tiles = q.tiles, panels, blocks, rows = 0
+    q.ns = min(q.n, <i64> COLUMNS)
+    panels = parts(q.ns, q.kernel.nr)
+    q.row_b, q.a_in, q.b_in = False, SHARED, SHARED
+    if tiles >= 32 * threads:
+        q.a_in = OWN
+        blocks = parts(tiles, A_BYTES // (MTB_KC * q.size * q.step))
+        q.mc = parts(tiles, up(max(blocks, <i64> 4 * threads), threads)) * q.step
+        q.nc = panels * q.kernel.nr
+    else:
+        rows = q.m
+        if panels >= 32 * threads:
+            q.b_in = OWN
+            q.ns = q.n
+            panels = parts(q.n, q.kernel.nr)
+            q.nc = min(<i64> CHUNK, parts(panels, 4 * threads)) * q.kernel.nr
+        else:
+            q.nc = parts(panels, 8 * threads) * q.kernel.nr
+        q.mc = parts(tiles, parts(4 * threads, parts(panels * q.kernel.nr, q.nc))) * q.step
+    rows = max(rows, q.ns if q.b_in == SHARED else 0)
+    q.ks = max(<i64> 1, SHARED_BYTES // (rows * MTB_KC * q.size)) * MTB_KC
+
+
+# -- few elements, each a long sum -------------------------------------------------------------------------------------
+
+cdef void apart(const product* q, i64 index, char* scratch) noexcept nogil:
+    """One K block of all of C, written to a place of its own."""
+    cdef i64 p = q.k0 + index * MTB_KC, k = min(q.k - p, <i64> MTB_KC)
+    k_block(q, 0, q.m, 0, q.n, p, k, q.a + p * q.csa * q.size, q.b + p * q.rsb * q.size,
+            q.sums + index * q.m * q.n * q.size, q.n, False, NULL, scratch)
+
+
+cdef void together(const product* q, i64 i) noexcept nogil:
+    """Row i of these blocks, added in order."""
+    q.kernel.total(q.n, parts(q.k1 - q.k0, MTB_KC), q.sums + i * q.n * q.size, q.m * q.n, q.c + i * q.ldc * q.size,
+                   q.accumulate or q.k0 > 0, q.bias if q.k1 == q.k else NULL, 1)
+
+
+cdef void sum_blocks(product* q, int threads, char* scratch) noexcept nogil:
+    """A round of K blocks at a time."""
+    cdef i64 i
+    q.k0 = 0
+    while q.k0 < q.k:
+        q.k1 = min(q.k, q.k0 + ROUND * MTB_KC)
+        with parallel(num_threads=threads):
+            for i in prange(parts(q.k1 - q.k0, MTB_KC), schedule="static"):
+                spread()
+                apart(q, i, scratch + threadid() * q.scratch)
+            for i in prange(q.m, schedule="static"):
+                together(q, i)
+        q.k0 = q.k1
 
 
 cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
@@ -185,11 +341,13 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
                       const void* b, const i64* batch_b, i64 rsb, i64 csb,
                       void* c, const i64* batch_c, i64 ldc, bint accumulate, const void* bias_n) except -1:
     cdef product q
-    cdef i64 matrices = 1, tasks, i
+    cdef i64 matrices = 1, kb, e
     cdef int d, threads
+    cdef char* memory
     cdef char* scratch
-    cdef char* bias = NULL
+    cdef size_t shared_a = 0, shared_b = 0, bytes
     cdef double work
+    cdef bint alone, long_sum
     for d in range(ndim):
         matrices *= shape[d]
     if m == 0 or n == 0 or matrices == 0:
@@ -198,44 +356,62 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
         a, b = c, c
     q.kernel = <const mtb_gemm*> K.gemm[real]
     q.size = 8 if real else 4
-    if n == 1 and ldc == 1 and m > 1:               # a column: the row of the transposed product
-        n, m = m, 1
-        a, b = b, a
-        batch_a, batch_b = batch_b, batch_a
-        rsa, csa, rsb, csb = csb, rsb, csa, rsa
-        if bias_n != NULL:
-            bias = <char*> take(n * q.size)
-            for i in range(n):
-                memcpy(bias + i * q.size, bias_n, q.size)
-            bias_n = bias
     q.m, q.n, q.k, q.rsa, q.csa, q.rsb, q.csb, q.ldc = m, n, k, rsa, csa, rsb, csb, ldc
     q.a, q.b, q.c, q.bias = <const char*> a, <const char*> b, <char*> c, <const char*> bias_n
     q.accumulate, q.ndim, q.shape = accumulate, ndim, shape
     q.batch_a, q.batch_b, q.batch_c = batch_a, batch_b, batch_c
-    if m * n <= FEW_DOTS and k >= 2 * MTB_KC and bias_n == NULL:
-        return few_dots(&q, matrices)
-    work = <double> m * n * k * matrices / 16       # multiply-adds are about that much cheaper than element operations
+    work = <double> m * n * k * matrices / (4 if n == 1 else 16)   # multiply-adds are cheaper than element operations
     threads = team(<i64> min(work, <double> (1 << 60)))
-    plan(&q, matrices, threads)
-    tasks = matrices * q.row_blocks * q.column_blocks
-    try:
-        scratch = <char*> take(q.scratch * threads)
-        if threads > 1:
-            for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=1 + tasks // (16 * threads),
-                            nogil=True):
-                spread()
-                task(&q, i, scratch + threadid() * q.scratch)
-        elif work > 4096:
-            with nogil:
-                for i in range(tasks):
-                    task(&q, i, scratch)
-        else:
-            for i in range(tasks):
-                task(&q, i, scratch)
-        give(scratch, q.scratch * threads)
-    finally:
-        if bias != NULL:
-            give(bias, n * q.size)
+    if n == 1:
+        return times_vector(&q, matrices, threads)
+    kb = min(k, <i64> MTB_KC)
+    q.step = q.kernel.mr
+    q.tiles = parts(m, q.step)
+    if m <= FEW_ROWS:
+        q.step = parts(m, q.tiles)                  # rows shared out evenly
+    q.tile_size = up(q.step * kb + q.kernel.vl, 16)
+    q.ks, q.ns = max(k, <i64> 1), n
+    long_sum = threads > 1 and matrices < 2 * threads and k >= 4 * threads * MTB_KC and max(m, n) <= 512 and m * n <= SMALL_C
+    alone = (m <= FEW_ROWS or n <= FEW_COLUMNS or work <= 65536 or matrices >= 4 * threads > 4
+             or matrices > 1 and m * n * k < 1 << 21)
+    if long_sum or alone:
+        share_out(&q, matrices, threads)
+    else:
+        share_in(&q, threads)
+    if long_sum:
+        q.mc, q.nc = m, n
+        shared_a = up(ROUND * m * n * q.size, 64)
+    q.row_blocks = parts(m, q.mc)
+    q.panels_at = up(parts(q.mc, q.step) * q.tile_size * q.size, 64) if q.a_in == OWN else 0
+    q.scratch = q.panels_at + up((kb * min(<i64> CHUNK, parts(q.nc, q.kernel.nr)) * q.kernel.nr + q.kernel.vl) * q.size,
+                                 64)
+    if q.a_in == SHARED:
+        shared_a = up(parts(min(k, q.ks), MTB_KC) * q.tiles * q.tile_size * q.size, 64)
+    if q.b_in == SHARED:
+        shared_b = up(min(k, q.ks), MTB_KC) * up(q.ns, q.kernel.nr) * q.size
+    bytes = shared_a + shared_b + q.scratch * threads
+    memory = <char*> take(bytes)
+    scratch = memory + shared_a + shared_b
+    q.shared_a, q.shared_b, q.sums = memory, memory + shared_a, memory
+    for e in range(1 if alone and not long_sum else matrices):
+        q.a, q.b, q.c = <const char*> a, <const char*> b, <char*> c
+        locate(&q, e, 0, 0, &q.a, &q.b, &q.c)
+        if long_sum:
+            sum_blocks(&q, threads, scratch)
+            continue
+        q.j0 = 0
+        while q.j0 < n:
+            q.j1 = min(n, q.j0 + q.ns)
+            q.panels, q.column_blocks = parts(q.j1 - q.j0, q.kernel.nr), parts(q.j1 - q.j0, q.nc)
+            q.k0 = 0
+            while True:
+                q.k1 = min(k, q.k0 + q.ks)
+                run(&q, (matrices if alone else 1) * q.row_blocks * q.column_blocks, threads, scratch, work <= 4096)
+                q.k0 = q.k1
+                if q.k0 >= k:
+                    break
+            q.j0 = q.j1
+    give(memory, bytes)
     return 0
 
 

@@ -1,4 +1,4 @@
-/* gemm.c: matrix product in registers: a strip of C tiles over one K block, packing of panels, and long dots. */
+/* gemm.c: matrix product in registers: tiles of C over one K block, packing of panels, and dot products. */
 #include "../kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -15,47 +15,53 @@
 #define MR 4
 #define TILES(X) X(1) X(2) X(3) X(4)
 #endif
-enum { NR = 2 * VL, WIDEST = 8, AHEAD = 512 / sizeof(T) };
+enum { NR = 2 * VL, WIDEST = 8, AHEAD = 512 / sizeof(T), SHORT_K = 64, DOT_LANES = 32 };
+/* rows of a product with a vector that share its loads: 8 registers of sums */
+enum { DOT_ROWS = DOT_LANES / VL < 8 ? 8 / (DOT_LANES / VL) : 1 };
 
-typedef void tile_fn(int64_t k, const char *a, int64_t down, int64_t right, const T *b, int64_t ldb, T *c, int64_t ldc,
-                     int add, const T *bias_n, const T *bias_m);
+typedef void tile_fn(int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b, int64_t ldb, T *c, int64_t ldc,
+                     int add);
 
-/* One tile: m rows by nv vectors of C over one block of K.
- * a (m, k) with its strides down and right in bytes, b (k, nv * VL) rows ldb apart, c (m, nv * VL) rows ldc apart; m
- * and nv are literals. Reads A and B once, C once if add; writes C once. */
-INLINE void tile(const int m, const int nv, int64_t k, const char *a, int64_t down, int64_t right, const T *b,
-                 int64_t ldb, T *c, int64_t ldc, int add, const T *bias_n, const T *bias_m) {
+/* One tile: m rows by nv vectors of C over one block of K, `by` steps of it in one turn of the loop.
+ * a (m, k) with strides rsa and csa, b (k, nv * VL) rows ldb apart, c (m, nv * VL) rows ldc apart; m, nv and by are
+ * literals. Reads A and B once, C once if add; writes C once. */
+INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b,
+                 int64_t ldb, T *c, int64_t ldc, int add) {
     vec acc[MR][WIDEST];
-    const char *row3[(MR + 2) / 3];  /* each third row's address: the other two are one or two row strides further */
+    const T *row3[(MR + 2) / 3];  /* each third row's address: the other two are one or two row strides further */
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){};
-    UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] = a + i * down;
+    UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] = a + i * rsa;
+#define STEP(u)                                                                             \
+    {                                                                                       \
+        vec row[WIDEST];                                                                    \
+        UNROLL for (int v = 0; v < nv; v++) row[v] = vload(b + (u) * ldb + v * VL);         \
+        UNROLL for (int i = 0; i < m; i++) {                                                \
+            vec x = vset(row3[i / 3][i % 3 * rsa + (u) * csa]);                             \
+            UNROLL for (int v = 0; v < nv; v++) acc[i][v] = vfma(x, row[v], acc[i][v]);     \
+        }                                                                                   \
+    }
+    for (; by > 1 && k >= by; k -= by) {
+        UNROLL for (int u = 0; u < by; u++) STEP(u)
+        UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += by * csa;
+        b += by * ldb;
+    }
     for (; k > 0; k--) {
-        vec row[WIDEST];
-        UNROLL for (int v = 0; v < nv; v++) row[v] = vload(b + v * VL);
-        UNROLL for (int i = 0; i < m; i++) {
-            vec x = vset(*(const T *)(row3[i / 3] + i % 3 * down));
-            UNROLL for (int v = 0; v < nv; v++) acc[i][v] = vfma(x, row[v], acc[i][v]);
-        }
-        UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += right;
+        STEP(0)
+        UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += csa;
         b += ldb;
     }
+#undef STEP
     if (add)
         UNROLL for (int i = 0; i < m; i++)
             UNROLL for (int v = 0; v < nv; v++) acc[i][v] = vload(c + i * ldc + v * VL) + acc[i][v];
-    if (bias_n)
-        UNROLL for (int i = 0; i < m; i++)
-            UNROLL for (int v = 0; v < nv; v++) acc[i][v] = acc[i][v] + vload(bias_n + v * VL);
-    if (bias_m)
-        UNROLL for (int i = 0; i < m; i++)
-            UNROLL for (int v = 0; v < nv; v++) acc[i][v] = acc[i][v] + vset(bias_m[i]);
     UNROLL for (int i = 0; i < m; i++)
         UNROLL for (int v = 0; v < nv; v++) vstore(c + i * ldc + v * VL, acc[i][v]);
 }
 
-#define TILE(name, m, nv)                                                                                       \
-    static void name(int64_t k, const char *a, int64_t down, int64_t right, const T *b, int64_t ldb, T *c,      \
-                     int64_t ldc, int add, const T *bias_n, const T *bias_m) {                                  \
-        tile(m, nv, k, a, down, right, b, ldb, c, ldc, add, bias_n, bias_m);                                    \
+#define TILE(name, m, nv)                                                                                            \
+    static void name(int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b, int64_t ldb, T *c, int64_t ldc,     \
+                     int add) {                                                                                      \
+        tile(m, nv, 1, k, a, rsa, csa, b, ldb, c, ldc, add);                                                         \
     }
 #define NARROW_AND_FULL(m) TILE(tile_##m##x1, m, 1) TILE(tile_##m##x2, m, 2)
 TILES(NARROW_AND_FULL)
@@ -67,46 +73,82 @@ TILE(tile_2x4, 2, 4)
 static tile_fn *const tiles[MR][2] = {TILES(X)};
 #undef X
 
-/* The columns that do not fill a vector: from a tile's copy into C, in the same order of additions as the tile's own.
- * */
-static void merge(int64_t m, int64_t n, const T *t, int64_t ldt, T *c, int64_t ldc, int add,
-                  const T *bias_n, const T *bias_m) {
-    for (int64_t i = 0; i < m; i++, t += ldt, c += ldc)
-        for (int64_t j = 0; j < n; j++) {
-            T s = t[j];
-            if (add) s = c[j] + s;
-            if (bias_n) s = s + bias_n[j];
-            if (bias_m) s = s + bias_m[i];
-            c[j] = s;
-        }
+/* A full tile of packed operands: where large products spend their time. */
+static __attribute__((noinline)) void tile_packed(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add) {
+    tile(MR, 2, 4, k, a, 1, MR, b, NR, c, ldc, add);
+}
+
+/* The bias, after the last block. */
+static void add_bias(int64_t m, int64_t n, T *c, int64_t ldc, const T *bias_n, const T *bias_m) {
+    for (int64_t i = 0; i < m; i++, c += ldc) {
+        int64_t j = 0;
+        for (; j + VL <= n; j += VL)
+            vstore(c + j, vload(c + j) + (bias_n ? vload(bias_n + j) : vset(bias_m[i])));
+        for (; j < n; j++) c[j] += bias_n ? bias_n[j] : bias_m[i];
+    }
+}
+
+/* The columns that do not fill the vectors of a tile: from a copy of the tile into C. */
+static void merge(int64_t m, int64_t n, const T *t, int64_t ldt, T *c, int64_t ldc, int add) {
+    for (int64_t i = 0; i < m; i++, t += ldt, c += ldc) {
+        int64_t j = 0;
+        for (; j + VL <= n; j += VL) vstore(c + j, add ? vload(c + j) + vload(t + j) : vload(t + j));
+        for (; j < n; j++) c[j] = add ? c[j] + t[j] : t[j];
+    }
 }
 
 /* C strip: m <= MR rows by n columns, one K block.  a (m, k), b (k, n up to a whole vector), c (m, n).  B read once. */
 static void strip(int64_t m, int64_t n, int64_t k, const void *a, int64_t rsa, int64_t csa, const void *b_,
-                  int64_t ldb, void *c_, int64_t ldc, int add, const void *bias_n_, const void *bias_m) {
-    const T *b = b_, *bias_n = bias_n_;
+                  int64_t ldb, void *c_, int64_t ldc, int add, const void *bias_n, const void *bias_m) {
+    const T *b = b_;
     T *c = c_, edge[MR * NR];
-    const int64_t down = rsa * (int64_t)sizeof(T), right = csa * (int64_t)sizeof(T);
-    for (int64_t nv; n > 0;) {
+    for (int64_t nv, left = n; left > 0;) {
         tile_fn *f;
-        if (m == 1 && n >= 8 * VL) {
+        if (m == 1 && left >= 8 * VL) {
             f = tile_1x8, nv = 8;
-        } else if (m == 2 && n >= 4 * VL) {
+        } else if (m == 2 && left >= 4 * VL) {
             f = tile_2x4, nv = 4;
         } else {
-            nv = n > VL ? 2 : 1;
+            nv = left > VL ? 2 : 1;
             f = tiles[m - 1][nv - 1];
         }
         int64_t w = nv * VL;
-        if (n < w) {
-            f(k, a, down, right, b, ldb, edge, w, 0, NULL, NULL);
-            merge(m, n, edge, w, c, ldc, add, bias_n, bias_m);
-            return;
+        if (left < w) {
+            f(k, a, rsa, csa, b, ldb, edge, w, 0);
+            merge(m, left, edge, w, c, ldc, add);
+        } else if (m == MR && csa == MR && rsa == 1 && ldb == NR && nv == 2) {
+            tile_packed(k, a, b, c, ldc, add);
+        } else {
+            f(k, a, rsa, csa, b, ldb, c, ldc, add);
         }
-        f(k, a, down, right, b, ldb, c, ldc, add, bias_n, bias_m);
-        n -= w, b += w, c += w;
-        if (bias_n) bias_n += w;
+        left -= w, b += w, c += w;
     }
+    if (bias_n) add_bias(m, n, c_, ldc, bias_n, NULL);
+    if (bias_m) add_bias(m, n, c_, ldc, NULL, bias_m);
+}
+
+/* C block: m rows in tiles of `step` by n columns, one K block; B in packed panels.  With a short K, C is most of the
+ * traffic and is written row by row; else each panel of B stays in the first-level cache while all tiles use it. */
+static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_, int64_t a_step, int64_t rsa,
+                  int64_t csa, const void *b_, void *c_, int64_t ldc, int add, const void *bias_n) {
+    const T *a = a_, *b = b_, *bias = bias_n;
+    T *c = c_;
+    const int64_t down = (m + step - 1) / step, right = (n + NR - 1) / NR;
+    const int by_rows = k <= SHORT_K, packed = step == MR && csa == MR && rsa == 1;
+    for (int64_t outer = 0; outer < (by_rows ? down : right); outer++)
+        for (int64_t inner = 0; inner < (by_rows ? right : down); inner++) {
+            const int64_t i = by_rows ? outer : inner, j = by_rows ? inner : outer;
+            const int64_t rows = i < down - 1 ? step : m - i * step, columns = j < right - 1 ? NR : n - j * NR;
+            const T *panel = b + j * NR * k;
+            T *at = c + i * step * ldc + j * NR;
+            if (packed && rows == MR && columns == NR) {
+                tile_packed(k, a + i * a_step, panel, at, ldc, add);
+                if (bias) add_bias(MR, NR, at, ldc, bias + j * NR, NULL);
+            } else {
+                strip(rows, columns, k, a + i * a_step, rsa, csa, panel, NR, at, ldc, add,
+                      bias ? bias + j * NR : NULL, NULL);
+            }
+        }
 }
 
 /* Transposes VL vectors in registers: swaps blocks of 1, 2, 4, ... across the diagonal. */
@@ -180,66 +222,113 @@ static __attribute__((noinline)) void pack(void *dst_, int64_t width, const void
 }
 
 /* One row of C, for B with contiguous columns: n columns, one K block.  a (k), b (n, k) rows sj apart, c (n).
- * Each column of C is one lane: squares of B are transposed in registers and used at once.  Reads B once. */
+ * Each column of C is one lane: squares of B are transposed in registers and used at once, a few squares side by side
+ * to hide the latency of a multiply-add.  Reads B once. */
 static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sj, void *c_, int add,
-                const void *bias_n_) {
-    const T *a = a_, *b = b_, *bias_n = bias_n_;
-    T *c = c_, edge[VL];
-    for (int64_t j = 0; j < n; j += VL, b += VL * sj) {
-        vec sum = (vec){}, r[VL];
-        const int64_t left = n - j;
-        int64_t p = 0;
-        const T *at[VL];
-        row_starts(at, b, sj, left);
-        for (; p + VL <= k; p += VL) {
-            load_square(r, at, p);
-            UNROLL for (int i = 0; i < VL; i++) sum = vfma(vset(a[(p + i) * sa]), r[i], sum);
-        }
-        for (; p < k; p++) {
-            for (int i = 0; i < VL; i++) edge[i] = at[i][p];
-            sum = vfma(vset(a[p * sa]), vload(edge), sum);
-        }
-        vstore(edge, sum);
-        merge(1, left < VL ? left : VL, edge, VL, c + j, 0, add, bias_n ? bias_n + j : NULL, NULL);
-    }
-}
-
-/* Dot products of the K blocks of a and b: a chain of additions each, VL of them side by side.  Reads a and b once. */
-static void dots(int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sb, void *sums_) {
+                const void *bias) {
+    enum { SQUARES = 4 };
     const T *a = a_, *b = b_;
-    T *sums = sums_, pa[MTB_KC * VL + VL], pb[MTB_KC * VL + VL], lane[VL];
-    for (int64_t left; k >= MTB_KC; k -= left * MTB_KC, a += left * MTB_KC * sa, b += left * MTB_KC * sb) {
-        vec sum = (vec){};
-        left = k / MTB_KC < VL ? k / MTB_KC : VL;
-        if (sa == 1 && sb == 1) {
-            const T *at[VL], *bt[VL];
-            row_starts(at, a, MTB_KC, left), row_starts(bt, b, MTB_KC, left);
-            for (int64_t p = 0; p < MTB_KC; p += VL) {
-                vec ra[VL], rb[VL];
-                load_square(ra, at, p), load_square(rb, bt, p);
-                UNROLL for (int i = 0; i < VL; i++) sum = vfma(ra[i], rb[i], sum);
+    T *c = c_, edge[SQUARES * VL];
+    for (int64_t j = 0, left; (left = n - j) > 0; j += SQUARES * VL, b += SQUARES * VL * sj) {
+        const int squares = left >= SQUARES * VL ? SQUARES : (int)((left + VL - 1) / VL);
+        const T *at[SQUARES][VL];
+        vec sum[SQUARES], r[VL];
+        int64_t p = 0;
+        for (int s = 0; s < squares; s++) sum[s] = (vec){}, row_starts(at[s], b + s * VL * sj, sj, left - s * VL);
+        for (; p + VL <= k; p += VL)
+            for (int s = 0; s < squares; s++) {
+                vec t = sum[s];
+                load_square(r, at[s], p);
+                UNROLL for (int i = 0; i < VL; i++) t = vfma(vset(a[(p + i) * sa]), r[i], t);
+                sum[s] = t;
             }
-        } else {
-            pack(pa, VL, a, sa * MTB_KC, left, sa, MTB_KC);
-            pack(pb, VL, b, sb * MTB_KC, left, sb, MTB_KC);
-            for (int64_t p = 0; p < MTB_KC; p++) sum = vfma(vload(pa + p * VL), vload(pb + p * VL), sum);
-        }
-        vstore(lane, sum);
-        for (int64_t i = 0; i < left; i++) *sums++ = lane[i];
+        for (int s = 0; s < squares; s++) vstore(edge + s * VL, sum[s]);
+        for (; p < k; p++)
+            for (int s = 0; s < squares; s++)
+                for (int i = 0; i < VL; i++) edge[s * VL + i] = sfma(a[p * sa], at[s][i][p], edge[s * VL + i]);
+        merge(1, left < SQUARES * VL ? left : SQUARES * VL, edge, VL, c + j, 0, add);
     }
-    if (k > 0) *sums = 0;
-    for (int64_t p = 0; p < k; p++) *sums = sfma(a[p * sa], b[p * sb], *sums);
+    if (bias) add_bias(1, n, c_, 0, bias, NULL);
 }
 
-/* The blocks of a product with m = n = 1, added in order.  Reads them once. */
-static void total(int64_t n, const void *sums_, void *c, int add) {
-    const T *sums = sums_;
-    T t = add ? *(T *)c + sums[0] : sums[0];
-    for (int64_t i = 1; i < n; i++) t += sums[i];
-    *(T *)c = t;
+/* Folds the 32 lanes of a dot product: lane i with lane i + 16, then + 8, + 4, + 2, + 1. */
+INLINE T fold(vec *acc) {
+    UNROLL for (int w = DOT_LANES / VL / 2; w > 0; w /= 2) UNROLL for (int v = 0; v < w; v++) acc[v] += acc[v + w];
+    T lane[VL];
+    vstore(lane, acc[0]);
+    UNROLL for (int w = VL / 2; w > 0; w /= 2) UNROLL for (int i = 0; i < w; i++) lane[i] += lane[i + w];
+    return lane[0];
+}
+
+/* n rows times x.  a (n, k) rows rsa apart, x (k), y (n).  Reads A once, x once for n rows. */
+INLINE void dot_rows(const int n, int64_t k, const T *a, int64_t rsa, const T *x, T *y) {
+    vec acc[DOT_ROWS][DOT_LANES / VL];
+    UNROLL for (int r = 0; r < n; r++) UNROLL for (int v = 0; v < DOT_LANES / VL; v++) acc[r][v] = (vec){};
+    int64_t p = 0;
+    for (; p + DOT_LANES <= k; p += DOT_LANES)
+        UNROLL for (int v = 0; v < DOT_LANES / VL; v++) {
+            const vec t = vload(x + p + v * VL);
+            UNROLL for (int r = 0; r < n; r++) acc[r][v] = vfma(vload(a + r * rsa + p + v * VL), t, acc[r][v]);
+        }
+    for (int r = 0; r < n; r++) {
+        vec *own = acc[r], lanes[DOT_LANES / VL];
+        if (p < k) {
+            T lane[DOT_LANES];
+            UNROLL for (int v = 0; v < DOT_LANES / VL; v++) vstore(lane + v * VL, own[v]);
+            for (int64_t i = p; i < k; i++) lane[i - p] = sfma(a[r * rsa + i], x[i], lane[i - p]);
+            UNROLL for (int v = 0; v < DOT_LANES / VL; v++) lanes[v] = vload(lane + v * VL);
+            own = lanes;
+        }
+        y[r] = fold(own);
+    }
+}
+
+/* n <= 8 VL rows times x, where columns of A are contiguous, csa apart: each lane of every row waits in memory. */
+static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *x, T *y) {
+    enum { ROWS = 8 * VL };
+    T lane[DOT_LANES][ROWS] = {};
+    const int64_t whole = n / VL * VL;
+    for (int64_t p = 0; p < k; p++, a += csa) {
+        T *to = lane[p % DOT_LANES];
+        const vec t = vset(x[p]);
+        int64_t i = 0;
+        for (; i < whole; i += VL) {
+            __builtin_prefetch(a + i + 8 * csa, 0, 2);
+            vstore(to + i, vfma(vload(a + i), t, vload(to + i)));
+        }
+        for (; i < n; i++) to[i] = sfma(a[i], x[p], to[i]);
+    }
+    for (int w = DOT_LANES / 2; w > 0; w /= 2)
+        for (int l = 0; l < w; l++)
+            for (int i = 0; i < ROWS; i += VL) vstore(lane[l] + i, vload(lane[l] + i) + vload(lane[l + w] + i));
+    memcpy(y, lane[0], (size_t)n * sizeof(T));
+}
+
+static void dots(int64_t m, int64_t k, const void *a_, int64_t rsa, int64_t csa, const void *x, void *y_) {
+    enum { ROWS = 8 * VL };
+    const T *a = a_;
+    T *y = y_;
+    if (csa != 1) {
+        for (int64_t i = 0; i < m; i += ROWS) dot_columns(m - i < ROWS ? m - i : ROWS, k, a + i, csa, x, y + i);
+        return;
+    }
+    for (; m >= DOT_ROWS; m -= DOT_ROWS, a += DOT_ROWS * rsa, y += DOT_ROWS) dot_rows(DOT_ROWS, k, a, rsa, x, y);
+    for (; DOT_ROWS > 1 && m > 0; m--, a += rsa, y++) dot_rows(1, k, a, rsa, x, y);
+}
+
+/* c = blocks in order, after c if add, then + bias.  Reads the blocks once. */
+static void total(int64_t n, int64_t count, const void *blocks_, int64_t step, void *c_, int add, const void *bias_,
+                  int64_t bias_step) {
+    const T *blocks = blocks_, *bias = bias_;
+    T *c = c_;
+    for (int64_t j = 0; j < n; j++) {
+        T t = add ? c[j] + blocks[j] : blocks[j];
+        for (int64_t i = 1; i < count; i++) t += blocks[i * step + j];
+        c[j] = bias ? t + bias[j * bias_step] : t;
+    }
 }
 
 extern const mtb_gemm TABLE(gemm);
 const mtb_gemm TABLE(gemm) = {
-    .mr = MR, .nr = NR, .vl = VL, .strip = strip, .pack = pack, .row = row, .dots = dots, .total = total,
+    .mr = MR, .nr = NR, .vl = VL, .strip = strip, .block = block, .pack = pack, .row = row, .dots = dots, .total = total,
 };
