@@ -2,10 +2,14 @@
 
 from importlib import import_module as _import_module
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .doctor import CouldNotRun, Finding, Report, doctor
+
+__all__ = ["CouldNotRun", "Finding", "Report", "doctor"]
 _LAZY = {name: module for module, names in {
     "doctor": "doctor CouldNotRun Finding Report",
 }.items() for name in names.split()}
-__all__ = sorted(_LAZY)
 
 
 def __getattr__(name: str) -> object:

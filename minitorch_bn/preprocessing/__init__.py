@@ -1,6 +1,6 @@
 """Preparing data: scalers with scikit-learn's results, and per-sample transforms."""
 
 from . import transforms
-from .scalers import MinMaxScaler, StandardScaler
+from .scalers import MinMaxScaler, Scale255, StandardScaler
 
-__all__ = ["MinMaxScaler", "StandardScaler", "transforms"]
+__all__ = ["MinMaxScaler", "Scale255", "StandardScaler", "transforms"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import minitorch_bn as torch
 
+from .scalers import Scale255
+
 
 class Compose:
     """Several transforms, one after the other."""
@@ -57,16 +59,6 @@ class ToTensor:
 
     def __repr__(self) -> str:
         return "ToTensor()"
-
-
-class Scale255:
-    """Byte values 0 .. 255, of a tensor of any dtype, as floats 0 .. 1 of the default dtype (or the float input's)."""
-
-    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
-        return (tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())) / 255
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 class ToFloat(Scale255):
