@@ -106,7 +106,7 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
     MAP for (int64_t i = 0; i < n; i++) {                                                                             \
         T v = (DEVIATION(i)) * IN(MTB_NORM_SCALE, i) + IN(MTB_NORM_SHIFT, i);                                         \
         if (add) v += residual[i];                                                                                    \
-        y[i] = relu && v < 0 ? 0 : v;                                                                                 \
+        y[i] = relu && v <= 0 ? 0 : v;                                                                                 \
     }
 #define APPLY_ROWS                                                                                                    \
     for (int64_t r = 0; r < runs; r++, x += stride, y += stride) {                                                    \
@@ -141,8 +141,8 @@ ALWAYS void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q,
 #define PAIR(LOAD, i, a, b)                                                                                           \
     {                                                                                                                 \
         vec d = (LOAD(x, i, q[0]) - q[0]) - q[1], g = LOAD(dy, i, 0);                                                 \
-        if (mask == MTB_MASK_AGAIN) g = vselect(d * q[2] + q[3] > 0, g, (vec){});                                     \
-        if (mask == MTB_MASK_OUTPUT) g = vselect(LOAD(z, i, 0) > 0, g, (vec){});                                      \
+        if (mask == MTB_MASK_AGAIN) g = vselect(d * q[2] + q[3] <= 0, (vec){}, g);                                     \
+        if (mask == MTB_MASK_OUTPUT) g = vselect(LOAD(z, i, 0) <= 0, (vec){}, g);                                      \
         a = g, b = g * d;                                                                                             \
     }
     TWO_SUMS(PAIR, s0, s1);
@@ -171,8 +171,8 @@ ALWAYS void sums_rows(int64_t rows, int64_t cols, const T *x, const T *dy, const
         UNROLL for (int j = 0; j < rows; j++) {
             T d = (x[j * stride + c] - p[c]) - p[step + c];
             T v = dy[j * stride + c];
-            if (mask == MTB_MASK_AGAIN) v = d * p[2 * step + c] + p[3 * step + c] > 0 ? v : 0;
-            if (mask == MTB_MASK_OUTPUT) v = z[j * stride + c] > 0 ? v : 0;
+            if (mask == MTB_MASK_AGAIN) v = d * p[2 * step + c] + p[3 * step + c] <= 0 ? 0 : v;
+            if (mask == MTB_MASK_OUTPUT) v = z[j * stride + c] <= 0 ? 0 : v;
             g[j] = v, gd[j] = v * d;
         }
         s[c] += (g[0] + g[1]) + (g[2] + g[3]);
@@ -203,8 +203,8 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
 #define BACKWARD_LOOP(mask, frozen, add)                                                                              \
     MAP for (int64_t i = 0; i < n; i++) {                                                                             \
         T d = DEVIATION(i), g = dy[i], v;                                                                             \
-        if (mask == MTB_MASK_AGAIN) g = d * IN(MTB_NORM_SCALE, i) + IN(MTB_NORM_SHIFT, i) > 0 ? g : 0;                \
-        if (mask == MTB_MASK_OUTPUT) g = z[i] > 0 ? g : 0;                                                            \
+        if (mask == MTB_MASK_AGAIN) g = d * IN(MTB_NORM_SCALE, i) + IN(MTB_NORM_SHIFT, i) <= 0 ? 0 : g;                \
+        if (mask == MTB_MASK_OUTPUT) g = z[i] <= 0 ? 0 : g;                                                            \
         v = g * IN(MTB_NORM_SCALE, i);                                                                                \
         if (!frozen) v -= d * IN(MTB_NORM_K1, i) + IN(MTB_NORM_K0, i);                                                \
         dx[i] = v;                                                                                                    \
