@@ -1,4 +1,6 @@
 # The map of the engine: the fields of Storage, Tensor and Node, and the functions that the ops layer builds on.
+from cpython.object cimport PyObject
+
 from minitorch_bn.kernels.runtime cimport i64
 
 cdef enum:
@@ -9,6 +11,9 @@ cdef class Storage:                # a block of memory; views share it
     cdef size_t nbytes
     cdef unsigned int version      # in-place writes so far
     cdef bint readonly
+    cdef unsigned int quiet        # writes that did not count: through .data
+    cdef bint lent                 # its address was given away: it may change unnoticed
+    cdef int deferred              # jobs that are still to fill it
     cdef object owner              # who lent the block, or None if it is ours
     cdef object __weakref__
 
@@ -60,6 +65,28 @@ cdef class Node:                   # one recorded op: how to pass a gradient to 
     cdef object trace              # the forward line, under detect_anomaly
     cdef dict metadata_
     cdef object __weakref__
+
+cdef class Deferred:               # an operation that has promised its result and not computed it yet
+    cdef PyObject* target          # the Storage of the result, which may go while nobody looks
+    cdef Storage kept              # the same, while the job has to run even if nobody looks
+    cdef char* data                # where the result lies in it, and how
+    cdef int dtype, ndim
+    cdef bint over                 # the result replaces what the job reads in its own place
+    cdef i64[MAXDIM] shape
+    cdef i64[MAXDIM] strides
+    cdef int run(self) except -1                                           # fill the result
+    cdef int fill(self, Tensor out, Tensor residual, bint relu) except -1  # relu(result + residual) to out
+    cdef Deferred plus(self, Tensor residual)                              # a job for result + residual, or None
+    cdef bint touches(self, Storage s) noexcept                            # does it read or write that memory?
+
+# -- deferred results: see core/deferred.pxi --------------------------------------------------------------------------
+cdef bint defers(Tensor x) noexcept                                        # may a job read x later?
+cdef int defer(Deferred job, Tensor y, bint keep) except -1                # y is what job will make
+cdef int settle_all() except -1                                                # fill all that is deferred
+cdef Tensor fresh_like(Tensor x)                                           # new_like without settling
+# nodes of vjp also do the backward of a ReLU of their output: masked(node, gradient of the ReLU's output), if ready
+ctypedef bint (*ready_t)(Node node) noexcept
+cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready) except -1
 
 # -- making tensors ---------------------------------------------------------------------------------------------------
 cdef Tensor new_tensor(int dtype, int ndim, const i64* shape)              # contiguous, not initialized

@@ -1,5 +1,6 @@
 """The engine: Tensor, its memory and views, the graph and the engine that runs it backward. Read the parts in this
 order."""
+import os
 import sys
 import warnings
 import weakref
@@ -24,6 +25,7 @@ from minitorch_bn.kernels.runtime cimport (ITEMSIZE, K, MTB_b8, MTB_bf16, MTB_f1
 include "core/dtypes.pxi"        # dtype, device, Size, memory_format; promotion
 include "core/arguments.pxi"     # dims, shapes, integers: from what the user wrote to C values, or PyTorch's error
 include "core/storage.pxi"       # Storage; making tensors
+include "core/deferred.pxi"      # results that wait for the operation that reads them
 include "core/tensor.pxi"        # the Tensor class: attributes and operators
 include "core/graph.pxi"         # Node: recording
 include "core/elementwise.pxi"   # ops of the table: promotion, broadcasting, the loop, recording

@@ -4,6 +4,7 @@ cdef int copy_into(Tensor dst, Tensor src) except -1:
     """dst = src: converted, broadcast; values only."""
     cdef operand a, b
     cdef int d, shift = dst.ndim - src.ndim
+    settle_all()
     if overlaps(dst, src):
         src = raw_clone(src)
     for d in range(src.ndim):
@@ -97,4 +98,5 @@ def where(condition, input=None, other=None, *, out=None):
 cdef object item(Tensor x):
     if x.numel != 1:
         raise RuntimeError(f"a Tensor with {x.numel} elements cannot be converted to Scalar")
+    settle_all()
     return read_scalar(x.data, x.dtype)

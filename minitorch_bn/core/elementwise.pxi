@@ -33,7 +33,7 @@ cdef int OP_GT = op_id("gt"), OP_GE = op_id("ge"), OP_WHERE = op_id("where")
 cdef int OP_AND = op_id("bitwise_and"), OP_OR = op_id("bitwise_or"), OP_XOR = op_id("bitwise_xor")
 cdef int OP_NOT = op_id("bitwise_not")
 cdef int OP_LSHIFT = op_id("bitwise_left_shift"), OP_RSHIFT = op_id("bitwise_right_shift")
-cdef int OP_NEG = op_id("neg"), OP_ABS = op_id("abs"), OP_SQUARE = op_id("square")
+cdef int OP_RELU = op_id("relu"), OP_NEG = op_id("neg"), OP_ABS = op_id("abs"), OP_SQUARE = op_id("square")
 cdef set NUMBERS_TOO = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_FLOORDIV}  # torch.add(1, 2) is a tensor
 cdef set INTEGER_DIVISIONS = {op_id("floor_divide"), op_id("remainder"), op_id("fmod")}
 
@@ -84,6 +84,10 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
     cdef (void*)[4] p
     cdef mtb_loop f
     cdef int i
+    if deferred and out is None and (op == OP_RELU or op == OP_ADD):
+        y = fused(op, a, b, False)
+        if y is not None:
+            return y
     # The fast path: float operands of one dtype and shape, contiguous (or a Python number), small.
     if out is None and info.kind <= MTB_KIND_arith and isinstance(a, Tensor):
         x = <Tensor> a
@@ -127,6 +131,10 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
     """The same, written over a."""
     if not isinstance(a, Tensor):
         raise TypeError(f"{op_names[op]}_(): the first argument must be a Tensor, not {type(a).__name__}")
+    if deferred and (op == OP_RELU or op == OP_ADD):
+        y = fused(op, a, b, True)
+        if y is not None:
+            return y
     return elementwise_general(op, a, b, c, k, a, True)
 
 
@@ -325,6 +333,7 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     y = out
+    settle_all()
     if not can_cast_code(result, y.dtype):
         raise RuntimeError(f"result type {SCALAR_NAMES[result]} can't be cast to the desired output type "
                            f"{SCALAR_NAMES[y.dtype]}")

@@ -112,6 +112,36 @@ cdef int release(Node n) except -1:
     return 0
 
 
+cdef vjp_t relu_source = NULL, masked_vjp = NULL
+cdef ready_t relu_source_ready = NULL
+
+
+cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready) except -1:
+    global relu_source, masked_vjp, relu_source_ready
+    relu_source, masked_vjp, relu_source_ready = vjp, masked, ready
+    return 0
+
+
+cdef bint hands_on(_Run run, Node n, bint create_graph, list targets) except -1:
+    """Whether the ReLU n may leave its work to the node before it, which only it delivers to: nobody would notice."""
+    cdef Node m
+    cdef slot* s
+    if (n.vjp != elementwise_vjp or create_graph or targets is not None or anomaly or not fusion
+            or not isinstance(n.e0, Node) or n.aux is not None
+            or n.pre_hooks is not None or n.post_hooks is not None or n.retain is not None):
+        return False
+    m = <Node> n.e0
+    if (m.vjp != relu_source or m.released or not relu_source_ready(m)
+            or m.pre_hooks is not None or m.post_hooks is not None or m.retain is not None):
+        return False
+    s = run.find(<PyObject*> m)
+    if s == NULL or s.edges != 1 or s.grad != NULL:
+        return False
+    saved(n, n.saved_output)  # the error if it was overwritten
+    s.masked = True
+    return True
+
+
 cdef object backward_pass(list roots, list root_numbers, list grads, list targets, bint keep_graph, bint create_graph,
                           bint into_leaves):
     """Run the graph. Without `targets` every leaf accumulates; with them their gradients are returned (or
@@ -156,6 +186,12 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                     found[id(leaf), 0] = g
                 continue
             n = <Node> node
+            if n.op == OP_RELU and hands_on(run, n, create_graph, targets):
+                run.receive(n.e0, n.i0, g, False)
+                g = None
+                if not keep_graph:
+                    release(n)
+                continue
             if n.pre_hooks is not None:
                 g = before_node(n, g)
             if n.retain is not None:
@@ -164,7 +200,10 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                 capture(n, g, targets, found, into_leaves)
                 if not leads_on(run, n):
                     continue
-            result = call_node(n, g) if anomaly else run_node(n, g)
+            if s.masked:
+                result = masked_vjp(n, g)
+            else:
+                result = call_node(n, g) if anomaly else run_node(n, g)
             if n.post_hooks is not None:
                 for hook in list(n.post_hooks.values()):
                     changed = hook(result if isinstance(result, tuple) else (result,),

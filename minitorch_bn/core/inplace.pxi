@@ -5,7 +5,9 @@
 # as_strided of its base, it is made anew when someone asks (node_of).
 
 cdef inline int bump(Tensor x) except -1:
-    if not x.silent:
+    if x.silent:
+        x.storage.quiet += 1
+    else:
         x.storage.version += 1
     return 0
 
@@ -28,6 +30,11 @@ cdef Node node_of(Tensor x):
 
 
 cdef int check_inplace(Tensor x) except -1:
+    check_writable(x)
+    return settle_all()
+
+
+cdef int check_writable(Tensor x) except -1:
     if x.storage.readonly:
         raise RuntimeError("this tensor shares the memory of a read-only array and cannot be written; clone() it first")
     if mtb_grad_mode:

@@ -17,6 +17,8 @@ cdef int fill_buffer(Tensor x, Py_buffer* b, int flags) except -1:
         raise BufferError("the tensor shares the memory of a read-only array")
     if flags & PyBUF_STRIDES != PyBUF_STRIDES and not x.contiguous:
         raise BufferError("the tensor is not contiguous")
+    settle_all()
+    x.storage.lent = True
     sizes = <Py_ssize_t*> PyMem_Malloc((2 * MAXDIM) * sizeof(Py_ssize_t))
     if sizes == NULL:
         raise MemoryError
@@ -152,6 +154,7 @@ def array_(Tensor self not None, dtype=None, copy=None):
 
 def tolist(Tensor self not None):
     """The elements as nested Python lists; a number for a 0-d tensor."""
+    settle_all()
     return nested_list(self, 0, self.data)
 
 
@@ -184,6 +187,7 @@ cdef object reduce_tensor(Tensor x, int protocol):
     cdef Tensor flat
     if node_of(x) is not None:
         raise RuntimeError("only leaf tensors can be pickled; use tensor.detach()")
+    settle_all()
     flat = raw_contiguous(x)
     data = (<char*> flat.data)[:flat.numel * ITEMSIZE[x.dtype]]
     return rebuild_tensor, (type(x), data, NAMES[x.dtype], shape_tuple(x), x.requires_grad_, x.extra)
@@ -201,6 +205,7 @@ cdef Tensor deep_copy(Tensor x, dict memo):
                            "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001")
     s = memo.get(id(x.storage))
     if s is None:
+        settle_all()
         s = new_storage(x.storage.nbytes)
         memcpy(s.data, x.storage.data, x.storage.nbytes)
         memo[id(x.storage)] = s

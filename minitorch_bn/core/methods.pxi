@@ -84,6 +84,8 @@ def item_(Tensor self not None):
 
 def data_ptr(Tensor self not None):
     """The address of the first element."""
+    settle_all()
+    self.storage.lent = True
     return <uintptr_t> self.data
 
 

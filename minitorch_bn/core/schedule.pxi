@@ -5,8 +5,10 @@ ctypedef struct slot:
     PyObject* node       # borrowed: kept alive by the graph, or by the list `alive`
     PyObject* grad       # owned: a Tensor, a list for several outputs, or NULL
     int waiting          # edges that still have to deliver
+    int edges            # all that deliver
     bint owned           # grad was summed here and may be added to in place
     bint needed          # leads to something that was asked for
+    bint masked          # grad is that of relu(output): the node undoes the ReLU too
 
 cdef class _Run:
     """One backward pass: its nodes in an order in which they can run, and a table from node to slot."""
@@ -79,8 +81,11 @@ cdef class _Run:
 
     cdef int visit(self, object edge) except -1:
         """One more delivery is to come along this edge."""
+        cdef Py_ssize_t i
         if edge is not None:
-            self.slots[self.index(edge)].waiting += 1
+            i = self.index(edge)
+            self.slots[i].waiting += 1
+            self.slots[i].edges += 1
         return 0
 
     cdef int discover(self, list roots) except -1:

@@ -11,11 +11,15 @@ cdef class Storage:
     changed."""
 
     def __dealloc__(self):
+        if self.deferred:
+            drop_jobs(<PyObject*> self)
         if self.owner is None and self.data != NULL:
             give(self.data, self.nbytes)
 
     def data_ptr(self):
         """The address of the first byte."""
+        settle_all()
+        self.lent = True
         return <uintptr_t> self.data
 
     def __len__(self):
@@ -50,6 +54,12 @@ cdef inline int set_shape(Tensor t, int ndim, const i64* shape) except -1:
 
 
 cdef Tensor new_tensor(int dtype, int ndim, const i64* shape):
+    if deferred:  # who makes a tensor is about to read others
+        settle_all()
+    return fresh_tensor(dtype, ndim, shape)
+
+
+cdef inline Tensor fresh_tensor(int dtype, int ndim, const i64* shape):
     cdef Tensor t = Tensor.__new__(Tensor)
     t.dtype = dtype
     set_shape(t, ndim, shape)

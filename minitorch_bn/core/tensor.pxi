@@ -372,6 +372,7 @@ cdef class Tensor:
         if self.numel != 1:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if self.numel == 0 else
                                "Boolean value of Tensor with more than one value is ambiguous")
+        settle_all()
         return read_scalar(self.data, self.dtype) != 0
 
     def __int__(self):
@@ -386,6 +387,7 @@ cdef class Tensor:
     def __index__(self):
         if self.numel != 1 or is_float(self.dtype):
             raise TypeError("only integer tensors of a single element can be converted to an index")
+        settle_all()
         return int(read_scalar(self.data, self.dtype))
 
     def __len__(self):

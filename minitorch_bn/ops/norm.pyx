@@ -3,10 +3,14 @@
 First and second derivatives are kernels of two passes each. Beyond them, the second derivative is written in tensor
 algebra that starts again from the input: mean and variance stay functions of it, so every order is exact.
 """
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from minitorch_bn._core cimport (Node, Tensor, bump, cast, contiguous, copy_into, grad_enabled, is_float, new_like,
+from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, bump, cast, contiguous, copy_into, defer, defers,
+                                 fuse_relu_backward, grad_enabled, is_float, new_like,
                                  new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
                                  shape_tuple, tracks3, wants)
 from minitorch_bn._core import attach
@@ -78,6 +82,9 @@ cdef i64 product(Tensor x, int first, int end) noexcept:
     return n
 
 
+cdef enum:
+    WORTH_WAITING = 1     # elements
+
 # -- batch norm ----------------------------------------------------------------------------------------------------
 
 cdef Tensor as_channels(Tensor x, Channels* view):
@@ -97,6 +104,27 @@ cdef Tensor as_channels(Tensor x, Channels* view):
 
 
 cdef object batch_norm_vjp(Node node, object g):
+    return batch_norm_backward(node, <Tensor> g, False)
+
+
+cdef object batch_norm_relu_vjp(Node node, object g):
+    """The same, given the gradient of relu(y)."""
+    return batch_norm_backward(node, <Tensor> g, True)
+
+
+cdef bint same_as_before(Node node) noexcept:
+    """Whether the mask of a ReLU can be computed again: the input and the weight are, to the last bit, as they were."""
+    return node.aux is not None and defers(node.s0) and node.k[2] == quiet_writes(node.s0, node.s1)
+
+
+cdef double quiet_writes(Tensor x, Tensor w) noexcept:
+    return x.storage.quiet + (<double> w.storage.quiet if w is not None else 0)
+
+
+fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before)
+
+
+cdef object batch_norm_backward(Node node, Tensor g, bint masked):
     """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g."""
     cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dx, dweight = None, dbias = None
     cdef bint training = node.k[0] != 0
@@ -112,7 +140,7 @@ cdef object batch_norm_vjp(Node node, object g):
         dweight = new_zeros(x.dtype, 1, &c)
     if wants(node, 2):
         dbias = new_zeros(x.dtype, 1, &c)
-    dx = raw_backward(x, <Tensor> g, weight, stats, training, dweight, dbias)
+    dx = raw_backward(x, g, weight, node.aux if masked else None, stats, training, dweight, dbias)
     if grad_enabled():
         def backward(u, a=None, b=None):
             return batch_norm_twice(x, g, weight, stats, eps, u, a, b)
@@ -121,17 +149,20 @@ cdef object batch_norm_vjp(Node node, object g):
     return gradients(node, dx, dweight, dbias)
 
 
-cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, Tensor stats, bint training, Tensor dweight,
-                         Tensor dbias):
+cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor stats, bint training,
+                         Tensor dweight, Tensor dbias):
+    """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU."""
     cdef Channels view
     cdef Tensor x, dy, dx
     if input.numel == 0:
         return new_like(input, input.dtype)
     x = as_channels(input, &view)
     dy, dx = same_layout(g, x), new_like(x, x.dtype)
-    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight), NULL, row_of(stats, 0),
-                               row_of(stats, 1), MTB_MASK_NONE, not training, dx.data, NULL, data_of(dweight),
-                               data_of(dbias))
+    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight),
+                               NULL if shift is None or len(shift) == 0 else PyBytes_AS_STRING(shift),
+                               row_of(stats, 0), row_of(stats, 1),
+                               MTB_MASK_NONE if shift is None else MTB_MASK_AGAIN, not training, dx.data, NULL,
+                               data_of(dweight), data_of(dbias))
     return dx
 
 
@@ -225,22 +256,101 @@ cdef Tensor forward(Tensor input, Channels* view, Tensor w, Tensor b, Tensor res
     return y
 
 
+@cython.final
+cdef class Normalization(Deferred):
+    """A batch norm of f32 or f64 whose result nobody has read yet: an addition and a ReLU that follow join its pass."""
+    cdef Tensor x, w, b, running_mean, running_var, stats, residual
+    cdef bint training, done           # done: the statistics are there, running ones moved
+    cdef double momentum, eps
+    cdef Normalization first           # of a sum: the job that it is the sum of
+
+    cdef int run(self) except -1:
+        return self.write(self.data, self.residual, False)
+
+    cdef int fill(self, Tensor out, Tensor residual, bint relu) except -1:
+        return self.write(out.data, self.residual, relu)
+
+    cdef int write(self, char* y, Tensor residual, bint relu) except -1:
+        cdef Normalization first = self if self.first is None else self.first
+        cdef Tensor x = self.x
+        cdef Channels view
+        as_channels(x, &view)
+        if first.done:
+            kernels.apply(x.dtype - MTB_f32, &view, x.data, data_of(residual), data_of(self.w), data_of(self.b), relu,
+                          y, row_of(self.stats, 0), row_of(self.stats, 1))
+            return 0
+        kernels.normalize(x.dtype - MTB_f32, &view, x.data, data_of(residual), data_of(self.w), data_of(self.b),
+                          self.eps, relu, y, row_of(self.stats, 0), row_of(self.stats, 2), row_of(self.stats, 1))
+        first.done = True
+        update_statistics(x, self.running_mean, self.running_var, self.stats, self.momentum)
+        self.kept = first.kept = None  # who looks at the result can still be served; else it is not made
+        return 0
+
+    cdef Deferred plus(self, Tensor residual):
+        cdef Normalization sum_
+        if self.residual is not None:
+            return None
+        sum_ = Normalization.__new__(Normalization)
+        sum_.x, sum_.w, sum_.b, sum_.stats, sum_.residual, sum_.first = self.x, self.w, self.b, self.stats, residual, self
+        sum_.running_mean, sum_.running_var = self.running_mean, self.running_var
+        sum_.eps, sum_.momentum, sum_.kept = self.eps, self.momentum, self.kept
+        return sum_
+
+    cdef bint touches(self, Storage s) noexcept:
+        return (self.x.storage is s or self.stats.storage is s or self.target == <PyObject*> s
+                or self.residual is not None and self.residual.storage is s
+                or self.w is not None and self.w.storage is s or self.b is not None and self.b.storage is s
+                or self.running_mean is not None and self.running_mean.storage is s
+                or self.running_var is not None and self.running_var.storage is s)
+
+
+cdef bint waits(Tensor x) noexcept:
+    return x is None or defers(x)
+
+
+cdef Tensor deferred_forward(Tensor x, Tensor running_mean, Tensor running_var, Tensor w, Tensor b, bint training,
+                             double momentum, double eps, Tensor stats):
+    """The result of batch norm, to be computed later; None if it has to be now."""
+    cdef Normalization job
+    cdef Channels view
+    cdef Tensor y
+    if (x.numel < WORTH_WAITING or not defers(x) or not waits(w) or not waits(b) or not waits(running_mean)
+            or not waits(running_var) or as_channels(x, &view) is not x):
+        return None
+    job = Normalization.__new__(Normalization)
+    job.x, job.w, job.b, job.stats = x, w, b, stats
+    job.momentum, job.eps, job.done = momentum, eps, not training
+    if training:
+        job.running_mean, job.running_var = running_mean, running_var
+    y = new_like(x, x.dtype)
+    defer(job, y, training)
+    return y
+
+
+cdef int update_statistics(Tensor x, Tensor running_mean, Tensor running_var, Tensor stats, double momentum) except -1:
+    cdef i64 c = x.shape[1], count = x.numel // c
+    if running_mean is not None:
+        update_running(running_mean, row_of(stats, 0), c, momentum, 1)
+    if running_var is not None:
+        update_running(running_var, row_of(stats, 2), c, momentum, count / (count - 1.) if count > 1 else 1)
+    return 0
+
+
 cdef Tensor checked_forward(Tensor x, Tensor running_mean, Tensor running_var, Tensor w, Tensor b, Tensor residual,
                             bint relu, bint training, double momentum, double eps, Tensor stats):
     """The forward pass of batch norm with its running statistics: read, or moved towards the batch's."""
     cdef Channels view
-    cdef i64 c = x.shape[1], i, count
+    cdef i64 c = x.shape[1], i
     cdef Tensor y
+    cdef bint alone = residual is None and not relu
     parameter(running_mean, x, "running_mean", "batch_norm", c)
     parameter(running_var, x, "running_var", "batch_norm", c)
     if training:
-        y = forward(x, &view, w, b, residual, relu, stats, eps)
-        if x.numel > 0:
-            count = x.numel // c
-            if running_mean is not None:
-                update_running(running_mean, row_of(stats, 0), c, momentum, 1)
-            if running_var is not None:
-                update_running(running_var, row_of(stats, 2), c, momentum, count / (count - 1.) if count > 1 else 1)
+        y = deferred_forward(x, running_mean, running_var, w, b, True, momentum, eps, stats) if alone else None
+        if y is None:
+            y = forward(x, &view, w, b, residual, relu, stats, eps)
+            if x.numel > 0:
+                update_statistics(x, running_mean, running_var, stats, momentum)
         return y
     if running_mean is None or running_var is None:
         raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
@@ -248,7 +358,8 @@ cdef Tensor checked_forward(Tensor x, Tensor running_mean, Tensor running_var, T
     read_running(running_var, row_of(stats, 2), c)
     for i in range(c):
         row_of(stats, 1)[i] = 1 / sqrt(row_of(stats, 2)[i] + eps)
-    return forward(x, &view, w, b, residual, relu, stats, -1)
+    y = deferred_forward(x, None, None, w, b, False, 0, eps, stats) if alone else None
+    return y if y is not None else forward(x, &view, w, b, residual, relu, stats, -1)
 
 
 cdef int check_input(Tensor x, str op) except -1:
@@ -281,7 +392,8 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
         save(node, 0, input)
         save(node, 1, w)
         save(node, 2, stats)
-        node.k[0], node.k[1] = training, eps
+        node.k[0], node.k[1], node.k[2] = training, eps, quiet_writes(input, w)
+        node.aux = PyBytes_FromStringAndSize(<char*> data_of(b), 0 if b is None else c * (8 if b.dtype == MTB_f64 else 4))
         set_history(y, node)
     return y
 
