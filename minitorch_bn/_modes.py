@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+from _thread import _local
 
 from minitorch_bn._core import is_grad_enabled, is_inference_mode_enabled, set_modes_
 
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 GENERATOR = 0x20  # the flag of a code object that inspect.isgeneratorfunction looks for
+
+
+class _Recomputing(_local):
+    """Whether this thread runs a checkpointed segment again: what counts batches has counted this one."""
+
+    on = False
+
+
+recomputing = _Recomputing()
 
 
 class _Mode:

@@ -6,6 +6,7 @@ import pytest
 
 import minitorch_bn as torch
 from minitorch_bn.autograd import Function, gradcheck, gradgradcheck
+from minitorch_bn.autograd.gradcheck import GradcheckError
 from minitorch_bn.utils.checkpoint import checkpoint
 
 
@@ -366,3 +367,20 @@ def test_no_leak():
     del x, y
     gc.collect()
     assert torch.memory_stats()["allocated_bytes"] == before
+
+
+def test_gradgradcheck_can_fail():
+    class HalfWrong(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 3 * ctx.saved_tensors[0].detach() ** 2  # the gradient is right, its derivative is not
+
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(HalfWrong.apply, (x,))
+    with pytest.raises(GradcheckError, match="Jacobian mismatch"):
+        gradgradcheck(HalfWrong.apply, (x,))

@@ -90,12 +90,14 @@ class Function:
         aliases = [y.detach() if isinstance(y, Tensor) and i in own else None for i, y in enumerate(outputs)]
         shapes = [(y.shape, y.dtype) if isinstance(y, Tensor) else None for y in outputs]
 
-        def run(*grads: Any) -> tuple[Any, ...]:
-            ctx._outputs = tuple(aliases)
+        def run(*values: Any) -> tuple[Any, ...]:
+            grads, kept = values[:len(outputs)], iter(values[len(outputs):])
+            ctx._outputs = tuple(next(kept) if i in joined else alias for i, alias in enumerate(aliases))
             if ctx._materialize:
                 grads = tuple(zeros(shape[0], dtype=shape[1]) if g is None and shape is not None else g
                               for g, shape in zip(grads, shapes))
             result = cls.backward(ctx, *grads)
+            ctx._outputs = tuple(aliases)  # those of the graph would keep it alive for ever
             result = result if isinstance(result, tuple) else (result,)
             if len(result) < len(args) or any(r is not None for r in result[len(args):]):
                 raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients "
@@ -106,7 +108,9 @@ class Function:
         for y in ctx._dirty:
             _rewrite(y)
         recorded = tuple(y if isinstance(y, Tensor) and id(y) not in ctx._no_grad else None for y in outputs)
-        attach(recorded if len(recorded) > 1 else recorded[0], tuple(tensors), run, f"{cls.__name__}Backward", saved)
+        joined = [i for i in own if recorded[i] is not None]  # outputs that backward sees as part of the graph
+        attach(recorded if len(recorded) > 1 else recorded[0], tuple(tensors), run, f"{cls.__name__}Backward", saved,
+               joined)
         return outputs[0] if single else tuple(outputs)
 
 

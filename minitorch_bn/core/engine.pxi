@@ -3,19 +3,25 @@
 cdef object run_node(Node n, object g):
     """A node's vjp: g is a Tensor (or for several outputs a sequence) -> a Tensor or None, or a tuple of them."""
     cdef Tensor t
+    cdef tuple own = ()
     if n.released and (n.fn is None and n.vjp == NULL):
         raise_released()
     if n.vjp != NULL:
         return n.vjp(n, g)
     if n.saved_more is not None:
-        for t, version in n.saved_more:
+        for t, version, number in n.saved_more:
             check_version(n, t, version)
+            if number >= 0:
+                if mtb_grad_mode:
+                    t = alias_of(t)
+                    t.node, t.out_nr = n, number
+                own += (t,)
     if n.fn is None:
         raise_released()
     args = (g,) if n.nout == 1 else tuple(g)
     if n.saved_output >= 0:
         args += (saved(n, n.saved_output),)
-    return n.fn(*args)
+    return n.fn(*(args + own))
 
 
 cdef object run_hooks(dict hooks, object grad):

@@ -266,11 +266,12 @@ cdef int set_output(Tensor y, Node node, int out_nr) except -1:
     return 0
 
 
-def attach(outputs, tuple inputs, backward, str name="Backward", tuple saved=(), bint save_output=False):
+def attach(outputs, tuple inputs, backward, str name="Backward", tuple saved=(), save_output=False):
     """Record a Python-written op: `outputs` came from `inputs`, and backward(*gradients of the outputs) gives theirs.
 
     `outputs`: a fresh Tensor or a tuple of them, without history; returned. `saved`: tensors whose change in place
-    makes backward an error. With save_output (one output), backward gets the output itself as its last argument.
+    makes backward an error. With save_output (one output), backward gets the output itself as its last argument; with
+    a sequence of numbers, those of several outputs.
     """
     cdef Node n
     cdef Tensor x, y
@@ -290,13 +291,17 @@ def attach(outputs, tuple inputs, backward, str name="Backward", tuple saved=(),
         import traceback
         n.trace = "".join(traceback.format_stack())
     if saved:
-        n.saved_more = tuple([(t, (<Tensor> t).storage.version) for t in saved if t is not None])
+        n.saved_more = tuple([(t, (<Tensor> t).storage.version, -1) for t in saved if t is not None])
     n.nout = len(outputs) if isinstance(outputs, tuple) else 1
     for i, y in enumerate(outputs if isinstance(outputs, tuple) else (outputs,)):
         if y is not None and is_float(y.dtype):
             y.node, y.out_nr = n, i
-    if save_output:
+    if save_output is True:
         globals_save_output(n, outputs)
+    elif save_output:  # aliases without history, as in save_output()
+        own = [(alias_of(y), (<Tensor> y).storage.version, i)
+               for i, y in enumerate(outputs if isinstance(outputs, tuple) else (outputs,)) if i in save_output]
+        n.saved_more = (n.saved_more or ()) + tuple(own)
     return outputs
 
 

@@ -185,6 +185,45 @@ __all__ = [
     "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional", "init", "utils",
 ]
 
+# Names of norms/, which is imported when one of them is first named.
+_NORMS = ("BNLSTM", "TLU", "BNLSTMCell", "BatchNormAct1d", "BatchNormAct2d", "BatchNormAct3d", "ConditionalBatchNorm",
+          "DomainBatchNorm", "EvoNormS0", "FilterResponseNorm", "IterNorm", "RecurrentBatchNorm", "Renorm",
+          "SwitchNorm", "convert_norm", "export_bn", "freeze_bn", "import_bn", "stats_frozen", "unfreeze_bn")
+_find = _lookup(__name__)
+
 TYPE_CHECKING = False
-if not TYPE_CHECKING:
-    __getattr__ = _lookup(__name__)
+if TYPE_CHECKING:
+    from .norms import (  # noqa: F401
+        BNLSTM,
+        TLU,
+        BatchNormAct1d,
+        BatchNormAct2d,
+        BatchNormAct3d,
+        BNLSTMCell,
+        ConditionalBatchNorm,
+        DomainBatchNorm,
+        EvoNormS0,
+        FilterResponseNorm,
+        IterNorm,
+        RecurrentBatchNorm,
+        Renorm,
+        SwitchNorm,
+        convert_norm,
+        export_bn,
+        freeze_bn,
+        import_bn,
+        stats_frozen,
+        unfreeze_bn,
+    )
+else:
+    def __getattr__(name):
+        if name in _NORMS:
+            from . import norms
+
+            globals()[name] = value = getattr(norms, name)
+            return value
+        return _find(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NORMS})

@@ -195,8 +195,8 @@ class _LazyNormBase(LazyModuleMixin, norm._NormBase):
 
     def __init__(self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: torch.dtype | None = None, *,
-                 bias: bool = True) -> None:
-        super().__init__(0, eps, momentum, False, False, device, dtype, bias=False)
+                 bias: bool = True, **policies: Any) -> None:
+        super().__init__(0, eps, momentum, False, False, device, dtype, bias=False, **policies)
         self.affine = affine
         self.track_running_stats = track_running_stats
         new: Any = {"device": device, "dtype": dtype}
@@ -213,10 +213,10 @@ class _LazyNormBase(LazyModuleMixin, norm._NormBase):
         if not self.has_uninitialized_params() and self.num_features != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor) -> None:
+    def initialize_parameters(self, input: Tensor, mask: Tensor | None = None) -> None:
         """Take `num_features` from the input."""
         if self.has_uninitialized_params():
-            self.num_features = input.shape[1]
+            self.num_features = input.shape[1 if self._policy is None else self._policy.axis]
             for tensor in itertools.chain(self._parameters.values(), self._buffers.values()):
                 if is_lazy(tensor):
                     tensor.materialize((self.num_features,))

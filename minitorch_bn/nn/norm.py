@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import minitorch_bn as torch
+from minitorch_bn._modes import recomputing
 
 from . import functional as F
 from . import init
@@ -23,6 +24,7 @@ class _NormBase(Module):
 
     _version = 2
     _input_dims: tuple[int, ...] = ()  # accepted numbers of axes; () for any
+    _policy: Any = None  # a norms.policy.Policy, where one was chosen: see docs/batchnorm.md
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: torch.dtype | None = None, *,
@@ -68,8 +70,10 @@ class _NormBase(Module):
             raise ValueError(f"expected {expected} input (got {input.dim()}D input)")
 
     def extra_repr(self) -> str:
+        chosen = self._policy.chosen() if self._policy is not None else {}
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
+                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+                + "".join(f", {name}={value!r}" for name, value in chosen.items()))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *rest: Any) -> None:
         key = prefix + "num_batches_tracked"
@@ -82,15 +86,35 @@ class _NormBase(Module):
 class _BatchNorm(_NormBase):
     """(x - mean) / sqrt(var + eps) * weight + bias per channel, over the batch (Ioffe & Szegedy 2015).
 
-    Input (N, C, *size), C = num_features; the output has its shape. See `_NormBase` for the running statistics.
+    Input (N, C, *size), C = num_features; the output has its shape. See `_NormBase` for the running statistics. The
+    arguments by keyword are choices that PyTorch does not have; docs/batchnorm.md has a card for each.
+
+    Args:
+        axis: the axis of the channels.
+        ghost: statistics of virtual batches of so many samples (Hoffer et al. 2017).
+        renorm: an `nn.Renorm`: batch renormalization (Ioffe 2017).
+        on_single: what training does with one value per channel: "error", by "running" statistics, or "identity".
+        unbiased_running: whether the running variance takes m / (m - 1) times the batch's, as PyTorch's does.
+        virtual_workers: cut the batch into so many shards and merge their statistics, as synchronized batch norm does.
+        mask: (of a call) which positions (N, *size) count; the others are left out, and are zeros in the output.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: Any = None, dtype: torch.dtype | None = None, *,
-                 bias: bool = True) -> None:
+                 bias: bool = True, axis: int = 1, ghost: int | None = None, renorm: Any = None,
+                 on_single: str = "error", unbiased_running: bool = True, virtual_workers: int | None = None) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        if (axis, ghost, renorm, on_single, unbiased_running, virtual_workers) != (1, None, None, "error", True, None):
+            from .norms.policy import set_policy  # few layers need it
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+            set_policy(self, axis=axis, ghost=ghost, renorm=renorm, on_single=on_single,
+                       unbiased_running=unbiased_running, virtual_workers=virtual_workers)
+
+    def forward(self, input: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if self._policy is not None or mask is not None:
+            from .norms.policy import forward
+
+            return forward(self, input, mask)
         self._check_input_dim(input)
         mean, var, momentum = self.running_mean, self.running_var, self.momentum
         if not self.training:
@@ -98,11 +122,16 @@ class _BatchNorm(_NormBase):
         if not self.track_running_stats:
             mean = var = None
         tracked = self.num_batches_tracked
-        if tracked is not None and self.track_running_stats:
+        if tracked is not None and self.track_running_stats and input.numel() and not recomputing.on:
             tracked.add_(1)
             if momentum is None:
                 momentum = 1.0 / tracked.item()
-        return F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps)
+        try:
+            return F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps)
+        except ValueError as error:
+            from .norms.policy import explained
+
+            raise explained(self, error) from None
 
 
 class BatchNorm1d(_BatchNorm):
@@ -121,12 +150,15 @@ class BatchNorm3d(_BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch norm over the batches of all processes. There is one process here, so it is batch norm of (N, C, *size)."""
+    """Batch norm over the batches of all processes. There is one process here, so it is batch norm of (N, C, *size).
+
+    With `virtual_workers` the batch is cut into as many shards, whose counts, means and sums of squares are merged.
+    """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, process_group: Any = None, device: Any = None,
-                 dtype: torch.dtype | None = None, *, bias: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+                 dtype: torch.dtype | None = None, *, bias: bool = True, **policies: Any) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias, **policies)
         self.process_group = process_group
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
@@ -144,7 +176,7 @@ class SyncBatchNorm(_BatchNorm):
                                    module.track_running_stats, process_group, bias=module.bias is not None)
             result._parameters.update(module._parameters)
             result._buffers.update(module._buffers)
-            result.training = module.training
+            result.training, result._policy = module.training, module._policy
         for name, child in module.named_children():
             result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
         return result
@@ -165,8 +197,11 @@ class _InstanceNorm(_NormBase):
         if channels != self.num_features:
             raise ValueError(f"expected input's size at dim={int(batched)} to match num_features "
                              f"({self.num_features}), but got: {channels}.")
-        output = F.instance_norm(input if batched else input.unsqueeze(0), self.running_mean, self.running_var,
-                                 self.weight, self.bias, self.training or not self.track_running_stats,
+        mean, var, by_input = self.running_mean, self.running_var, self.training or not self.track_running_stats
+        if self._policy is not None:
+            by_input = by_input and (mean is None or not self._policy.frozen)
+            mean, var = (None, None) if by_input and self._policy.hold else (mean, var)
+        output = F.instance_norm(input if batched else input.unsqueeze(0), mean, var, self.weight, self.bias, by_input,
                                  0.0 if self.momentum is None else self.momentum, self.eps)
         return output if batched else output.squeeze(0)
 

@@ -1,8 +1,8 @@
 """Activation checkpointing: keep a segment's inputs only, and compute its inside again during backward.
 
 The segment runs once with recording to find the parameters it uses; what it recorded is then dropped. The second run
-starts from the random state of the first, so that dropout drops the same elements. It is a run like any other: as in
-PyTorch, the running statistics of batch normalization inside a segment count a batch twice.
+starts from the random state of the first, so that dropout drops the same elements. Normalization layers know that it is
+a second run: a batch counts once in their running statistics.
 """
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from minitorch_bn._core import AccumulateGrad, Node, Tensor, attach, grad, is_grad_enabled
-from minitorch_bn._modes import enable_grad, no_grad
+from minitorch_bn._modes import enable_grad, no_grad, recomputing
 
 __all__ = ["CheckpointError", "CheckpointFunction", "CheckpointPolicy", "check_backward_validity", "checkpoint",
            "checkpoint_sequential", "create_selective_checkpoint_contexts", "detach_variable", "noop_context_fn",
@@ -145,13 +145,15 @@ def _recorded(function: Callable[..., Any], args: tuple, kwargs: dict, preserve:
     def backward(*grads: Tensor | None) -> tuple[Tensor | None, ...]:
         create_graph = is_grad_enabled()
         own = {id(t): t for t in inputs} if create_graph else _own(inputs)
-        now = default_generator.get_state()
+        now, nested = default_generator.get_state(), recomputing.on
+        recomputing.on = True
         if random_state is not None:
             default_generator.set_state(random_state)
         try:
             with enable_grad(), second:
                 _, again = run(own)
         finally:
+            recomputing.on = nested
             default_generator.set_state(now)
         if compare and _kinds(again) != kinds:
             raise CheckpointError("torch.utils.checkpoint: Recomputed values for the following tensors have different "

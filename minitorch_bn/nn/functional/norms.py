@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import minitorch_bn as torch
 from minitorch_bn import ops
+from minitorch_bn._modes import recomputing
 
 Tensor = torch.Tensor
 
@@ -30,6 +31,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
         raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
     if input.dim() == 1 and input.numel() == 0:
         return input.clone()
+    if training and recomputing.on:
+        running_mean = running_var = None
     return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
@@ -39,6 +42,8 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     """batch_norm of every sample for itself (Ulyanov et al. 2016)."""
     if use_input_stats and math.prod(input.shape[2:]) == 1:
         raise _too_few(input, "spatial element")
+    if use_input_stats and recomputing.on:
+        running_mean = running_var = None
     return ops.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
 

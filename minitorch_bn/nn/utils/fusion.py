@@ -17,8 +17,13 @@ def _fuse(weight: Tensor, bias: Tensor | None, mean: Tensor, var: Tensor, eps: f
     bias = torch.zeros_like(mean) if bias is None else bias
     scale = torch.rsqrt(var + eps) * (1 if bn_weight is None else bn_weight)
     shape = [-1 if axis == channel_axis else 1 for axis in range(weight.dim())]
+    grouped = weight
+    if channel_axis == 1:  # of a transposed convolution: (in, out / groups, *kernel)
+        grouped = weight.reshape(scale.numel() // weight.size(1), -1, *weight.shape[1:])
+        shape = [grouped.size(0), 1, -1] + [1] * (weight.dim() - 2)
     fused_bias = (bias - mean) * scale + (0 if bn_bias is None else bn_bias)
-    return (Parameter((weight * scale.reshape(shape)).to(weight.dtype).detach(), weight.requires_grad),
+    fused = (grouped * scale.reshape(shape)).reshape(weight.shape)
+    return (Parameter(fused.to(weight.dtype).detach(), weight.requires_grad),
             Parameter(fused_bias.to(bias_dtype).detach(), bias.requires_grad))
 
 
