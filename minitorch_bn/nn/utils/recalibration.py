@@ -102,8 +102,8 @@ def recalibrate(model: Module, loader: Iterable[Any], method: str = "exact", max
 
     Args:
         method: "exact", mean and variance over all values, from count, mean and M2 of each batch, so batches of any
-            size count by their values; "precise", the plain average of the batches' means and variances (Wu & Johnson 2021),
-            which leaves out how the batches' means differ; "ema", more batches of the running average; or
+            size count by their values; "precise", the plain average of the batches' means and variances (Wu & Johnson
+            2021), which leaves out how the batches' means differ; "ema", more batches of the running average; or
             "sequential", exact, and layer after layer, each measured with those before it in evaluation as they will be
             used: as many passes as layers.
         forward: calls the model with a batch.
