@@ -107,6 +107,11 @@ def move(running: Tensor, value: Tensor, momentum: float) -> None:
         running.copy_((1 - momentum) * running.double() + momentum * value)
 
 
+def step(tracked: Tensor | None, momentum: float | None) -> float:
+    """The weight of the next batch: `momentum`, or for None what makes the running values a plain average."""
+    return momentum if momentum is not None else 0.0 if tracked is None else 1.0 / (tracked.item() + 1)
+
+
 def update(mean: Tensor | None, var: Tensor | None, tracked: Tensor | None, found: Moments, momentum: float | None,
            unbiased: bool = True) -> None:
     """Count a batch, and move running statistics towards its own; a batch of no values leaves all as it is.
@@ -115,10 +120,9 @@ def update(mean: Tensor | None, var: Tensor | None, tracked: Tensor | None, foun
     """
     if found.n == 0:
         return
-    if tracked is not None:
-        tracked.add_(1)
-        if momentum is None:
-            momentum = 1.0 / tracked.item()
+    weight = step(tracked, momentum)
     for running, value in (mean, found.mean), (var, found.unbiased if unbiased else found.var):
         if running is not None:
-            move(running, value, momentum or 0.0)
+            move(running, value, weight)
+    if tracked is not None:
+        tracked.add_(1)

@@ -169,6 +169,15 @@ def _of_all(layer: Any, policy: Policy, x: Tensor, train: bool) -> Tensor:
         train = policy.on_single == "error"
     if not train:
         return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps)
+    tracked, momentum = layer.num_batches_tracked, layer.momentum
+    counts = layer.training and layer.track_running_stats and not policy.hold and not recomputing.on and x.numel() > 0
+    if policy.renorm is None and policy.virtual_workers is None and policy.unbiased_running:
+        if not counts:
+            return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
+        y = F.batch_norm(x, mean, var, weight, bias, True, core.step(tracked, momentum), eps)
+        if tracked is not None:
+            tracked.add_(1)
+        return y
     if policy.renorm is not None and layer.training and x.numel():
         weight, bias = _renormalized(policy.renorm, layer, x)
     if policy.virtual_workers is None:
@@ -176,18 +185,14 @@ def _of_all(layer: Any, policy: Policy, x: Tensor, train: bool) -> Tensor:
     else:
         parts, found = core.synchronized(x.tensor_split(policy.virtual_workers), weight, bias, eps)
         y = torch.cat(parts)
-    if not layer.training or not layer.track_running_stats or policy.hold or recomputing.on:
-        return y
-    tracked = layer.num_batches_tracked
-    if policy.renorm is None:
-        core.update(mean, var, tracked, found, layer.momentum, policy.unbiased_running)
-    elif found.n:
-        core.update(mean, None, tracked, found, layer.momentum)
+    if counts and policy.renorm is not None:
         deviation = (var.double() + eps).sqrt()  # it is the deviation that moves, kept as a variance
-        core.move(deviation, (found.var + eps).sqrt(), 1.0 / tracked.item() if layer.momentum is None
-                  else layer.momentum)
+        core.move(deviation, (found.var + eps).sqrt(), core.step(tracked, momentum))
+        core.update(mean, None, tracked, found, momentum)
         with torch.no_grad():
             var.copy_((deviation.square() - eps).clamp_min(0))
+    elif counts:
+        core.update(mean, var, tracked, found, momentum, policy.unbiased_running)
     return y
 
 
