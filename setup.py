@@ -36,7 +36,7 @@ LEVELS = (
                                         else {})
 )
 # AVX-512 pays for products of matrices and for float32; the rest of level v4 is that of v3.
-PRODUCTS, MOVERS = ("gemm", "conv"), ("convert", "indexing", "sorting", "random", "optim")
+PRODUCTS, MOVERS = ("gemm", "conv", "winograd"), ("convert", "indexing", "sorting", "random", "optim")
 REALS = ["f32", "f64"]
 DTYPES = {"REAL": REALS, "NATIVE": ["b8", "u8", "i8", "i16", "i32", "i64", *REALS], "ONCE": [None]}
 # No -ffast-math, and a fused multiply-add only where the source says so: the same bits at every level.
@@ -170,7 +170,7 @@ def extensions() -> list[Extension]:
     """One extension module for each .pyx below the package, and one for what Cython would else repeat in each of
     them."""
     only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
-    headers = ["setup.py", *map(str, Path("src_c").rglob("*.h"))]
+    headers = ["setup.py", "src_c/families.def", *map(str, Path("src_c").rglob("*.h"))]
     names = {".".join(p.with_suffix("").parts): str(p) for p in sorted(Path("minitorch_bn").rglob("*.pyx"))}
     modules = [Extension(name, [path], include_dirs=["src_c"], depends=headers)
                for name, path in names.items() if not only or name.removeprefix("minitorch_bn.") in only]

@@ -23,6 +23,7 @@
 #include "api/reduce.h"
 #include "api/softmax.h"
 #include "api/sorting.h"
+#include "api/winograd.h"
 
 /* One instruction-set level: a pointer to each family's table, by dtype. families.def is the list. */
 #define REAL(family) const mtb_##family *family[MTB_NREALS];

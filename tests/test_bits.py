@@ -60,6 +60,8 @@ def test_the_digest_sees_one_bit():
 ROWWISE = {
     "linear": (lambda: nn.Linear(300, 97), (300,)),
     "conv": (lambda: nn.Conv2d(5, 19, 3, padding=1), (5, 13, 13)),
+    "conv by tiles": (lambda: nn.Conv2d(16, 19, 3, padding=1), (16, 13, 13)),
+    "conv by panels": (lambda: nn.Conv2d(8, 80, 3, padding=1), (8, 3, 3)),
     "batch norm": (lambda: nn.BatchNorm2d(5), (5, 13, 13)),
     "layer norm": (lambda: nn.LayerNorm(300), (300,)),
     "softmax": (lambda: nn.Softmax(-1), (300,)),

@@ -10,12 +10,13 @@ in a batch. The weight gradient is in conv_weight.pyx.
 """
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
+from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_sweep
 
 cdef enum:
     POSITIONS = 512          # output positions of a block: what it reads and writes stays in a second-level cache
@@ -289,10 +290,33 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
     return 0
 
 
+cdef int by_tiles(const conv_geometry* g, const void* x, const void* w, const void* bias, void* y,
+                  bint backward) except -1:
+    """winograd_sweep; then again, one by one, the items with infinities or NaNs: so that none is where it should not."""
+    cdef char* bad = <char*> take(g.n)
+    cdef conv_geometry one = g[0]
+    cdef i64 n, out = g.c_out * g.out[1] * g.out[2], in_ = g.c_in * g.in_[1] * g.in_[2]
+    cdef i64 phase[3]
+    phase[:] = [0, 0, 0]
+    one.n = 1
+    try:
+        memset(bad, 0, g.n)
+        winograd_sweep(g, x, w, bias, y, backward, bad)
+        for n in range(g.n):
+            if bad[n]:
+                run_sweep(0, &one, <const float*> x + n * (out if backward else in_), w, bias,
+                          <float*> y + n * (in_ if backward else out), backward, phase)
+    finally:
+        give(bad, g.n)
+    return 0
+
+
 cdef int conv_forward(int real, const conv_geometry* g, const void* x, const void* w, const void* bias,
                       void* y) except -1:
     if g.n * g.c_out * g.out[0] * g.out[1] * g.out[2] == 0:
         return 0
+    if suits_winograd(real, g, g.out):
+        return by_tiles(g, x, w, bias, y, False)
     return run_sweep(real, g, x, w, bias, y, False, NULL)
 
 
@@ -301,6 +325,8 @@ cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, co
     cdef i64 phase[3]
     if g.n * g.c_in * g.in_[0] * g.in_[1] * g.in_[2] == 0:
         return 0
+    if suits_winograd(real, g, g.in_):
+        return by_tiles(g, dy, w, bias, dx, True)
     for phase[0] in range(min(g.stride[0], g.in_[0])):
         for phase[1] in range(min(g.stride[1], g.in_[1])):
             for phase[2] in range(min(g.stride[2], g.in_[2])):

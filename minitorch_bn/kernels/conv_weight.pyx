@@ -12,6 +12,7 @@ from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
+from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_weight
 
 cdef enum:
     RANGE_BYTES = 256 << 10  # of padded source and of sums that a task works on
@@ -137,6 +138,12 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
     if positions == 0:
         memset(dw, 0, g.c_out * q.k * q.at.size)
         return 0
+    if suits_winograd(real, g, g.out):
+        at = 0
+        winograd_weight(g, x, dy, dw, <char*> &at)
+        if at == 0:
+            return 0
+    at = 0                                           # a plain sum: infinities and NaNs are where they belong
     table += 2 * q.at.taps + q.k
     tables = <i64*> take(table * sizeof(i64))
     try:

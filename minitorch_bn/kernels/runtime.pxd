@@ -30,6 +30,7 @@ cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_softmax
     ctypedef struct mtb_gemm
     ctypedef struct mtb_conv
+    ctypedef struct mtb_winograd
     ctypedef struct mtb_norm
     ctypedef struct mtb_layernorm
     ctypedef struct mtb_pool
@@ -46,6 +47,7 @@ cdef extern from "mtb.h" nogil:
         const mtb_softmax* softmax[2]
         const mtb_gemm* gemm[2]
         const mtb_conv* conv[2]
+        const mtb_winograd* winograd
         const mtb_norm* norm[2]
         const mtb_layernorm* layernorm[2]
         const mtb_pool* pool[2]

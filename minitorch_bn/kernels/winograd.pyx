@@ -1,0 +1,430 @@
+"""3 x 3 convolutions by minimal filtering (src_c/kernels/winograd.c): blocks of tiles are transformed to 36 points,
+there the channels are multiplied as matrices, and the products are transformed back.
+
+Two orders of work, the same additions: with many tiles, the filters' points are made first and each block of tiles
+goes through all three steps in cache; with more output channels than tiles, the tiles' points are made first and each
+panel of output channels makes its own filters' points. The gradient of the filters multiplies the points of inputs and
+of output gradients over the tiles: parts of the batch side by side, each in cache, if there are few channels; else
+chunks of the batch one after the other, and the channels shared out.
+"""
+from cython.parallel cimport prange, threadid
+from libc.string cimport memset
+
+from minitorch_bn.kernels.matmul cimport mtb_gemm
+from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
+from minitorch_bn.kernels.window cimport conv_geometry, parts, up
+
+cdef extern from "mtb.h" nogil:
+    enum:
+        MTB_WINOGRAD_K
+    ctypedef struct block "mtb_winograd_block":
+        i64 images, rows, columns, y, x, height, width, image
+    ctypedef struct mtb_winograd:
+        i64 vl
+        void (*input)(float* v, i64 points, i64 pitch, int size, const float* src, i64 n, const float* end,
+                      const block* b, float* band) noexcept nogil
+        void (*output)(float* dst, i64 n, const float* m, i64 points, i64 pitch, const float* bias, const block* b,
+                       float* band, char* bad) noexcept nogil
+        void (*filter)(float* u, i64 points, i64 ld, const float* w, i64 across, i64 down, i64 n, i64 k,
+                       const float* end, int flip) noexcept nogil
+        void (*gradient)(float* dw, i64 n, const float* p, i64 points, i64 parts, i64 part_size,
+                         char* bad) noexcept nogil
+        void (*multiply)(const mtb_gemm* gemm, i64 rows, i64 n, i64 k, const float* a, i64 a_points, i64 rsa, i64 csa,
+                         const float* b, i64 b_points, i64 b_panel, i64 ldb, float* c, i64 c_points, i64 ldc,
+                         int add) noexcept nogil
+
+cdef enum:
+    LEAST_CHANNELS = 8       # on either side
+    CACHE = 96 << 10         # floats of points that a task works on
+    FEW_TILES = 24           # of a block
+    MANY_TILES = 96
+    PARTS = 16               # of the batch, for the gradient of filters, at most; constants of the algorithm
+    PART_BLOCKS = 2          # in one of them, at least
+    PART_ELEMENTS = 640 << 10  # points of filters' gradients of one part, at most
+    CHUNK = 4 << 20          # floats of points of a chunk of the batch
+    ROWS = 48                # output channels and input channels of a task
+    COLUMNS = 64
+
+cdef struct grid:            # tiles on one side of the convolution, and the planes they lie on
+    float* at
+    const float* end
+    i64 channels, pitch      # channels; floats from one tile to the next
+    i64 points               # floats from one point to the next
+    i64 height, width, image
+    i64 y, x                 # of the first tile
+
+cdef struct tiling:
+    i64 whole[3]             # images, rows and columns of tiles
+    i64 cut[3]
+    i64 counts[3]            # of blocks
+    i64 blocks, tiles        # tiles of a block, at most
+
+cdef struct plan:
+    const mtb_gemm* gemm
+    const mtb_winograd* kernel
+    grid a                   # input, or output gradient
+    grid b                   # output, or input
+    tiling t
+    const float* w
+    const float* w_end
+    const float* bias
+    float* u                 # points of filters: (36, panels, channels, nr)
+    float* v                 # points of all tiles: (blocks, 36, tiles, channels)
+    i64 u_points, u_panel, v_size, across, down, panels, total
+    char* bad
+    bint backward
+    # the gradient of filters
+    float* sums
+    float* dw
+    i64 pieces, piece_blocks, sum_points, sum_pitch, sum_size, first, last, rows, columns, row_blocks, column_blocks
+    i64 w_size               # floats of the points of output gradients in v
+    i64 band_at, v_at, m_at, scratch      # floats
+
+
+cdef inline i64 odd(i64 n) noexcept nogil:
+    """n floats or a little more, an odd number of cache lines: so that the points do not compete for the same sets."""
+    return up(n, 16) + (16 if up(n, 16) % 32 == 0 else 0)
+
+
+cdef void cut_tiles(tiling* t, i64 most, int threads) noexcept nogil:
+    """Blocks of about `most` tiles: at most one dimension is cut, the later ones are whole."""
+    cdef i64 room, all_tiles = t.whole[0] * t.whole[1] * t.whole[2], want
+    cdef int d
+    want = parts(all_tiles, most)
+    if want < 8 * threads:
+        want = up(want, threads)
+    room = max(<i64> 1, parts(all_tiles, want))
+    t.blocks, t.tiles = 1, 1
+    for d in range(2, -1, -1):
+        t.cut[d] = max(<i64> 1, min(t.whole[d], room))
+        t.counts[d] = parts(t.whole[d], t.cut[d])
+        t.cut[d] = parts(t.whole[d], t.counts[d])
+        room = room // t.cut[d] if t.cut[d] == t.whole[d] else 1
+        t.blocks *= t.counts[d]
+        t.tiles *= t.cut[d]
+
+
+cdef i64 find(const tiling* t, const grid* g, i64 index, block* b) noexcept nogil:
+    """The block of that index on that side; returns its first image. Its tiles are b.images * b.rows * b.columns."""
+    cdef i64 column = index % t.counts[2] * t.cut[2], row = index // t.counts[2] % t.counts[1] * t.cut[1]
+    cdef i64 image = index // t.counts[2] // t.counts[1] * t.cut[0]
+    b.images = min(t.cut[0], t.whole[0] - image)
+    b.rows, b.columns = min(t.cut[1], t.whole[1] - row), min(t.cut[2], t.whole[2] - column)
+    b.y, b.x = g.y + 4 * row, g.x + 4 * column
+    b.height, b.width, b.image = g.height, g.width, g.image
+    return image
+
+
+cdef void load(const plan* q, const grid* g, int size, i64 index, i64 c0, i64 c1, float* v, float* band) noexcept nogil:
+    """Points of some channels of a block."""
+    cdef block b
+    cdef i64 image = find(&q.t, g, index, &b), c = c0
+    while c < c1:
+        q.kernel.input(v + c, g.points, g.pitch, size, g.at + image * g.image + c * g.height * g.width,
+                       min(q.kernel.vl, g.channels - c), g.end, &b, band)
+        c += q.kernel.vl
+
+
+cdef void filters(const plan* q, i64 panel, i64 k0, i64 k1, float* u, i64 points) noexcept nogil:
+    """Points of the filters of one panel of output channels."""
+    cdef i64 m = panel * q.gemm.nr, lane = 0
+    while lane < q.gemm.nr and m + lane < q.b.channels:
+        q.kernel.filter(u + lane, points, q.gemm.nr, q.w + (m + lane) * q.across + k0 * q.down, q.across, q.down,
+                        min(q.kernel.vl, q.b.channels - m - lane), k1 - k0, q.w_end, q.backward)
+        lane += q.kernel.vl
+
+
+cdef void store(const plan* q, i64 index, i64 m0, i64 m1, const float* m, i64 points, i64 pitch,
+                float* band) noexcept nogil:
+    """Outputs of some channels of a block, from their points m."""
+    cdef block b
+    cdef i64 image = find(&q.t, &q.b, index, &b), c = m0
+    m1 = min(m1, q.b.channels)
+    while c < m1:
+        q.kernel.output(q.b.at + image * b.image + c * b.height * b.width, min(q.kernel.vl, m1 - c), m + c - m0, points,
+                        pitch, q.bias + c if q.bias != NULL else NULL, &b, band, q.bad + image)
+        c += q.kernel.vl
+
+
+cdef i64 tiles_of(const plan* q, i64 index) noexcept nogil:
+    cdef block b
+    find(&q.t, &q.a, index, &b)
+    return b.images * b.rows * b.columns
+
+
+cdef void filter_task(const plan* q, i64 panel) noexcept nogil:
+    filters(q, panel, 0, q.a.channels, q.u + panel * q.u_panel, q.u_points)
+
+
+cdef void block_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+    """All channels of one block of tiles."""
+    cdef float* band = scratch + q.band_at
+    cdef float* v = scratch + q.v_at
+    cdef float* m = scratch + q.m_at
+    load(q, &q.a, 6, index, 0, q.a.channels, v, band)
+    q.kernel.multiply(q.gemm, tiles_of(q, index), up(q.b.channels, q.gemm.vl), q.a.channels, v, q.a.points, q.a.pitch, 1,
+                      q.u, q.u_points, q.u_panel, q.gemm.nr, m, q.b.points, q.b.pitch, False)
+    store(q, index, 0, q.b.channels, m, q.b.points, q.b.pitch, band)
+
+
+cdef void input_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+    """16 channels of one block of tiles, to q.v."""
+    cdef i64 groups = parts(q.a.channels, 16), c = index % groups * 16
+    index //= groups
+    load(q, &q.a, 6, index, c, min(c + 16, q.a.channels), q.v + index * q.v_size, scratch + q.band_at)
+
+
+cdef void panel_task(const plan* q, i64 panel, float* scratch) noexcept nogil:
+    """All tiles of one panel of output channels."""
+    cdef float* u = scratch + q.v_at
+    cdef float* m = scratch + q.m_at
+    cdef i64 k0 = 0, k1, i, nr = q.gemm.nr, columns = up(min(nr, q.b.channels - panel * nr), q.gemm.vl)
+    while k0 < q.a.channels:
+        k1 = min(k0 + MTB_WINOGRAD_K, q.a.channels)
+        filters(q, panel, k0, k1, u, q.u_points)
+        for i in range(q.t.blocks):
+            q.kernel.multiply(q.gemm, tiles_of(q, i), columns, k1 - k0, q.v + i * q.v_size + k0, q.a.points, q.a.pitch,
+                              1, u, q.u_points, 0, nr, m + i * 36 * q.b.points, q.b.points, q.b.pitch, k0 > 0)
+        k0 = k1
+    for i in range(q.t.blocks):
+        store(q, i, panel * nr, (panel + 1) * nr, m + i * 36 * q.b.points, q.b.points, q.b.pitch, scratch + q.band_at)
+
+
+cdef bint suits_winograd(int real, const conv_geometry* g, const i64* plane) noexcept nogil:
+    cdef i64 tiles = parts(plane[1], 4) * parts(plane[2], 4)
+    cdef int d
+    if real or g.kernel[0] != 1 or g.kernel[1] != 3 or g.kernel[2] != 3 or g.in_[0] != 1 or g.out[0] != 1:
+        return False
+    for d in range(3):
+        if g.stride[d] != 1 or g.dilation[d] != 1:
+            return False
+    if g.pad_lo[0] != 0 or min(g.c_in, g.c_out) < LEAST_CHANNELS * g.groups:
+        return False
+    return 6 * plane[1] * plane[2] > 36 * tiles       # tiles that stand out too far
+
+
+cdef void shape(plan* q, const conv_geometry* g) noexcept nogil:
+    q.gemm, q.kernel = <const mtb_gemm*> K.gemm[0], <const mtb_winograd*> K.winograd
+    q.total = g.n
+
+
+cdef void side(grid* p, const void* at, i64 channels, i64 groups, i64 images, const i64* extent, i64 y,
+               i64 x) noexcept nogil:
+    p.at, p.channels, p.pitch = <float*> at, channels, up(channels, 16)
+    if p.pitch % 256 == 0:
+        p.pitch += 16
+    p.height, p.width, p.image, p.y, p.x = extent[1], extent[2], groups * channels * extent[1] * extent[2], y, x
+    p.end = p.at + images * p.image
+
+
+cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, const void* bias, void* y, bint backward,
+                        char* bad) except -1:
+    cdef plan q
+    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, group, all_tiles, size, total
+    cdef int threads, few
+    cdef float* memory
+    cdef float* scratch
+    cdef bint by_panels
+    shape(&q, g)
+    q.backward, q.bad = backward, bad
+    if backward:
+        side(&q.a, x, m, g.groups, g.n, g.out, g.pad_lo[1] - 2, g.pad_lo[2] - 2)
+        side(&q.b, y, c, g.groups, g.n, g.in_, 0, 0)
+        q.across, q.down = 9, c * 9
+    else:
+        side(&q.a, x, c, g.groups, g.n, g.in_, -g.pad_lo[1], -g.pad_lo[2])
+        side(&q.b, y, m, g.groups, g.n, g.out, 0, 0)
+        q.across, q.down = c * 9, 9
+    q.w, q.bias = <const float*> w, <const float*> bias
+    q.w_end = q.w + g.c_out * c * 9
+    q.t.whole[0], q.t.whole[1], q.t.whole[2] = g.n, parts(q.b.height, 4), parts(q.b.width, 4)
+    all_tiles = g.n * q.t.whole[1] * q.t.whole[2]
+    # Free choices from here on, but for MTB_WINOGRAD_K: no bit depends on them.
+    threads = team(<i64> min(<double> all_tiles * m * c * 4, <double> (1 << 60)))
+    by_panels = q.b.channels > all_tiles
+    i = CACHE // (36 * (q.a.pitch + q.b.pitch))
+    cut_tiles(&q.t, min(max(i, <i64> FEW_TILES), <i64> MANY_TILES), 1 if by_panels else threads)
+    q.panels = parts(q.b.channels, q.gemm.nr)
+    if by_panels:
+        q.b.pitch = q.gemm.nr
+    q.a.points, q.b.points = odd(q.t.tiles * q.a.pitch), odd(q.t.tiles * q.b.pitch)
+    q.band_at = 0
+    q.v_at = up((4 * q.t.cut[1] + 2) * (4 * q.t.cut[2] + 2) + q.kernel.vl, 1) * q.kernel.vl
+    if by_panels:
+        q.u_points = odd(min(q.a.channels, <i64> MTB_WINOGRAD_K) * q.gemm.nr)
+        q.m_at = q.v_at + 36 * q.u_points
+        q.scratch = q.m_at + q.t.blocks * 36 * q.b.points
+        q.v_size = 36 * q.a.points
+        size = q.t.blocks * q.v_size
+    else:
+        q.u_panel = q.a.channels * q.gemm.nr
+        q.u_points = odd(q.panels * q.u_panel)
+        q.m_at = q.v_at + 36 * q.a.points
+        q.scratch = q.m_at + 36 * q.b.points
+        size = 36 * q.u_points
+    q.scratch = up(q.scratch, 16)
+    total = (size + threads * q.scratch + 16) * sizeof(float)
+    memory = <float*> take(total)
+    q.u = q.v = memory
+    scratch = memory + up(size, 16)
+    for group in range(g.groups):
+        if by_panels:
+            for i in prange(q.t.blocks * parts(q.a.channels, 16), num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                input_task(&q, i, scratch + threadid() * q.scratch)
+            for i in prange(q.panels, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                panel_task(&q, i, scratch + threadid() * q.scratch)
+        else:
+            for i in prange(q.panels, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                filter_task(&q, i)
+            for i in prange(q.t.blocks, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                block_task(&q, i, scratch + threadid() * q.scratch)
+        q.a.at += q.a.channels * q.a.height * q.a.width
+        q.b.at += q.b.channels * q.b.height * q.b.width
+        q.w += m * c * 9
+        if q.bias != NULL:
+            q.bias += q.b.channels
+    give(memory, total)
+    return 0
+
+
+# -- the gradient of the filters ---------------------------------------------------------------------------------------
+
+cdef void piece_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+    """The sums of one part of the blocks, all channels."""
+    cdef float* band = scratch + q.band_at
+    cdef float* w = scratch + q.m_at
+    cdef float* v = scratch + q.v_at
+    cdef i64 first = index * q.piece_blocks, i
+    for i in range(first, min(first + q.piece_blocks, q.t.blocks)):
+        load(q, &q.a, 4, i, 0, q.a.channels, w, band)
+        load(q, &q.b, 6, i, 0, q.b.channels, v, band)
+        q.kernel.multiply(q.gemm, q.a.channels, up(q.b.channels, q.gemm.vl), tiles_of(q, i), w, q.a.points, 1, q.a.pitch,
+                          v, q.b.points, q.gemm.nr, q.b.pitch, q.sums + index * q.sum_size, q.sum_points, q.sum_pitch,
+                          i > first)
+
+
+cdef void load_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+    """16 channels of one side of one block of a chunk, to q.v."""
+    cdef i64 on_a = parts(q.a.channels, 16), groups = on_a + parts(q.b.channels, 16), c = index % groups
+    cdef float* v
+    index //= groups
+    v = q.v + index * q.v_size
+    if c < on_a:
+        load(q, &q.a, 4, q.first + index, c * 16, min(c * 16 + 16, q.a.channels), v, scratch)
+    else:
+        c -= on_a
+        load(q, &q.b, 6, q.first + index, c * 16, min(c * 16 + 16, q.b.channels), v + q.w_size, scratch)
+
+
+cdef void gradients(const plan* q, i64 m0, i64 m1, i64 c0, i64 c1, const float* sums) noexcept nogil:
+    """dw of some output and input channels from their sums."""
+    cdef i64 m, c
+    for m in range(m0, m1):
+        c = c0
+        while c < c1:
+            q.kernel.gradient(q.dw + (m * q.b.channels + c) * 9, min(q.kernel.vl, c1 - c),
+                              sums + (m - m0) * q.sum_pitch + c - c0, q.sum_points, q.pieces, q.sum_size, q.bad)
+            c += q.kernel.vl
+
+
+cdef void square_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+    """The sums of some output and input channels over one chunk; after the last, their gradients."""
+    cdef i64 m0 = index // q.column_blocks * q.rows, c0 = index % q.column_blocks * q.columns, i
+    cdef i64 m1 = min(m0 + q.rows, q.a.channels), c1 = min(c0 + q.columns, q.b.channels)
+    cdef float* sums = scratch if q.sums == NULL else q.sums + index * q.sum_size
+    for i in range(q.first, q.last):
+        q.kernel.multiply(q.gemm, m1 - m0, up(c1 - c0, q.gemm.vl), tiles_of(q, i), q.v + (i - q.first) * q.v_size + m0,
+                          q.a.points, 1, q.a.pitch, q.v + (i - q.first) * q.v_size + q.w_size + c0, q.b.points,
+                          q.gemm.nr, q.b.pitch, sums, q.sum_points, q.sum_pitch, i > 0)
+    if q.last == q.t.blocks:
+        gradients(q, m0, m1, c0, c1, sums)
+
+
+cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, void* dw, char* bad) except -1:
+    cdef plan q
+    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, tiles, size, total, chunk, tasks
+    cdef int threads
+    cdef float* memory
+    cdef float* scratch
+    cdef bint by_pieces
+    shape(&q, g)
+    q.bad, q.dw = bad, <float*> dw
+    side(&q.a, dy, m, g.groups, g.n, g.out, 0, 0)
+    side(&q.b, x, c, g.groups, g.n, g.in_, -g.pad_lo[1], -g.pad_lo[2])
+    q.t.whole[0], q.t.whole[1], q.t.whole[2] = g.n, parts(g.out[1], 4), parts(g.out[2], 4)
+    all_tiles = g.n * q.t.whole[1] * q.t.whole[2]
+    tiles = min(max(CACHE // (36 * (q.a.pitch + q.b.pitch)), <i64> 2 * FEW_TILES), <i64> MANY_TILES)
+    cut_tiles(&q.t, tiles, 1)                      # decides the order of additions: by the shapes alone
+    q.sum_pitch, q.pieces = q.b.pitch, 1
+    q.sum_points = odd(m * q.sum_pitch)
+    q.sum_size = 36 * q.sum_points
+    by_pieces = q.sum_size <= PART_ELEMENTS and q.t.blocks >= 2 * PART_BLOCKS
+    q.a.points, q.b.points = odd(q.t.tiles * q.a.pitch), odd(q.t.tiles * q.b.pitch)
+    q.band_at = 0
+    q.v_at = ((4 * q.t.cut[1] + 2) * (4 * q.t.cut[2] + 2) + q.kernel.vl) * q.kernel.vl
+    q.scratch = q.v_at
+    threads = team(<i64> min(<double> all_tiles * m * c * 4, <double> (1 << 60)))
+    q.rows, q.columns, q.v, q.w_size = m, c, NULL, 36 * q.a.points
+    q.v_size = q.w_size + 36 * q.b.points
+    chunk = q.t.blocks
+    if by_pieces:
+        q.pieces = PARTS
+        while q.pieces > q.t.blocks // PART_BLOCKS:  # a power of two: shared out evenly
+            q.pieces //= 2
+        q.piece_blocks = parts(q.t.blocks, q.pieces)
+        q.pieces = parts(q.t.blocks, q.piece_blocks)
+        q.m_at = q.v_at + 36 * q.b.points
+        q.scratch = q.m_at + 36 * q.a.points
+        size = q.pieces * q.sum_size
+    else:
+        chunk = max(<i64> 1, min(q.t.blocks, CHUNK // q.v_size))
+        q.rows, q.columns = min(m, <i64> ROWS), min(c, <i64> COLUMNS)
+        q.sum_pitch = up(q.columns, 16)
+        q.sum_points = odd(q.rows * q.sum_pitch)
+        q.sum_size = 36 * q.sum_points
+        q.scratch = max(q.scratch, q.sum_size)
+        size = chunk * q.v_size
+    q.row_blocks, q.column_blocks = parts(m, q.rows), parts(c, q.columns)
+    tasks = q.row_blocks * q.column_blocks
+    if not by_pieces and chunk < q.t.blocks:
+        size += tasks * q.sum_size
+    q.scratch = up(q.scratch, 16)
+    total = (size + threads * q.scratch + 32) * sizeof(float)
+    memory = <float*> take(total)
+    scratch = memory + up(size, 16)
+    q.sums = NULL
+    if by_pieces:
+        q.sums = memory
+    else:
+        q.v = memory
+        if chunk < q.t.blocks:
+            q.sums = memory + chunk * q.v_size
+    for _group in range(g.groups):
+        if by_pieces:
+            for i in prange(q.pieces, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                piece_task(&q, i, scratch + threadid() * q.scratch)
+            for i in prange(m, num_threads=threads, schedule="static", nogil=True):
+                spread()
+                gradients(&q, i, i + 1, 0, c, q.sums + i * q.sum_pitch)
+        else:
+            q.first = 0
+            while q.first < q.t.blocks:
+                q.last = min(q.first + chunk, q.t.blocks)
+                for i in prange((q.last - q.first) * (parts(m, 16) + parts(c, 16)), num_threads=threads,
+                                schedule="dynamic", nogil=True):
+                    spread()
+                    load_task(&q, i, scratch + threadid() * q.scratch)
+                for i in prange(tasks, num_threads=threads, schedule="dynamic", nogil=True):
+                    spread()
+                    square_task(&q, i, scratch + threadid() * q.scratch)
+                q.first = q.last
+        q.a.at += m * q.a.height * q.a.width
+        q.b.at += c * q.b.height * q.b.width
+        q.dw += m * c * 9
+    give(memory, total)
+    return 0
