@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
+from Cython.Compiler.ParseTreeTransforms import AnalyseExpressionsTransform
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -51,12 +52,22 @@ FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "
 # Argument checks, reference counts, loops over blocks: compiled for size.
 CYTHON_FLAGS = ["-std=gnu11", "-Os", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
                 "-fno-asynchronous-unwind-tables", *(["-fno-plt"] if sys.platform == "linux" else []),
+                "-DCYTHON_COMPRESS_STRINGS=0",  # the wheel does it better
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
 DIRECTIVES = {"language_level": "3", "cdivision": True,
               "initializedcheck": False, "embedsignature": False, "binding": True, "auto_pickle": False}
 
 
 SHARED = "minitorch_bn._cyutility"
+
+
+def without_positions(transform, node):
+    """Cython keeps the place in the source of every expression for tracers of bytecode: 23 KB that nothing reads."""
+    transform.positions.pop()
+    node.node_positions = []
+
+
+AnalyseExpressionsTransform._build_positions = without_positions
 
 
 def families() -> list[tuple[str, str | None]]:
@@ -179,6 +190,10 @@ def extensions() -> list[Extension]:
 
 _codegen.main()
 Path("build/cython").mkdir(parents=True, exist_ok=True)
+for made in Path("build/cython").rglob("*.c"):  # by an earlier version of this file: other directives, perhaps
+    if made.stat().st_mtime < Path("setup.py").stat().st_mtime:
+        made.unlink()
 setup(cmdclass={"build_ext": BuildExt},
       ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, nthreads=0, quiet=True,
-                            build_dir="build/cython", shared_utility_qualified_name=SHARED))
+                            build_dir="build/cython", shared_utility_qualified_name=SHARED,
+                            shared_utility_features_disabled=["MemoryView"]))

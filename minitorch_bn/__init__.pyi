@@ -100,10 +100,10 @@ from minitorch_bn.ops.advanced import (
     put_flat,
 )
 from minitorch_bn.ops.arithmetic import (
-    add as add, allclose as allclose, clamp as clamp, clamp_max as clamp_max, clamp_min as clamp_min, clip as clip,
+    allclose as allclose, clamp as clamp, clamp_max as clamp_max, clamp_min as clamp_min, clip as clip,
     div as div, divide as divide, equal as equal, float_power as float_power, isclose as isclose, ldexp as ldexp,
     logit as logit, nan_to_num as nan_to_num, polygamma as polygamma, positive as positive, pow as pow, round as round,
-    rsub as rsub, sub as sub, subtract as subtract, true_divide as true_divide,
+    true_divide as true_divide,
 )
 from minitorch_bn.ops.contractions import (
     einsum as einsum, inner as inner, kron as kron, tensordot as tensordot,

@@ -1,16 +1,15 @@
-"""Turns the op table into C loops and Cython functions, before anything is compiled.
+"""Turns the op table into C loops and tables of functions, before anything is compiled.
 
     src_c/gen/opids.h                 an id for every op and every gradient, and what each gradient reads
     src_c/gen/ops.h                   one C loop per op and gradient; kernels/elementwise.c is compiled from it
+    src_c/gen/functions.h             what ops/elementwise.pyx makes functions, in-place forms and methods of
     minitorch_bn/ops/elementwise.pyi  their types
-    minitorch_bn/ops/elementwise.pyx  the public functions, their in-place forms, and the list of methods
 
 A file is rewritten only when its text changes, so that nothing is compiled without need. Runs with nothing installed.
 """
 from __future__ import annotations
 
 import ast
-import math
 from pathlib import Path
 
 from _optable import REQUIRED, ROWS, ZERO, Row
@@ -172,66 +171,37 @@ def opids_h() -> str:
     return "\n".join([*lines, "};", "#endif", ""])
 
 
-def literal(value: object) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value}")'
-    return repr(value)
+def in_order(row: Row) -> list[str]:
+    """The parameters as a call may give them by position: those without a default first."""
+    return sorted(row.params, key=lambda name: row.params[name] is not REQUIRED)
 
 
-def functions_pyx() -> str:
-    lines = [f'"""Every element-wise function of the op table. ({HEADER})"""',
-             "from minitorch_bn._core cimport Tensor, elementwise, elementwise_inplace", "",
-             "cdef extern from \"gen/opids.h\":", "    enum:", *(f"        MTB_OP_{row.name}" for row in TABLE), "",
-             "METHODS = {}  # what becomes a method of Tensor: name -> function",
-             "FUNCTIONS = {}  # every public function of torch's top level",
-             "PRIMITIVES = {}  # what only minitorch_bn.ops has: activations, pieces of losses", ""]
-    for row in TABLE:
-        if row.kind == "where":
-            continue
-        lines += function(row)
-    return "\n".join([*lines, "__all__ = list(FUNCTIONS)", ""])
-
-
-def function(row: Row) -> list[str]:
-    names = ["input", "other", "third"][:row.arity]
-    typed = {"either": 0, "second": 1, "none": 2}[row.numbers]  # Cython checks that these operands are tensors
-    args = ", ".join(f"Tensor {n} not None" if i < typed else n for i, n in enumerate(names))
-    padded = ", ".join(names + ["None"] * (3 - row.arity))
-    ordered = sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED)
-    params = ", ".join(p if v is REQUIRED else f"{p}={literal(v)}" for p, v in ordered)
-    star = "" if row.arity == 1 or not params else "*, "
-    signature = ", ".join(filter(None, [args, star + params, ("out=None" if star else "*, out=None")]))
-    lines = [f"def {row.name}({signature}):", f'    """{row.doc}"""']
-    k = "NULL"
-    if row.params:
-        lines.append(f"    cdef double[{MAX_PARAMS}] k")
-        lines += [f"    k[{i}] = {p}" for i, p in enumerate(row.params)]
-        k = "k"
-    lines += [f"    return elementwise(MTB_OP_{row.name}, {padded}, {k}, out)", ""]
-    forms = [row.name]
-    if row.inplace:
-        lines += [f"def {row.name}_({', '.join(filter(None, [args, star + params]))}):",
-                  f'    """In-place version of :func:`{row.name}`."""']
-        if row.params:
-            lines.append(f"    cdef double[{MAX_PARAMS}] k")
-            lines += [f"    k[{i}] = {p}" for i, p in enumerate(row.params)]
-        lines += [f"    return elementwise_inplace(MTB_OP_{row.name}, {padded}, {k})", ""]
-        forms.append(row.name + "_")
-    for alias in row.aliases:
-        lines += [f"{alias}{f[len(row.name):]} = {f}" for f in forms]
-    every = [*forms, *(alias + f[len(row.name):] for alias in row.aliases for f in forms)]
-    where = 'METHODS["{0}"] = FUNCTIONS["{0}"]' if row.public and row.home == "torch" else 'PRIMITIVES["{0}"]'
-    lines += [where.format(f) + f" = {f}" for f in every]
-    return [*lines, ""]
+def functions_h() -> str:
+    """The rows as ops/elementwise.pyx makes functions of them."""
+    lines = [f"/* {HEADER} */", "#include <math.h>", '#include "opids.h"', "typedef struct {",
+             "    const char *text; /* name, aliases, parameters, documentation: a line each */",
+             "    int op, arity, tensors, inplace, public, by_name, scaled, place[4];",
+             "    double defaults[4]; /* NaN: it has to be given */", "} mtb_function;",
+             "static const mtb_function mtb_functions[] = {"]
+    for row in ROWS:
+        tensors = {"either": 0, "second": 1, "none": 2}[row.numbers]
+        params = in_order(row)
+        text = "\n".join([row.name, " ".join(row.aliases), " ".join(params), row.doc])
+        place = ", ".join(str(list(row.params).index(p)) for p in params) or "0"
+        defaults = ", ".join("NAN" if row.params[p] is REQUIRED else repr(float(row.params[p])) for p in params) or "0"
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        lines.append(f'    {{"{quoted}", MTB_OP_{row.name}, {row.arity}, {tensors}, {row.inplace:d}, '
+                     f"{row.public and row.home == 'torch':d}, {row.arity > 1:d}, "
+                     f"{0 if row.alpha is None else 1 + row.inputs.index(row.alpha)}, {{{place}}}, {{{defaults}}}}},")
+    return "\n".join([*lines, "};", "enum { MTB_NFUNCTIONS = sizeof mtb_functions / sizeof *mtb_functions };", ""])
 
 
 def functions_pyi() -> str:
-    """The types of what functions_pyx writes, and of the methods that it makes."""
+    """The types of the functions and of the methods that they are."""
     functions, methods, public = [], ["class _ElementwiseMethods:"], []
     for row in ROWS:
-        ordered = sorted(row.params.items(), key=lambda item: item[1] is not REQUIRED)
-        params = [f"{p}: Any" if v is REQUIRED else f"{p}: Any = {'...' if v in (math.inf, -math.inf) else literal(v)}"
-                  for p, v in ordered]
+        params = [f"{p}: Any" + ("" if row.params[p] is REQUIRED else f" = {float(row.params[p])!r}")
+                  for p in in_order(row)] + ["alpha: _Number = 1"] * (row.alpha is not None)
         star = [] if row.arity == 1 or not params else ["*"]
         others = [f"{n}: Tensor" + (" | _Number" if row.numbers != "none" else "")
                   for n in ("other", "third")[:row.arity - 1]]
@@ -266,7 +236,7 @@ def main() -> None:
         check(row)
     write("src_c/gen/opids.h", opids_h())
     write("src_c/gen/ops.h", ops_h())
-    write("minitorch_bn/ops/elementwise.pyx", functions_pyx())
+    write("src_c/gen/functions.h", functions_h())
     write("minitorch_bn/ops/elementwise.pyi", functions_pyi())
 
 

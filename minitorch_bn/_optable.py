@@ -44,6 +44,7 @@ class Row:
     no_bool: bool = False  # bool input is an error
     inplace: bool = True  # has the form name_
     home: str = "torch"  # "torch" (function and method), "special" (torch.special), "functional" (nn.functional)
+    alpha: str | None = None  # the operand that a keyword argument `alpha` multiplies first
     numbers: str = "either"  # of two operands, which one may be a number: "either", the "second", "none"
 
     @property
@@ -82,9 +83,12 @@ POSITIVE = (0.3, 3)
 UNIT = (-0.9, 0.9)
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
-B("add", "a + b", ("g", "g"), REAL2, "a + b", kind="arith", value_int="add(a, b)", value_bool="a | b")
-B("sub", "a - b", ("g", "-g"), REAL2, "a - b", kind="arith", value_int="sub(a, b)", no_bool=True, aliases=("subtract",))
-B("rsub", "b - a", ("-g", "g"), REAL2, "b - a", kind="arith", value_int="sub(b, a)", no_bool=True, inplace=False)
+B("add", "a + b", ("g", "g"), REAL2, "a + alpha * b", kind="arith", value_int="add(a, b)", value_bool="a | b",
+  alpha="b")
+B("sub", "a - b", ("g", "-g"), REAL2, "a - alpha * b", kind="arith", value_int="sub(a, b)", no_bool=True,
+  aliases=("subtract",), alpha="b")
+B("rsub", "b - a", ("-g", "g"), REAL2, "b - alpha * a", kind="arith", value_int="sub(b, a)", no_bool=True,
+  inplace=False, numbers="second", alpha="a")
 B("_add_scaled", "a + alpha * b", ("g", "alpha * g"), REAL2, "a + alpha * b", kind="arith",
   value_int="add(a, mul(alpha, b))", no_bool=True, params={"alpha": REQUIRED})
 B("mul", "a * b", ("g * b", "g * a"), REAL2, "a * b", kind="arith", value_int="mul(a, b)", value_bool="a & b",

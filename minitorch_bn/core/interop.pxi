@@ -170,12 +170,10 @@ cdef object nested_list(Tensor x, int dim, char* p):
 def rebuild_tensor(cls, data, dtype_name, shape, bint requires_grad, extra):
     """A tensor from what pickle kept: not its gradient, as in PyTorch."""
     cdef Tensor x = empty(*shape, dtype=DTYPES[dtype_name])
-    cdef const unsigned char[::1] bytes_
-    if x.numel:
-        bytes_ = data
-        if bytes_.shape[0] != x.numel * ITEMSIZE[x.dtype]:
-            raise ValueError(f"a pickled tensor of shape {tuple(shape)} has {bytes_.shape[0]} bytes of data")
-        memcpy(x.data, &bytes_[0], bytes_.shape[0])
+    cdef bytes values = bytes(data)
+    if len(values) != x.numel * ITEMSIZE[x.dtype]:
+        raise ValueError(f"a pickled tensor of shape {tuple(shape)} has {len(values)} bytes of data")
+    memcpy(x.data, <char*> values, <size_t> len(values))
     if cls is not Tensor:
         x = Tensor._make_subclass(cls, x)
     x.requires_grad_ = requires_grad

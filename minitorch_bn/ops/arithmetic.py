@@ -1,4 +1,4 @@
-"""The element-wise functions of PyTorch that are more than one row of the op table: factors, rounding, bounds."""
+"""The element-wise functions of PyTorch that are more than one row of the op table: rounding, bounds."""
 from __future__ import annotations
 
 import builtins
@@ -14,44 +14,10 @@ if TYPE_CHECKING:
 Number = int | float | bool
 
 
-def _scaled(input: Any, other: Any, alpha: Number) -> Any:
-    """alpha * other, for input + alpha * other."""
-    if isinstance(alpha, float) and not any(isinstance(x, float) or (isinstance(x, Tensor) and x.is_floating_point())
-                                            for x in (input, other)):
-        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
-    return other if alpha == 1 else other * alpha
-
-
 def _needs_tensor(name: str, *given: Any) -> None:
     for x in given:
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}(): a Tensor is expected, not {type(x).__name__}")
-
-
-def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
-    """input + alpha * other."""
-    return ew.add(input, _scaled(input, other, alpha), out=out)
-
-
-def add_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """In-place version of :func:`add`."""
-    return ew.add_(input, _scaled(input, other, alpha))
-
-
-def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
-    """input - alpha * other."""
-    return ew.sub(input, _scaled(input, other, alpha), out=out)
-
-
-def sub_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """In-place version of :func:`sub`."""
-    return ew.sub_(input, _scaled(input, other, alpha))
-
-
-def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-    """other - alpha * input."""
-    _needs_tensor("rsub", input)
-    return ew.rsub(_scaled(other, input, alpha), other)
 
 
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None,
@@ -232,12 +198,12 @@ def nan_to_num(input: Tensor, nan: float | None = 0.0, posinf: float | None = No
                           neginf=limits.min if neginf is None else neginf)
 
 
-subtract, divide, true_divide, clip = sub, div, ew.div, clamp
-_BOTH = {f.__name__: f for f in (add, sub, div, clamp, clamp_min, clamp_max, pow, float_power, ldexp, logit, isclose,
-                                 allclose, equal, nan_to_num, round, positive)}
-_BOTH |= {"subtract": subtract, "divide": divide, "true_divide": true_divide, "clip": clip, "rsub": rsub}
+divide, true_divide, clip = div, ew.div, clamp
+_BOTH = {f.__name__: f for f in (div, clamp, clamp_min, clamp_max, pow, float_power, ldexp, logit, isclose, allclose,
+                                 equal, nan_to_num, round, positive)}
+_BOTH |= {"divide": divide, "true_divide": true_divide, "clip": clip}
 METHODS = _BOTH | {
-    "add_": add_, "sub_": sub_, "subtract_": sub_, "div_": div_, "divide_": div_, "clamp_": clamp_, "clip_": clamp_,
+    "div_": div_, "divide_": div_, "clamp_": clamp_, "clip_": clamp_,
     "clamp_min_": lambda self, min: clamp_(self, min=min), "clamp_max_": lambda self, max: clamp_(self, max=max),
     "pow_": lambda self, exponent: self.copy_(pow(kept(self), exponent)),
     "round_": lambda self, *, decimals=0: self.copy_(round(self, decimals=decimals)),
