@@ -17,7 +17,9 @@ cdef enum:
     FEW_ROWS = 48            # with so few rows, packing contiguous rows of B costs more than it saves
     FEW_COLUMNS = 64         # the same for A
     SMALL_A = 32 << 10       # bytes: A stays in the first-level cache as it is
-    CHUNK = 8                # panels of B that are packed together: long runs of its rows
+    CHUNK = 8                # panels that a task packs at a time
+    FEW = 4                  # tiles, or panels, that one task of packing takes
+    MANY = 32                # tiles for each thread
     ROUND = 64               # K blocks that are summed apart, then added
     SMALL_C = 1 << 15        # elements: few enough to keep a copy for each K block
 
@@ -139,16 +141,12 @@ cdef int times_vector(product* q, i64 matrices, int threads) except -1:
 
 cdef void pack_panels(const product* q, char* dst, i64 dst_step, i64 width, const char* src, i64 sj, i64 n, i64 sk,
                       i64 k) noexcept nogil:
-    """n columns to panels of that width, dst_step elements apart. Contiguous rows are read in runs of many panels."""
-    cdef i64 j, p = 0, rows = 16 if sj == 1 and n > width else k
-    while p < k:
-        rows = min(rows, k - p)
-        j = 0
-        while j < n:
-            q.kernel.pack(dst + (j // width * dst_step + p * width) * q.size, width, src + (j * sj + p * sk) * q.size,
-                          sj, min(width, n - j), sk, rows)
-            j += width
-        p += rows
+    """n columns to panels of that width, dst_step elements apart."""
+    cdef i64 j = 0
+    while j < n:
+        q.kernel.pack(dst, width, src + j * sj * q.size, sj, min(width, n - j), sk, k)
+        dst += dst_step * q.size
+        j += width
 
 
 cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, const char* a, const char* b, char* c,
@@ -203,35 +201,35 @@ cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
 
 
 cdef void pack_shared(const product* q, i64 index) noexcept nogil:
-    """CHUNK tiles of A or panels of B."""
+    """A few tiles of A or panels of B."""
     cdef const char* a
     cdef const char* b
     cdef char* c
     cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p, k, first, n = 0, size = q.size
     p = index % blocks * MTB_KC
     k = min(q.k1 - q.k0 - p, <i64> MTB_KC)
-    first = index // blocks * CHUNK
+    first = index // blocks * FEW
     if q.a_in == SHARED:
-        n = up(q.tiles, CHUNK)
+        n = up(q.tiles, FEW)
         if first < n:
             locate(q, 0, first * q.step, 0, &a, &b, &c)
             pack_panels(q, q.shared_a + (p // MTB_KC * q.tiles + first) * q.tile_size * size, q.tile_size, q.step,
-                        a + (q.k0 + p) * q.csa * size, q.rsa, min(CHUNK * q.step, q.m - first * q.step), q.csa, k)
+                        a + (q.k0 + p) * q.csa * size, q.rsa, min(FEW * q.step, q.m - first * q.step), q.csa, k)
             return
     first -= n
     locate(q, 0, 0, q.j0 + first * q.kernel.nr, &a, &b, &c)
     pack_panels(q, q.shared_b + (p // MTB_KC * q.panels * MTB_KC + first * k) * q.kernel.nr * size, q.kernel.nr * k,
                 q.kernel.nr, b + (q.k0 + p) * q.rsb * size, q.csb,
-                min(CHUNK * q.kernel.nr, q.j1 - q.j0 - first * q.kernel.nr), q.rsb, k)
+                min(FEW * q.kernel.nr, q.j1 - q.j0 - first * q.kernel.nr), q.rsb, k)
 
 
 cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint alone) noexcept:
     """Packs what is shared, then computes."""
     cdef i64 i, packs = 0
     if q.a_in == SHARED:
-        packs = parts(q.tiles, CHUNK)
+        packs = parts(q.tiles, FEW)
     if q.b_in == SHARED:
-        packs += parts(q.panels, CHUNK)
+        packs += parts(q.panels, FEW)
     packs *= parts(q.k1 - q.k0, MTB_KC)
     if threads == 1 and alone:
         for i in range(packs):
@@ -281,29 +279,30 @@ cdef void share_out(product* q, i64 matrices, int threads) noexcept nogil:
 
 
 cdef void share_in(product* q, int threads) noexcept nogil:
-    """Tasks that share packed operands: each element is packed once. With many rows, a task packs those that are its own;
-    with many columns, likewise."""
+    """Large products, each element packed once: with many rows, a task takes some and packs its part of A, and all share
+    a packed B; with many columns, the other way round; in between, all share both. Several tasks for each thread, as a
+    thread may be late."""
     cdef i64 tiles = q.tiles, panels, blocks, rows = 0
     q.ns = min(q.n, <i64> COLUMNS)
     panels = parts(q.ns, q.kernel.nr)
-    q.row_b, q.a_in, q.b_in = False, SHARED, SHARED
-    if tiles >= 32 * threads:
-        q.a_in = OWN
+    q.row_b, q.a_in, q.b_in = False, OWN, SHARED
+    q.mc, q.nc = tiles * q.step, panels * q.kernel.nr
+    if tiles >= MANY * threads:
         blocks = parts(tiles, A_BYTES // (MTB_KC * q.size * q.step))
         q.mc = parts(tiles, up(max(blocks, <i64> 4 * threads), threads)) * q.step
-        q.nc = panels * q.kernel.nr
-    else:
+    elif panels >= MANY * threads:
+        q.a_in, q.b_in = SHARED, OWN
+        q.ns = q.n
+        q.nc = min(<i64> CHUNK, parts(panels, 4 * threads)) * q.kernel.nr
         rows = q.m
-        if panels >= 32 * threads:
-            q.b_in = OWN
-            q.ns = q.n
-            panels = parts(q.n, q.kernel.nr)
-            q.nc = min(<i64> CHUNK, parts(panels, 4 * threads)) * q.kernel.nr
-        else:
-            q.nc = parts(panels, 8 * threads) * q.kernel.nr
+    else:
+        q.a_in = SHARED
+        rows = q.m
+        q.nc = parts(panels, 8 * threads) * q.kernel.nr
         q.mc = parts(tiles, parts(4 * threads, parts(panels * q.kernel.nr, q.nc))) * q.step
     rows = max(rows, q.ns if q.b_in == SHARED else 0)
-    q.ks = max(<i64> 1, SHARED_BYTES // (rows * MTB_KC * q.size)) * MTB_KC
+    if rows > 0:
+        q.ks = max(<i64> 1, SHARED_BYTES // (rows * MTB_KC * q.size)) * MTB_KC
 
 
 # -- few elements, each a long sum -------------------------------------------------------------------------------------
@@ -360,7 +359,8 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     q.a, q.b, q.c, q.bias = <const char*> a, <const char*> b, <char*> c, <const char*> bias_n
     q.accumulate, q.ndim, q.shape = accumulate, ndim, shape
     q.batch_a, q.batch_b, q.batch_c = batch_a, batch_b, batch_c
-    work = <double> m * n * k * matrices / (4 if n == 1 else 16)   # multiply-adds are cheaper than element operations
+    # multiply-adds are cheaper than element operations, as long as operands are in cache
+    work = matrices * (<double> m * n * k / 16 + (<double> m * k + <double> k * n + <double> m * n) / 4)
     threads = team(<i64> min(work, <double> (1 << 60)))
     if n == 1:
         return times_vector(&q, matrices, threads)

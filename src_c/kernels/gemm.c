@@ -157,44 +157,101 @@ INLINE void row_starts(const T **at, const T *src, int64_t sj, int64_t n) {
     UNROLL for (int j = 0; j < VL; j++) at[j] = src + (j < n ? j : n - 1) * sj;
 }
 
-/* Columns p to p + VL of those rows: r[i][j] = at[j][p + i]. Rows are too many streams for the hardware to prefetch. */
+/* A square is transposed by 16 bytes, Q elements: rows that are Q apart meet in one register when they are loaded, and
+ * the rest happens within each 16 bytes, which is cheap. */
+enum { Q = 16 / sizeof(T) };
+INLINE vec load_lanes(const T *const *at, int64_t p) {
+#if VBYTES == 16
+    return vload(at[0] + p);
+#else
+#define PART(l) _mm_loadu_ps((const float *)(at[l * Q] + p))
+#if VBYTES == 64
+    const __m512 v = _mm512_insertf32x4(_mm512_castps128_ps512(PART(0)), PART(1), 1);
+    return (vec)_mm512_insertf32x4(_mm512_insertf32x4(v, PART(2), 2), PART(3), 3);
+#else
+    return (vec)_mm256_insertf128_ps(_mm256_castps128_ps256(PART(0)), PART(1), 1);
+#endif
+#endif
+}
+
+/* Columns p to p + VL of the rows at[0:VL]: r[i][j] = at[j][p + i]. Rows are too many streams for the hardware to
+ * prefetch. */
+#define LOW(l) ((l) & (Q / 2) ? VL + (l) - Q / 2 : (l))     /* halves of 16 bytes: first of x, first of y */
+#define HIGH(l) ((l) & (Q / 2) ? VL + (l) : (l) + Q / 2)    /* second, second */
+#define FIRST(l) (((l) & ~3) + ((l) & 3) / 2 + ((l) & 1 ? VL : 0))  /* 4 elements: x0 y0 x1 y1 */
+#define SECOND(l) (FIRST(l) + 2)                                    /* x2 y2 x3 y3 */
+#define LIST2(F) F(0), F(1)
+#define LIST4(F) LIST2(F), F(2), F(3)
+#define LIST8(F) LIST4(F), F(4), F(5), F(6), F(7)
+#define LIST16(F) LIST8(F), F(8), F(9), F(10), F(11), F(12), F(13), F(14), F(15)
+#if MTB_T_f32 && VBYTES == 64
+#define LIST(F) (ivec){LIST16(F)}
+#elif MTB_T_f32 ? VBYTES == 32 : VBYTES == 64
+#define LIST(F) (ivec){LIST8(F)}
+#elif MTB_T_f32 || VBYTES == 32
+#define LIST(F) (ivec){LIST4(F)}
+#else
+#define LIST(F) (ivec){LIST2(F)}
+#endif
 INLINE void load_square(vec *r, const T *const *at, int64_t p) {
-    UNROLL for (int j = 0; j < VL; j++) r[j] = vload(at[j] + p);
     if (p % (128 / (int)sizeof(T)) == 0)
         UNROLL for (int j = 0; j < VL; j++) __builtin_prefetch(at[j] + p + AHEAD, 0, 2);
-    transpose(r);
+    UNROLL for (int u = 0; u < VL; u += Q) {
+        vec x[Q];
+        UNROLL for (int i = 0; i < Q; i++) x[i] = load_lanes(at + i, p + u);
+#if MTB_T_f32
+        UNROLL for (int i = 0; i < Q; i += 2) {
+            const vec t = x[i];
+            x[i] = __builtin_shuffle(t, x[i + 1], LIST(FIRST));
+            x[i + 1] = __builtin_shuffle(t, x[i + 1], LIST(SECOND));
+        }
+#endif
+        UNROLL for (int i = 0; i < Q / 2; i++) {
+            r[u + 2 * i] = __builtin_shuffle(x[i], x[i + Q / 2], LIST(LOW));
+            r[u + 2 * i + 1] = __builtin_shuffle(x[i], x[i + Q / 2], LIST(HIGH));
+        }
+    }
+}
+
+/* k rows of nv vectors, from rows sk apart to rows width apart. */
+INLINE void copy_rows(const int nv, T *dst, int64_t width, const T *src, int64_t sk, int64_t k) {
+    for (; k > 0; k--, src += sk, dst += width)
+        UNROLL for (int v = 0; v < nv; v++) vstore(dst + v * VL, vload(src + v * VL));
+}
+
+/* The same for contiguous columns sj apart, as far as they fill squares; the rows that were done. */
+static __attribute__((noinline)) int64_t transpose_rows(T *dst, int64_t width, const T *src, int64_t sj, int64_t n,
+                                                        int64_t k) {
+    for (int64_t j = (width - 1) / VL * VL; j >= 0; j -= VL) {
+        const int64_t first = j < n ? j : n - 1;
+        const T *at[VL];
+        row_starts(at, src + first * sj, sj, n - first);
+        for (int64_t p = 0; p + VL <= k; p += VL) {
+            vec r[VL];
+            load_square(r, at, p);
+            UNROLL for (int i = 0; i < VL; i++) vstore(dst + (p + i) * width + j, r[i]);
+        }
+    }
+    return k / VL * VL;
 }
 
 /* Packs a panel.  src (k, n) any strides, dst (k, width) contiguous.  Reads and writes each element once.
  * Whole vectors are stored, in such an order that what one writes past its row is overwritten by a later one. */
-static __attribute__((noinline)) void pack(void *dst_, int64_t width, const void *src_, int64_t sj, int64_t n,
-                                           int64_t sk, int64_t k) {
+static void pack(void *dst_, int64_t width, const void *src_, int64_t sj, int64_t n, int64_t sk, int64_t k) {
     T *dst = dst_;
     const T *src = src_;
-    int64_t p = 0;
-    if (sj == 1) {
-        const int64_t size = (k - 1) * sk + n;  /* elements of src, from its first to its last */
-        for (; p < k; p++, dst += width)
-            for (int64_t j = 0; j < width; j += VL) {
-                const int64_t at = p * sk + j;
-                if (at + VL <= size) vstore(dst + j, vload(src + at));
-                else vstore(dst + j, j < n ? vload_part(src + at, (int)(size - at), 0) : (vec){});
-            }
-        return;
+    int64_t done = 0;
+    if (sj == 1 && width <= 2 * VL) {
+        const int64_t size = (k - 1) * sk + n, wide = width > VL ? 2 * VL : VL;  /* from the first element to the last */
+        if (size >= wide) done = sk ? (size - wide) / sk + 1 : k;                /* rows from which that many are there */
+        if (done > k) done = k;
+        if (width > VL) copy_rows(2, dst, width, src, sk, done);
+        else copy_rows(1, dst, width, src, sk, done);
+    } else if (sk == 1) {
+        done = transpose_rows(dst, width, src, sj, n, k);
     }
-    if (sk == 1)
-        for (int64_t j = (width - 1) / VL * VL; j >= 0; j -= VL) {
-            const int64_t first = j < n ? j : n - 1;
-            const T *at[VL];
-            row_starts(at, src + first * sj, sj, n - first);
-            for (p = 0; p + VL <= k; p += VL) {
-                vec r[VL];
-                load_square(r, at, p);
-                UNROLL for (int i = 0; i < VL; i++) vstore(dst + (p + i) * width + j, r[i]);
-            }
-        }
-    for (; p < k; p++)
-        for (int64_t j = 0; j < width; j++) dst[p * width + j] = src[p * sk + (j < n ? j : n - 1) * sj];
+    for (dst += done * width, src += done * sk; done < k; done++, dst += width, src += sk)
+        for (int64_t j = 0; j < width; j++) dst[j] = src[(j < n ? j : n - 1) * sj];
 }
 
 /* One row of C, for B with contiguous columns: n columns, one K block.  a (k), b (n, k) rows sj apart, c (n).
@@ -297,7 +354,14 @@ static void total(int64_t n, int64_t count, const void *blocks_, int64_t step, v
                   int64_t bias_step) {
     const T *blocks = blocks_, *bias = bias_;
     T *c = c_;
-    for (int64_t j = 0; j < n; j++) {
+    int64_t j = 0;
+    for (; j + VL <= n; j += VL) {
+        vec t = add ? vload(c + j) + vload(blocks + j) : vload(blocks + j);
+        for (int64_t i = 1; i < count; i++) t += vload(blocks + i * step + j);
+        if (bias) t += bias_step ? vload(bias + j) : vset(*bias);
+        vstore(c + j, t);
+    }
+    for (; j < n; j++) {
         T t = add ? c[j] + blocks[j] : blocks[j];
         for (int64_t i = 1; i < count; i++) t += blocks[i * step + j];
         c[j] = bias ? t + bias[j * bias_step] : t;
