@@ -4,11 +4,20 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .advice import Recommendation, recommend
     from .doctor import CouldNotRun, Finding, Report, doctor
+    from .gradients import gap, gradient_flow, landscape
+    from .probing import probe
+    from .spectrum import Spectrum, jacobian_spectrum
 
-__all__ = ["CouldNotRun", "Finding", "Report", "doctor"]
+__all__ = ["CouldNotRun", "Finding", "Recommendation", "Report", "Spectrum", "doctor", "gap", "gradient_flow",
+           "jacobian_spectrum", "landscape", "probe", "recommend"]
 _LAZY = {name: module for module, names in {
-    "doctor": "doctor CouldNotRun Finding Report",
+    "advice": "Recommendation recommend",
+    "doctor": "CouldNotRun Finding Report doctor",
+    "gradients": "gap gradient_flow landscape",
+    "probing": "probe",
+    "spectrum": "Spectrum jacobian_spectrum",
 }.items() for name in names.split()}
 
 

@@ -85,8 +85,8 @@ def untouched(model: Any, loader: Any = None) -> Iterator[None]:
     are None.
     """
     modules = [(m, dict(m.__dict__), {name: dict(m.__dict__[name]) for name in _TABLES}) for m in model.modules()]
-    tensors = {id(t): t for group in (model.parameters(), model.buffers()) for t in group}
-    values = [(t, t._version, t.detach().clone(), t.grad, t.requires_grad) for t in tensors.values()]
+    values = [(t, t._version, t.detach().clone(), t.grad, t.requires_grad) for t in model.parameters()]
+    clones = {id(t): t.detach().clone() for t in model.buffers()}  # work in the place of the buffers
     parts = _parts_of(loader)
     attributes = [(part, dict(vars(part))) for part in parts if hasattr(part, "__dict__")]
     generators = _generators(*parts)
@@ -95,6 +95,8 @@ def untouched(model: Any, loader: Any = None) -> Iterator[None]:
     numpy_state = None if numpy is None else numpy.get_state()
     for t, *_ in values:
         t.grad = None
+    for module, _, _ in modules:
+        module._buffers.update({name: clones[id(t)] for name, t in module._buffers.items() if t is not None})
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import numpy as np
 
 from minitorch_bn.nn.dropout import _DropoutNd
 
+from ..gradients import growth
 from .evidence import Evidence
 from .report import Finding
 from .table import RULES
@@ -131,11 +132,10 @@ def alike(ev: Evidence) -> Iterator[Finding]:
 def depth(ev: Evidence) -> Iterator[Finding]:
     """BN116: the slope of the norms of the weights' gradients over the layers, by least squares."""
     modules = [name for name in ev.order if name in ev.weights and ev.weights[name].log_norms]
-    logs = np.array([np.mean(ev.weights[name].log_norms) for name in modules])
+    logs = [float(np.mean(ev.weights[name].log_norms)) for name in modules]
     if len(logs) < 8:
         return
-    slope = -float(np.polyfit(np.arange(len(logs)), logs, 1)[0])
-    total = slope * (len(logs) - 1)
+    slope, total = growth(logs)
     if abs(slope) > _limit("BN116") and abs(total) > np.log(10):
         yield Finding("BN116", "model", abs(slope), _limit("BN116"),
                       f"on its way back the gradient {'grows' if slope > 0 else 'shrinks'} by {np.exp(abs(slope)):.2f} "
