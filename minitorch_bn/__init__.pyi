@@ -9,8 +9,8 @@ from minitorch_bn import (
     jit as jit, kernels as kernels, mps as mps, multiprocessing as multiprocessing, overrides as overrides,
     profiler as profiler, safetensors as safetensors, serialization as serialization, storage as storage,
     types as types, version as version, xpu as xpu,
-    lab as lab, linalg as linalg, nn as nn, ops as ops, optim as optim, preprocessing as preprocessing, random as random,
-    special as special, testing as testing, utils as utils, vision as vision,
+    lab as lab, linalg as linalg, nn as nn, ops as ops, optim as optim, preprocessing as preprocessing,
+    random as random, special as special, testing as testing, utils as utils, vision as vision,
 )
 from minitorch_bn._as_torch import install_as_torch as install_as_torch, uninstall_as_torch as uninstall_as_torch
 from minitorch_bn._core import (

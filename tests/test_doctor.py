@@ -5,6 +5,7 @@ import copy
 import json
 import pickle
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,11 +175,31 @@ def test_ignore_and_bad_arguments():
         lab.doctor(made["model"], [(mt.ones(4, 5), mt.zeros(4, dtype=mt.int64))])
 
 
+def test_lazy_layers_are_refused_before_anything_is_run():
+    model = nn.Sequential(nn.LazyLinear(4), nn.LazyBatchNorm1d())
+    with pytest.raises(CouldNotRun, match="lazy"):
+        lab.doctor(model, loader(table()))
+    assert type(model[1]) is nn.LazyBatchNorm1d
+
+
+def test_every_rule_has_its_section_and_its_row_in_the_docs():
+    pages = Path(__file__).resolve().parent.parent / "docs" / "doctor"
+    if not pages.exists():
+        pytest.skip("needs the checkout")
+    sections = "".join(page.read_text() for page in sorted(pages.glob("*.md")))
+    for rule, (title, *_) in RULES.items():
+        assert sections.count(f"## {rule}: {title}\n") == 1 and f"| {rule} | {title} |" in sections
+
+
 def test_other_forms_of_batches():
     model = mlp()
     batches = [{"x": x, "label": y} for x, y in loader(table())]
     report = lab.doctor(model, batches, compute=lambda m, b: nn.functional.cross_entropy(m(b["x"]), b["label"]))
     assert report.rules == [] and report.facts["steps"] == 8
+    settle(model, loader(table()))[1].running_mean += 3
+    options = {"compute": lambda m, b: nn.functional.cross_entropy(m(b["x"]), b["label"])}
+    report = lab.doctor(model, batches, **options)
+    assert report.rules == ["BN102"] and report.fix() and lab.doctor(model, batches, **options).rules == []
     assert lab.doctor(model, [x for x, _ in loader(table())]).rules == []  # inputs alone: a random projection
     assert lab.doctor(nn.Linear(12, 4), loader(table())).rules == []  # no batch norm at all
 

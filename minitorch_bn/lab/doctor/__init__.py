@@ -40,9 +40,9 @@ def doctor(model: Any, loader: Iterable[Any], loss_fn: Any = None, optimizer: An
     unknown = [rule for rule in ignore if rule not in RULES]
     if unknown:
         raise ValueError(f"ignore: there is no rule {', '.join(unknown)}")
-    ev = Evidence(model, loader, optimizer, accumulate)
+    ev = Evidence(model, loader, optimizer, accumulate, compute)
     with untouched(model, loader):
-        examine(ev, loader, loss_fn or default_loss, steps, compute)
+        examine(ev, loader, loss_fn or default_loss, steps)
         findings = [found for check in _CHECKS for found in check(ev) if found.rule not in ignore]
     facts = {"batch_norms": len(ev.norms), "steps": ev.steps, "batch_size": ev.batch_size,
              "loss_train": ev.loss_train, "loss_eval": ev.loss_eval, "fold_error": ev.fold_error}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import minitorch_bn as torch
+from minitorch_bn.nn.parameter import is_lazy
 from minitorch_bn.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from .._watch import batches_of, is_batch_norm, is_weight_layer, split_batch, tensors_in, watching
@@ -143,8 +144,11 @@ def constant_share(values: np.ndarray) -> tuple[float, float]:
 class Evidence:
     """All that was measured, for the rules to judge."""
 
-    def __init__(self, model: Any, loader: Any, optimizer: Any, accumulate: int) -> None:
+    def __init__(self, model: Any, loader: Any, optimizer: Any, accumulate: int, compute: Compute | None) -> None:
+        if any(is_lazy(t) for t in (*model.parameters(), *model.buffers())):
+            raise CouldNotRun("the model has lazy layers whose shapes are not known yet: run a batch through it first")
         self.model = model
+        self.compute = compute
         self.loader = loader
         self.optimizer = optimizer
         self.accumulate = accumulate
@@ -158,6 +162,10 @@ class Evidence:
         self.fold_pairs: list[tuple[str, str]] = []  # (weight layer, batch norm right after it)
         self.fold_error: float | None = None
         self.fold_culprits: list[tuple[str, str, float]] = []
+
+    def run(self, batch: Any) -> Any:
+        """The model's output for a batch (or its loss, where the form of batches is the user's)."""
+        return self.model(*split_batch(batch)[0]) if self.compute is None else self.compute(self.model, batch)
 
     def trained(self) -> list[Normed]:
         """The batch norms that normalized by the batch in the probe."""
@@ -184,7 +192,7 @@ def sizes_of(loader: Any, seen: list[int], exhausted: bool) -> tuple[int, int]:
     return full, last if last < full else 0
 
 
-def examine(ev: Evidence, loader: Iterable[Any], loss_fn: Any, steps: int, compute: Compute | None) -> None:
+def examine(ev: Evidence, loader: Iterable[Any], loss_fn: Any, steps: int) -> None:
     """Run the probe. The model is left in another state than before: see `untouched`."""
     model = ev.model
     try:
@@ -195,10 +203,7 @@ def examine(ev: Evidence, loader: Iterable[Any], loss_fn: Any, steps: int, compu
         full = [b for b in batches if size_of(b) >= ev.batch_size] or batches
 
         def loss_of(batch: Any) -> torch.Tensor:
-            if compute is not None:
-                return compute(model, batch)
-            inputs, target = split_batch(batch)
-            return loss_fn(model(*inputs), *target)
+            return ev.run(batch) if ev.compute is not None else loss_fn(ev.run(batch), *split_batch(batch)[1])
 
         if not model.training:
             model.train()
@@ -216,7 +221,7 @@ def examine(ev: Evidence, loader: Iterable[Any], loss_fn: Any, steps: int, compu
         model.eval()
         with torch.no_grad():
             ev.loss_eval = float(np.mean([float(loss_of(batch)) for batch in full]))
-        _fold(ev, lambda: model(*split_batch(full[0])[0]) if compute is None else compute(model, full[0]))
+        _fold(ev, lambda: ev.run(full[0]))
     except CouldNotRun:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 import minitorch_bn as torch
 
-from .._watch import is_batch_norm, split_batch, untouched, watching
+from .._watch import is_batch_norm, untouched, watching
 from .evidence import Evidence, per_channel
 
 
@@ -31,7 +31,7 @@ def recalibrate(ev: Evidence, paths: list[str]) -> list[str]:
             module.training = is_batch_norm(module)
         with watching(ev.model, before=entering):
             for batch in ev.loader:
-                ev.model(*split_batch(batch)[0])
+                ev.run(batch)
     for path, (n, mean, squares) in sums.items():
         module = ev.norms[path].module
         with torch.no_grad():

@@ -141,13 +141,10 @@ RULES: dict[str, Rule] = {
 
 # What explains what: a finding on the right is dropped (and mentioned) when one on the left was made.
 CAUSES = {
-    "BN101": ("BN104", "BN107", "BN116", "BN120"),
-    "BN103": ("BN102",),
-    "BN105": ("BN104",),
+    "BN101": ("BN116",),
     "BN106": ("BN119",),
     "BN113": ("BN101",),
     "BN115": ("BN102",),
-    "BN117": ("BN102", "BN103", "BN119"),
     "BN118": ("BN102",),
-    "BN120": ("BN104", "BN107", "BN116"),
+    "BN120": ("BN116",),
 }
