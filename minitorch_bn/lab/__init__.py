@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["CouldNotRun", "Finding", "Recommendation", "Report", "Spectrum", "doctor", "gap", "gradient_flow",
            "jacobian_spectrum", "landscape", "probe", "recommend"]
 _LAZY = {name: module for module, names in {
+    "data": "Data load_data",
+    "report": "write_report",
+    "runner": "Run run",
     "advice": "Recommendation recommend",
     "doctor": "CouldNotRun Finding Report doctor",
     "gradients": "gap gradient_flow landscape",
