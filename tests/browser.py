@@ -36,7 +36,7 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urlopen(request, timeout=120) as answer:
+            with urlopen(request, timeout=600) as answer:
                 return json.load(answer)["value"]
         except HTTPError as error:
             raise RuntimeError(error.read().decode()[:2000]) from error
@@ -51,7 +51,7 @@ class Browser:
         """What a script returns in the page."""
         return self.call("/execute/sync", {"script": script, "args": list(arguments)})
 
-    def wait(self, script, seconds=60):
+    def wait(self, script, seconds=300):
         end = time.monotonic() + seconds
         while not self.run(script):
             if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""`python -m minitorch_bn.lab list | run NAME... | run all [--quick] [--seeds N] [--out DIR]`: experiments, report."""
+"""`python -m minitorch_bn.lab list | run NAME... | run all | doctor SCRIPT`: experiments, their report, the doctor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 
 from . import runner
+from .doctor import command as doctor
 from .experiments import NAMES
 from .results import HOLDS, IN_PART
 
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
                      else os.cpu_count() or 1, metavar="N", help="processes (one for each core)")
     commands.add_parser("work")  # what the processes of a run do
+    doctor.add_arguments(commands.add_parser("doctor", help="examine the batch norms of a script's network"))
     return parser
 
 
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command == "work":
         runner.work()
         return 0
+    if args.command == "doctor":
+        return doctor.run(args)
     if args.command == "list":
         for name in NAMES:
             print(f"{name:15} {runner.experiment(name).ENGLISH}")

@@ -205,8 +205,10 @@ def run(names: Iterable[str], quick: bool = False, seeds: int = 5, out: str | os
             _share(todo, how, min(workers, len(todo)), advance)
     finally:
         close()
-    rows = {name: [row for row in map(load, all_jobs) if row is not None] for name, all_jobs in listed.items()}
-    return {name: Results(found) for name, found in rows.items()}
+    rows = {name: [load(job) for job in all_jobs] for name, all_jobs in listed.items()}
+    if any(None in found for found in rows.values()):
+        raise RuntimeError("an experiment's code, or its results, changed while it ran: run it again")
+    return {name: Results(found) for name, found in rows.items()}  # type: ignore[arg-type]
 
 
 def _share(todo: Sequence[tuple[str, int, Job]], how: Run, workers: int, advance: Callable[[str], None]) -> None:

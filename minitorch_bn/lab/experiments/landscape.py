@@ -121,10 +121,9 @@ def verdict(results):
         f"Sigmoid network, accuracy averaged over training: {area['none']:.0%} without a norm, {area['batch']:.0%} "
         f"with batch norm, {area['noisy']:.0%} with noise after it, though an input's mean then moves "
         f"{shift['noisy']:.2f} standard deviations a step ({shift['none']:.3f} without a norm, {shift['batch']:.3f} "
-        f"with). "
-        f"What does change is the landscape: in a ReLU network without a norm, the loss range along the gradient is "
-        f"{ratio['range']:.1f} times that with batch norm, the change of the gradient {ratio['change']:.1f} times, the "
-        f"effective smoothness {ratio['beta']:.1f} times."), {
+        f"with). The landscape of a ReLU network without a norm, as a ratio to that with batch norm (above 1: batch "
+        f"norm is smoother): loss range along the gradient {ratio['range']:.1f}, change of the gradient "
+        f"{ratio['change']:.1f}, effective smoothness {ratio['beta']:.1f}."), {
         f"{a}, {NAMES[kind]}: {what}": results.estimate(name, activation=a, kind=kind).text()
         for what, name in (("accuracy over training", "area"), ("shift", "mean_shift"), ("loss range", "mean_range"),
                            ("gradient change", "mean_change"), ("effective smoothness", "mean_beta"),

@@ -85,7 +85,7 @@ def state_gradients(model, data):
 def measure(run, seed, order, kind):
     from minitorch_bn.lab.training import batches, evaluate
 
-    data, steps, every = sequences(run, order), run.size(120, 400), run.size(12, 25)
+    data, steps, every = sequences(run, order), run.size(120, 300), run.size(12, 25)
     model = NormLSTM(kind, data.x.shape[2], 32, data.x.shape[1])
     before = state_gradients(model, data)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
