@@ -24,8 +24,10 @@ TABLE = [*ROWS, WHERE]
 # The functions of mathfun.h that are long and vectorize, and those that are loops or branches.
 LONG = {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logit", "logaddexp", "logaddexp2", "xlogy", "xlog1py",
         "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sinc",
-        "hypot", "erf", "erfc", "ndtr", "sigmoid", "gelu", "gelu_tanh", "silu", "mish", "softplus", "logsigmoid", "pow"}
+        "hypot", "erf", "erfc", "ndtr", "sigmoid", "gelu", "gelu_tanh", "silu", "mish", "softplus", "logsigmoid", "pow",
+        "gelu_slope", "silu_slope"}
 BRANCHY = {"lgamma", "digamma", "polygamma", "erfinv", "i0", "i0e", "i1", "i1e", "fmod", "remainder", "floordiv"}
+COST = 4  # of one of those, at least, in additions of numbers in cache
 HEADER = "generated from minitorch_bn/_optable.py by minitorch_bn/_codegen.py; do not edit"
 
 
@@ -152,22 +154,27 @@ def opids_h() -> str:
              *(f"    MTB_GRAD_{row.name}_{i}," for row, i, _, _ in gradients()), "    MTB_NGRADS", "};",
              "enum { " + ", ".join(f"MTB_KIND_{k}" for k in kinds) + " };",
              "/* grad[i]: the loop of input i's gradient, -1 for zero, -2 for the upstream gradient itself. reads: one",
-             " * digit an operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for each gradient. */",
-             "typedef struct {", "    const char *name, *reads[3];", "    int arity, kind, no_bool, grad[3], saves[3];",
+             " * digit an operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for each gradient.",
+             " * cost: of an element of the value and of each gradient, in additions. */",
+             "typedef struct {", "    const char *name, *reads[3];",
+             "    int arity, kind, no_bool, cost[4], grad[3], saves[3];",
              "} mtb_op_info;",
              "static const mtb_op_info mtb_ops[MTB_NOPS] = {"]
     by_key = {(row.name, i): operands for row, i, _, operands in gradients()}
     codes = {"g": 0, "x": 1, "a": 1, "b": 2, "c": 3, "y": 4}
     for row in TABLE:
         reads, grad, saves = [], [], []
+        costs = [COST if called(text or "0") & (LONG | BRANCHY) else 1
+                 for text in (row.value, *row.grads, *[None] * (3 - row.arity))]
         for i in range(3):
             operands = by_key.get((row.name, i))
             text = row.grads[i] if i < row.arity else None
             reads.append('"' + "".join(str(codes[o]) for o in operands or []) + '"')
             grad.append(f"MTB_GRAD_{row.name}_{i}" if operands else ("-2" if text == "g" else "-1"))
             saves.append(str(sum(1 << codes[o] for o in operands or [] if o != "g")))
-        lines.append(f'    {{"{row.name}", {{{", ".join(reads)}}}, {row.arity}, MTB_KIND_{row.kind}, '
-                     f'{int(row.no_bool)}, {{{", ".join(grad)}}}, {{{", ".join(saves)}}}}},')
+        lists = [", ".join(part) for part in (reads, map(str, costs), grad, saves)]
+        lines.append(f'    {{"{row.name}", {{{lists[0]}}}, {row.arity}, MTB_KIND_{row.kind}, {int(row.no_bool)}, '
+                     f'{{{lists[1]}}}, {{{lists[2]}}}, {{{lists[3]}}}}},')
     return "\n".join([*lines, "};", "#endif", ""])
 
 

@@ -9,7 +9,8 @@ The language of the strings is the part that C and Python share:
   parameters      the names in `params`: scalars, keyword arguments of the public function; REQUIRED has no default
   numbers, + - * / and unary -, comparisons, & | on comparisons
   where(p, q, r)  q where p is true, else r (C: p ? q : r)
-  name(...)       m_<name> of mathfun.h (or intfun.h in an integer kernel); in Python the operation of that name
+  name(...)       m_<name> of mathfun.h (or intfun.h in an integer kernel); in Python the operation of that name, or
+                  of `SLOPES` in ops/arithmetic.py
 Kinds:
   float      computed in float32 or float64; integers and bools are first promoted to the default float dtype
   arith      any dtype; integers and bools use `value_int` / `value_bool` where given, else `value`
@@ -135,6 +136,7 @@ U("neg", "-x", "-g", REAL, "-x", kind="arith", value_int="neg(x)", no_bool=True,
 U("abs", "abs(x)", "g * sign(x)", REAL, "The absolute value.", kind="arith", no_bool=True, aliases=("absolute",))
 U("sign", "sign(x)", ZERO, REAL, "-1, 0 or 1.", kind="arith", value_bool="x", aliases=("sgn",))
 U("square", "x * x", "2 * g * x", REAL, "x * x", kind="arith", value_int="mul(x, x)", no_bool=True)
+U("_cube", "cube(x)", "3 * g * x * x", REAL, "x * x * x", kind="arith", value_int="mul(x, mul(x, x))", no_bool=True)
 U("reciprocal", "1 / x", "-g * y * y", POSITIVE, "1 / x")
 U("sqrt", "sqrt(x)", "g / (2 * y)", POSITIVE, "The square root.")
 U("rsqrt", "rsqrt(x)", "-0.5 * g * y * y * y", POSITIVE, "1 / sqrt(x)")
@@ -223,7 +225,7 @@ U("i1e", "i1e(x)", "g * where(x == 0, 0.5, i0e(x) - y * (sign(x) + 1 / where(x =
 
 # -- activations ------------------------------------------------------------------------------------------------------
 U("sigmoid", "sigmoid(x)", "g * y * (1 - y)", REAL, "1 / (1 + exp(-x))")
-U("relu", "maximum(x, 0)", "where(y <= 0, 0, g)", REAL, "x above 0, else 0.", kind="arith", no_bool=True)
+U("relu", "where(x <= 0, 0, x)", "where(y <= 0, 0, g)", REAL, "x above 0, else 0.", kind="arith", no_bool=True)
 U("relu6", "minimum(maximum(x, 0), 6)", "where((x <= 0) | (x >= 6), 0, g)", (-3, 9), "x held within [0, 6].",
   home="functional")
 U("leaky_relu", "where(x > 0, x, negative_slope * x)", "where(x > 0, g, negative_slope * g)", REAL,
@@ -237,12 +239,12 @@ U("selu", "1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * expm1(x))",
   "The elu that keeps mean 0 and variance 1.", home="functional")
 U("celu", "where(x > 0, x, alpha * expm1(x / alpha))", "g * where(x > 0, 1, exp(where(x > 0, 0, x) / alpha))", REAL,
   "The elu with slope 1 on both sides of 0.", params={"alpha": 1.0}, home="functional")
-U("gelu", "gelu(x)", "g * (ndtr(x) + x * 0.3989422804014327 * exp(-0.5 * x * x))", REAL,
+U("gelu", "gelu(x)", "g * gelu_slope(x)", REAL,
   "x times the normal distribution function at x.", inplace=False, home="functional")
 U("_gelu_tanh", "gelu_tanh(x)",
   "g * sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x)) * (1 + sigmoid(-1.5957691216057308 *"
   " (x + 0.044715 * x * x * x)) * x * 1.5957691216057308 * (1 + 0.134145 * x * x))", REAL, "gelu by its tanh formula.")
-U("silu", "silu(x)", "g * sigmoid(x) * (1 + x * sigmoid(-x))", REAL, "x * sigmoid(x)", home="functional")
+U("silu", "silu(x)", "g * silu_slope(x)", REAL, "x * sigmoid(x)", home="functional")
 U("mish", "mish(x)",
   "g * (tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) * tanh(softplus(x))))", REAL,
   "x * tanh(softplus(x))", home="functional")

@@ -24,10 +24,14 @@ static inline dvec dzero_if_nan(dvec v) { return (dvec)((dmask)v & (v == v)); }
 /* The one tree that folds 32 lanes: lane i with lane i + 16, then + 8, + 4, + 2, + 1. */
 #define FOLD_LANES(name, OP)                                                    \
     static inline double name(const dvec *acc) {                                \
-        double a[ACC_LANES];                                                    \
-        for (int i = 0; i < ND; i++) *(dvec_unaligned *)(a + i * DL) = acc[i];  \
-        for (int step = ACC_LANES / 2; step > 0; step /= 2)                     \
-            for (int i = 0; i < step; i++) a[i] = a[i] OP a[i + step];          \
+        double a[DL];                                                           \
+        dvec v[ND];                                                             \
+        UNROLL for (int k = 0; k < ND; k++) v[k] = acc[k];                      \
+        UNROLL for (int w = ND / 2; w > 0; w /= 2)                              \
+            UNROLL for (int k = 0; k < w; k++) v[k] = v[k] OP v[k + w];         \
+        *(dvec_unaligned *)a = v[0];                                            \
+        UNROLL for (int w = DL / 2; w > 0; w /= 2)                              \
+            UNROLL for (int k = 0; k < w; k++) a[k] = a[k] OP a[k + w];         \
         return a[0];                                                            \
     }
 FOLD_LANES(dlanes_sum, +)
@@ -41,10 +45,13 @@ static inline void wide_add(wide_sum *s, const vec *lanes) {
     UNROLL for (int k = 0; k < LANES / DL; k++) s->v[k] += dload(t + k * DL);
 }
 static inline double wide_fold(const wide_sum *s) {
-    double a[LANES];
-    for (int k = 0; k < LANES / DL; k++) *(dvec_unaligned *)(a + k * DL) = s->v[k];
-    for (int step = LANES / 2; step > 0; step /= 2)
-        for (int i = 0; i < step; i++) a[i] += a[i + step];
+    double a[DL];
+    wide_sum t = *s;
+    UNROLL for (int w = LANES / DL / 2; w > 0; w /= 2)
+        UNROLL for (int k = 0; k < w; k++) t.v[k] += t.v[k + w];
+    *(dvec_unaligned *)a = t.v[0];
+    UNROLL for (int w = DL / 2; w > 0; w /= 2)
+        UNROLL for (int k = 0; k < w; k++) a[k] += a[k + w];
     return a[0];
 }
 #endif

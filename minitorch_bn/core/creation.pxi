@@ -164,7 +164,7 @@ def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, req
     """A tensor of zeros."""
     cdef Tensor t = empty(*sizes, size=size, out=out, dtype=dtype, device=device)
     if t.contiguous:
-        memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[t.dtype]))
+        zero_dense(t)
     else:
         copy_into(t, number_tensor(0, t.dtype))
     return prepared(t, requires_grad, device)
@@ -200,7 +200,7 @@ def full_like(Tensor input not None, fill_value, *, dtype=None, layout=None, dev
 def zeros_like(Tensor input not None, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
     """Zeros, with input's shape, dtype and memory order."""
     cdef Tensor t = like(input, dtype, memory_format)
-    memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[t.dtype]))
+    zero_dense(t)
     return prepared(t, requires_grad, device)
 
 

@@ -14,6 +14,7 @@ cdef extern from "gen/opids.h":
         const char* name
         (const char*)[3] reads
         int arity, kind, no_bool
+        int[4] cost
         int[3] grad
         int[3] saves
     const mtb_op_info* mtb_ops
@@ -39,6 +40,7 @@ cdef set INTEGER_DIVISIONS = {op_id("floor_divide"), op_id("remainder"), op_id("
 
 cdef enum:
     FILL = 256     # a scalar operand is repeated this often on the stack, for small contiguous tensors
+    FLAT = 1 << 20  # elements of contiguous operands up to which they stay in cache
 
 
 cdef inline Node recorded(int op, Tensor a, Tensor b, Tensor c, const double* k, double scalar, int scalar_at):
@@ -88,15 +90,15 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
         y = fused(op, a, b, False)
         if y is not None:
             return y
-    # The fast path: float operands of one dtype and shape, contiguous (or a Python number), small.
+    # The fast path: float operands of one dtype and shape, contiguous (or a Python number), not too large.
     if out is None and info.kind <= MTB_KIND_arith and isinstance(a, Tensor):
         x = <Tensor> a
-        if x.contiguous and x.dtype >= MTB_f32 and x.numel <= 16384:
+        if x.contiguous and x.dtype >= MTB_f32 and x.numel <= FLAT:
             if info.arity == 1:
                 f = K.elementwise[x.dtype].value[op]
                 y = new_tensor(x.dtype, x.ndim, x.shape)
                 p[0], p[1] = y.data, x.data
-                f(p, x.numel, k)
+                kernel_flat(f, 2, p, x.numel, ITEMSIZE[x.dtype], k, info.cost[0])
                 if mtb_grad_mode and in_graph(x):
                     finish(recorded(op, x, None, None, k, 0, 0), y)
                 return y
@@ -106,7 +108,8 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
                     if z.dtype == x.dtype and z.contiguous and same_shape(x, z):
                         y = new_tensor(x.dtype, x.ndim, x.shape)
                         p[0], p[1], p[2] = y.data, x.data, z.data
-                        K.elementwise[x.dtype].value[op](p, x.numel, k)
+                        kernel_flat(K.elementwise[x.dtype].value[op], 3, p, x.numel, ITEMSIZE[x.dtype], k,
+                                    info.cost[0])
                         if mtb_grad_mode and (in_graph(x) or in_graph(z)):
                             finish(recorded(op, x, z, None, k, 0, 0), y)
                         return y
@@ -131,10 +134,23 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
     """The same, written over a."""
     if not isinstance(a, Tensor):
         raise TypeError(f"{op_names[op]}_(): the first argument must be a Tensor, not {type(a).__name__}")
+    cdef Tensor x = a, z
+    cdef (void*)[3] p
     if deferred and (op == OP_RELU or op == OP_ADD):
         y = fused(op, a, b, True)
         if y is not None:
             return y
+    if (x.contiguous and x.dtype >= MTB_f32 and mtb_ops[op].kind <= MTB_KIND_arith and isinstance(b, Tensor)
+            and mtb_ops[op].arity == 2):
+        z = b
+        if (z.dtype == x.dtype and z.contiguous and same_shape(x, z)
+                and (z.data == x.data or z.storage is not x.storage)
+                and not (mtb_grad_mode and (in_graph(x) or in_graph(z)))):
+            check_inplace(x)
+            p[0], p[1], p[2] = x.data, x.data, z.data
+            kernel_flat(K.elementwise[x.dtype].value[op], 3, p, x.numel, ITEMSIZE[x.dtype], k, mtb_ops[op].cost[0])
+            bump(x)
+            return x
     return elementwise_general(op, a, b, c, k, a, True)
 
 
@@ -249,7 +265,7 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
         if inplace and n.s0 is y:  # its value is about to change: keep a copy
             save(n, 0, copied(raw_clone(y), y, "CloneBackward0"))
     set_operand(&o[0], y, want if result == code else MTB_b8, ndim)
-    kernel_run(f, info.arity + 1, o, ndim, shape, k)
+    kernel_run(f, info.arity + 1, o, ndim, shape, k, info.cost[0])
     if out is not None:
         bump(y)
     if n is not None:

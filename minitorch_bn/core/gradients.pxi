@@ -63,7 +63,7 @@ cdef Tensor gradient_loop(Node n, int i, Tensor g):
     cdef operand[6] o
     cdef (void*)[6] p
     cdef Tensor x, y = new_like(g, g.dtype)
-    cdef bint simple = g.contiguous and want == g.dtype and g.numel <= 16384
+    cdef bint simple = g.contiguous and want == g.dtype and g.numel <= FLAT
     cdef char[8] number
     cdef list alive = []
     while reads[count - 1] != 0:
@@ -80,14 +80,16 @@ cdef Tensor gradient_loop(Node n, int i, Tensor g):
             simple = simple and x.contiguous and x.dtype == o[count].want and x.numel == g.numel
             alive.append(x)
         count += 1
+    if info.kind == MTB_KIND_where and g.numel > FILL:
+        simple = False  # an operand of another size
     if simple:
         p[0] = y.data
         for d in range(1, count):
             p[d] = o[d].data
-        K.elementwise[want].grad[info.grad[i]](p, g.numel, n.k)
+        kernel_flat(K.elementwise[want].grad[info.grad[i]], count, p, g.numel, ITEMSIZE[want], n.k, info.cost[i + 1])
     else:
         set_operand(&o[0], y, want, g.ndim)
-        kernel_run(K.elementwise[want].grad[info.grad[i]], count, o, g.ndim, g.shape, n.k)
+        kernel_run(K.elementwise[want].grad[info.grad[i]], count, o, g.ndim, g.shape, n.k, info.cost[i + 1])
     return y
 
 

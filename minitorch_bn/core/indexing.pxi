@@ -136,6 +136,8 @@ cdef Tensor get_item(Tensor x, object index):
         plain = plain and i is None
     if plain:
         return view_as_itself(v) if v is x else v
+    if isinstance(advanced[0], Tensor) and (<Tensor> advanced[0]).dtype == MTB_b8 and advanced[0].ndim == v.ndim:
+        return (<object> v).masked_select(advanced[0])
     return advanced_get(v, expand_masks(advanced))
 
 

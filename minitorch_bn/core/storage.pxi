@@ -69,9 +69,25 @@ cdef inline Tensor fresh_tensor(int dtype, int ndim, const i64* shape):
     return t
 
 
+cdef enum:
+    LARGE = 1 << 17
+
+
+cdef int zero_dense(Tensor t) except -1:
+    """Zeros in a tensor without gaps; by all threads where it is large."""
+    cdef operand y, x
+    cdef i64 nothing = 0
+    if t.numel < LARGE:
+        memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[t.dtype]))
+        return 0
+    y.data, y.dtype, y.want, y.strides[0] = t.data, t.dtype, t.dtype, 1
+    x.data, x.dtype, x.want, x.strides[0] = <char*> &nothing, t.dtype, t.dtype, 0
+    return kernel_copy(&y, &x, 1, &t.numel)
+
+
 cdef Tensor new_zeros(int dtype, int ndim, const i64* shape):
     cdef Tensor t = new_tensor(dtype, ndim, shape)
-    memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[dtype]))
+    zero_dense(t)
     return t
 
 

@@ -2,28 +2,40 @@
 
 The iteration is put in the output's memory order and its dimensions are merged where every operand allows. What is then
 contiguous and of the right dtype is used in place, as are long rows; the rest passes through blocks of 1024 elements
-that stay in cache.
+that stay in cache. An operand that lies across the others is turned, a tile at a time. Who works on what depends on the
+number of threads, as no element's value does on another's.
 """
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.runtime cimport K, ITEMSIZE, i64, mtb_loop, spread, team
+from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, spread, team
+
+cdef extern from *:
+    """
+    #include <string.h>
+    /* The C library's: a compiler that optimizes for size puts `rep movs` in its place, which is slow to start. */
+    static void *(*const volatile mtb_copy_run)(void *, const void *, size_t) = memcpy;
+    """
+    void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
 
 cdef enum:
     BLOCK = 1024
-    CHUNK = 16 * BLOCK     # what one thread takes at a time
     LONG_ROW = 256         # elements of the last dimension from which rows are worked on where they lie
+    LINE = 64              # bytes of a cache line: a tile reads whole ones of the operand that it turns
     SMALL = 20000          # elements below which releasing the GIL costs more than it gives
 
 ctypedef struct plan:
     mtb_loop f             # NULL: copy operand 1 to operand 0
     const double* k
     int n, ndim
-    bint all_direct
-    i64 numel
+    bint all_direct, past      # past: the output is written past the caches
+    i64 numel, block           # elements taken at a time
     i64[8] shape
     bint[MAXOPERANDS] direct
-    bint[MAXOPERANDS] constant
+    i64[MAXOPERANDS] period    # the operand is the same again after that many elements: 1 where it is one number
+    int across, line           # the operand that lies across the output, or 0, and the dimension where its step is 1
+    i64 high, wide             # rows and columns of its tiles
+    bint whole                 # the columns are all there are: a tile is one run of the output
     operand[MAXOPERANDS] ops
 
 
@@ -69,15 +81,42 @@ cdef void arrange(plan* p, const i64* shape, int ndim) noexcept nogil:
     p.all_direct = True
     for i in range(p.n):
         p.direct[i] = p.ops[i].dtype == p.ops[i].want
-        p.constant[i] = True
-        expect = 1
+        p.period[i] = expect = 1
         for e in range(p.ndim - 1, -1, -1):
             if p.ops[i].strides[e] != expect:
                 p.direct[i] = False
-            if p.ops[i].strides[e] != 0:
-                p.constant[i] = False
             expect *= p.shape[e]
+            if p.ops[i].strides[e] != 0:
+                p.period[i] = expect
         p.all_direct = p.all_direct and p.direct[i]
+
+
+cdef void choose(plan* p) noexcept nogil:
+    """How the iteration is cut into blocks, or into tiles."""
+    cdef int i, e, last = p.ndim - 1
+    cdef i64 row = p.shape[last], size, moved = 0
+    p.block, p.across, p.past = BLOCK, 0, p.direct[0]
+    for i in range(p.n):
+        size = ITEMSIZE[p.ops[i].dtype]
+        moved += min(p.period[i], p.numel) * size
+        if i and p.ops[i].data == p.ops[0].data:
+            p.past = False                   # in place: its lines are in the caches already
+        if i and not p.across and p.ops[i].strides[last] > 1 and row >= 4:
+            for e in range(last):
+                if p.ops[i].strides[e] == 1 and p.shape[e] >= 4:
+                    p.across, p.line = i, e
+                    p.high = min(LINE // size, p.shape[e])
+                    p.wide = min(BLOCK // p.high, row)
+                    p.whole = e == last - 1 and p.wide == row and p.direct[0]
+                    if p.whole:
+                        p.high = min(BLOCK // row, p.shape[e])
+        elif i and not p.direct[i] and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
+            p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
+    p.past = p.past and moved > CACHE
+    if row >= LONG_ROW and not p.across:
+        for i in range(p.n):
+            if p.ops[i].strides[last] == 0 and p.period[i] > 1:
+                p.block = LONG_ROW           # one number a row: a short run of it serves the whole row
 
 
 cdef inline int log2_size(int size) noexcept nogil:
@@ -100,9 +139,9 @@ cdef void transfer(plan* p, operand* x, i64 at, i64 m, char* block, bint load) n
         here = x.data + offset * size
         if step == size:
             if load:
-                memcpy(block + done * size, here, <size_t> (run * size))
+                mtb_copy_run(block + done * size, here, <size_t> (run * size))
             else:
-                memcpy(here, block + done * size, <size_t> (run * size))
+                mtb_copy_run(here, block + done * size, <size_t> (run * size))
         elif load:
             K.convert.move[log2_size(<int> size)](block + done * size, size, here, step, run)
         else:
@@ -129,11 +168,11 @@ cdef void fetch(plan* p, int i, i64 at, i64 m, char* block, char* spare) noexcep
     cdef bint same = x.dtype == x.want
     cdef char* raw = block if same else spare
     cdef i64 size = ITEMSIZE[x.dtype]
-    if p.constant[i]:
+    if p.period[i] == 1:
         K.convert.move[log2_size(<int> size)](raw, size, x.data, 0, m)
     elif p.ndim == 1 and x.strides[0] == 1:
         if same:
-            memcpy(block, x.data + at * size, <size_t> (m * size))
+            mtb_copy_run(block, x.data + at * size, <size_t> (m * size))
             return
         raw = x.data + at * size
     else:
@@ -152,50 +191,132 @@ cdef inline char* element(plan* p, operand* x, i64 at) noexcept nogil:
     return x.data + offset * ITEMSIZE[x.dtype]
 
 
+cdef void put(plan* p, i64 at, i64 m, char* block, char* spare) noexcept nogil:
+    """A block of results to their place in the output, in its dtype."""
+    cdef operand* y = &p.ops[0]
+    if y.dtype != y.want:
+        K.convert.cast[y.want][y.dtype](spare, block, m)
+        block = spare
+    transfer(p, y, at, m, block, False)
+
+
 cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     """The loop over elements start .. stop of the iteration."""
     cdef double[MAXOPERANDS][BLOCK] blocks
     cdef double[BLOCK] spare
     cdef (void*)[MAXOPERANDS] at
-    cdef i64 i, m, position = start, row = p.shape[p.ndim - 1]
+    cdef i64 i, m, position = start, row = p.shape[p.ndim - 1], here
+    cdef i64[MAXOPERANDS] filled             # how much of its block holds what stays the same
     cdef bint by_rows = not p.all_direct and row >= LONG_ROW, in_place
     cdef operand* y = &p.ops[0]
+    for i in range(p.n):
+        filled[i] = 0
     while position < stop:
         m = stop - position
-        if not p.all_direct and m > BLOCK:
-            m = BLOCK
+        here = position % row if by_rows else 0
+        if not p.all_direct or p.past:
+            m = min(m, p.block)
         if by_rows:
-            m = min(m, row - position % row)
-        in_place = p.direct[0]
-        for i in range(p.n):
+            m = min(m, row - here)
+        in_place = p.direct[0] or by_rows and y.strides[p.ndim - 1] == 1 and y.dtype == y.want
+        at[0] = element(p, y, position) if in_place and not p.past else <char*> blocks[0]
+        for i in range(1, p.n):
             if p.direct[i]:
                 at[i] = p.ops[i].data + position * ITEMSIZE[p.ops[i].dtype]
-            elif by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
+                continue
+            if by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
                 at[i] = element(p, &p.ops[i], position)
-                if i == 0:
-                    in_place = True
-            else:
-                at[i] = blocks[i]
-                if i > 0 and not p.constant[i]:
-                    fetch(p, <int> i, position, m, <char*> at[i], <char*> spare)
-                elif i > 0 and position == start:
-                    fetch(p, <int> i, position, min(stop - start, <i64> BLOCK), <char*> at[i], <char*> spare)
+                continue
+            at[i] = blocks[i]
+            if here == 0 and p.period[i] > 1 and by_rows:
+                filled[i] = 0                # a new row
+            if filled[i] >= m and (p.block % p.period[i] == 0 or by_rows and p.ops[i].strides[p.ndim - 1] == 0):
+                continue
+            filled[i] = m
+            if p.f == NULL and in_place and not p.past:
+                at[i] = at[0]                # a copy: no block between
+                filled[i] = 0
+            fetch(p, <int> i, position, m, <char*> at[i], <char*> spare)
         if p.f != NULL:
             p.f(at, m, p.k)
-        elif in_place:
-            memcpy(at[0], at[1], <size_t> (m * ITEMSIZE[y.want]))
-        else:
+        elif not in_place or p.past:
             at[0] = at[1]
-        if not in_place:
-            if y.dtype != y.want:
-                K.convert.cast[y.want][y.dtype](spare, at[0], m)
-                at[0] = spare
-            transfer(p, y, position, m, <char*> at[0], False)
+        elif at[0] != at[1]:
+            mtb_copy_run(at[0], at[1], <size_t> (m * ITEMSIZE[y.want]))
+        if p.past:
+            K.convert.stream(y.data + position * ITEMSIZE[y.dtype], at[0], m * ITEMSIZE[y.dtype])
+        elif not in_place:
+            put(p, position, m, <char*> at[0], <char*> spare)
         position += m
 
 
-cdef int execute(plan* p, int ndim, const i64* shape) except -1:
-    cdef i64 i, chunks
+cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
+    """The loop over tiles start .. stop: `high` elements of dimension `line` times `wide` of the last one. The operand
+    that lies across is turned for a whole tile, then the tile's rows follow one by one."""
+    cdef double[MAXOPERANDS][BLOCK] blocks
+    cdef double[BLOCK] spare
+    cdef (void*)[MAXOPERANDS] at
+    cdef int e, last = p.ndim - 1
+    cdef operand* x = &p.ops[p.across]
+    cdef operand* y = &p.ops[0]
+    cdef i64 size = ITEMSIZE[x.dtype], i, t, r, m, high, place, flat, base
+    cdef i64[8] index
+    cdef bint in_place = y.strides[last] == 1 and y.dtype == y.want, turned = p.f == NULL and in_place
+    for t in range(start, stop):
+        flat = t
+        for e in range(last, -1, -1):        # the tile's corner
+            m = p.wide if e == last else p.high if e == p.line else 1
+            i = (p.shape[e] + m - 1) // m
+            index[e] = flat % i * m
+            flat //= i
+        m, high = min(p.wide, p.shape[last] - index[last]), min(p.high, p.shape[p.line] - index[p.line])
+        at[0], place, base = y.data, 0, 0
+        for e in range(p.ndim):
+            place += index[e] * x.strides[e]
+            base += index[e] * y.strides[e]
+        turned = p.f == NULL and in_place and x.dtype == x.want
+        K.convert.turn[log2_size(<int> size)](
+            y.data + base * size if turned else (<char*> blocks[p.across] if x.dtype == x.want else <char*> spare),
+            (y.strides[p.line] if turned else m) * size, x.data + place * size, x.strides[last] * size, high, m)
+        if turned:
+            continue
+        if x.dtype != x.want:
+            K.convert.cast[x.dtype][x.want](blocks[p.across], spare, high * m)
+        if p.whole:
+            m, high = m * high, 1
+        for r in range(high):
+            flat = 0
+            for e in range(p.ndim):
+                flat = flat * p.shape[e] + index[e]
+            index[p.line] += 1
+            for i in range(p.n):
+                if i == p.across:
+                    at[i] = <char*> blocks[i] + r * m * ITEMSIZE[x.want]
+                elif p.direct[i] or not p.whole and p.ops[i].strides[last] == 1 and p.ops[i].dtype == p.ops[i].want:
+                    at[i] = element(p, &p.ops[i], flat)
+                else:
+                    at[i] = blocks[i]
+                    if i:
+                        fetch(p, <int> i, flat, m, <char*> at[i], <char*> spare)
+            if p.f != NULL:
+                p.f(at, m, p.k)
+            elif in_place:
+                mtb_copy_run(at[0], at[1], <size_t> (m * ITEMSIZE[y.want]))
+            else:
+                at[0] = at[1]
+            if not in_place:
+                put(p, flat, m, <char*> at[0], <char*> spare)
+
+
+cdef inline void part(plan* p, i64 start, i64 stop) noexcept nogil:
+    if p.across:
+        work_on_tiles(p, start, stop)
+    else:
+        work_on(p, start * p.block, min(p.numel, stop * p.block))
+
+
+cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
+    cdef i64 i, span, tasks = 1
     cdef int d, nt
     p.numel = 1
     for d in range(ndim):
@@ -203,25 +324,57 @@ cdef int execute(plan* p, int ndim, const i64* shape) except -1:
     if p.numel == 0:
         return 0
     arrange(p, shape, ndim)
-    nt = team(p.numel)
-    if p.numel < SMALL:
-        work_on(p, 0, p.numel)
-    elif nt == 1:
-        with nogil:
-            work_on(p, 0, p.numel)
+    choose(p)
+    nt = team(p.numel * cost)
+    if p.across:
+        for d in range(p.ndim):
+            i = p.wide if d == p.ndim - 1 else p.high if d == p.line else 1
+            tasks *= (p.shape[d] + i - 1) // i
     else:
-        chunks = (p.numel + CHUNK - 1) // CHUNK
-        for i in prange(chunks, num_threads=nt, schedule="static", nogil=True):
+        tasks = (p.numel + p.block - 1) // p.block
+    if nt > 1:
+        span = (tasks + nt - 1) // nt
+        for i in prange(nt, num_threads=nt, schedule="static", nogil=True):
             spread()
-            work_on(p, i * CHUNK, min(p.numel, (i + 1) * CHUNK))
+            part(p, i * span, min(tasks, (i + 1) * span))
+    elif p.numel < SMALL:
+        part(p, 0, tasks)
+    else:
+        with nogil:
+            part(p, 0, tasks)
     return 0
 
 
-cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k) except -1:
+cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost) except -1:
     cdef plan p
     p.f, p.k, p.n = f, k, n
     memcpy(p.ops, ops, n * sizeof(operand))
-    return execute(&p, ndim, shape)
+    return execute(&p, ndim, shape, cost)
+
+
+cdef void flat_part(mtb_loop f, int n, void** p, i64 start, i64 stop, int size, const double* k) noexcept nogil:
+    cdef (void*)[MAXOPERANDS] at
+    cdef int i
+    for i in range(n):
+        at[i] = <char*> p[i] + start * size
+    if stop > start:
+        f(at, stop - start, k)
+
+
+cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const double* k, i64 cost) noexcept:
+    cdef i64 i, span
+    cdef int nt = team(numel * cost)
+    if numel < SMALL and nt == 1:
+        f(p, numel, k)
+        return
+    span = (numel // BLOCK + nt) // nt * BLOCK
+    if nt == 1:
+        with nogil:
+            f(p, numel, k)
+    else:
+        for i in prange(nt, num_threads=nt, schedule="static", nogil=True):
+            spread()
+            flat_part(f, n, p, i * span, min(numel, (i + 1) * span), size, k)
 
 
 cdef int copy(operand* dst, operand* src, int ndim, const i64* shape) except -1:
@@ -231,4 +384,4 @@ cdef int copy(operand* dst, operand* src, int ndim, const i64* shape) except -1:
     p.ops[1] = src[0]
     p.ops[0].want = dst.dtype
     p.ops[1].want = dst.dtype
-    return execute(&p, ndim, shape)
+    return execute(&p, ndim, shape, 1)

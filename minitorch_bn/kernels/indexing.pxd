@@ -11,7 +11,7 @@ cdef extern from "mtb.h" nogil:
         MTB_SCATTER_MAX
         MTB_SCATTER_MIN
     ctypedef struct mtb_indexing "mtb_indexing":
-        void (*gather)(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner) noexcept nogil
+        void (*gather)(void* y, const void* x, const i64* index, i64 m, i64 inner) noexcept nogil
         void (*scatter[5])(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 lo,
                            i64 hi) noexcept nogil
         void (*take_rows)(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 row) noexcept nogil

@@ -3,12 +3,18 @@
 A sum over repeated indices adds in the order of the indices, on any number of threads: work is split over the outer
 dimension, over columns, or over ranges of destinations (each thread then reads all indices and takes its own).
 """
-from libc.string cimport memcpy
-
 from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
 from minitorch_bn.kernels.runtime cimport (
     ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
 )
+
+cdef extern from *:
+    """
+    #include <string.h>
+    /* not inline, for the reason given in elementwise.pyx */
+    static void *(*const volatile mtb_copy_run)(void *, const void *, size_t) = memcpy;
+    """
+    void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
 
 cdef enum:
     CHUNK = 16384          # elements that one task moves
@@ -60,7 +66,7 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
     cdef char* y = j.y + o * j.y_outer * size
     cdef const char* x = j.x + o * j.x_outer * size
     if j.kind == GATHER:
-        j.table.gather(y + first * j.inner * size, x, j.index + (o * j.m + first) * j.inner, count, j.n, j.inner)
+        j.table.gather(y + first * j.inner * size, x, j.index + (o * j.m + first) * j.inner, count, j.inner)
     elif j.kind == TAKE_ROWS:
         j.table.take_rows(y + first * j.inner * size, x, j.index + first, count, j.n, j.inner, j.row)
     elif j.kind == SCATTER:
@@ -82,7 +88,7 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
             j.table.reverse(y + r * j.inner * size, x + r * j.inner * size, j.inner)
     elif j.kind == SPREAD:
         for r in range(first, first + count):
-            memcpy(j.y + r * j.row, j.x + r * j.inner, <size_t> j.inner)
+            mtb_copy_run(j.y + r * j.row, j.x + r * j.inner, <size_t> j.inner)
     elif j.kind == CHECK:
         j.starts[task] = j.table.check(j.index + first, count, j.lo, j.hi)
     elif j.kind == COUNT:

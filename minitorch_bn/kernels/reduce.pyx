@@ -47,7 +47,7 @@ cdef struct Step:
 
 cdef i64 cut(Step* s) noexcept nogil:
     """Cut into tasks, each a chunk of n times a panel of columns, or a group of small outer slices; how many tasks."""
-    s.chunk = RUN if s.inner == 1 else DEEP
+    s.chunk = DEEP if s.inner > 1 else RUN if s.n <= RUN else RUN // 2
     s.chunks = max(<i64> 1, ceil_div(s.n, s.chunk))
     s.panels = ceil_div(s.inner, WIDE)
     s.group = max(<i64> 1, RUN // max(<i64> 1, s.n * s.inner)) if s.chunks == 1 else 1

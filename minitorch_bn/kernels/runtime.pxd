@@ -18,9 +18,12 @@ cdef extern from "mtb.h" nogil:
         MTB_NDTYPES
     ctypedef void (*mtb_cast)(void* dst, const void* src, i64 n) noexcept
     ctypedef void (*mtb_move)(void* dst, i64 dst_step, const void* src, i64 src_step, i64 n) noexcept
+    ctypedef void (*mtb_turn)(void* dst, i64 dst_step, const void* src, i64 src_step, i64 rows, i64 cols) noexcept
     ctypedef struct mtb_convert:
         mtb_cast cast[10][10]
         mtb_move move[4]
+        mtb_turn turn[4]
+        void (*stream)(void* dst, const void* src, i64 n_bytes) noexcept nogil
     ctypedef void (*mtb_loop)(void** p, i64 n, const double* k) noexcept
     ctypedef struct mtb_elementwise:
         mtb_loop value[1]
@@ -60,6 +63,7 @@ cdef extern from "mtb.h" nogil:
 cdef const mtb_level* K                       # the tables of the chosen level
 cdef int team(i64 work) noexcept nogil        # threads for that many element operations: 1 when it would not pay
 cdef void spread() noexcept nogil               # first in each task of a team: leave the CPU of the thread that started it
+cdef i64 CACHE                                # bytes of the last-level cache
 cdef void* take(size_t n) except NULL         # n bytes, 64-byte aligned, from the cache; MemoryError. With the GIL.
 cdef void give(void* p, size_t n) noexcept    # back to the cache, with the n of take
 cdef int ITEMSIZE[10]                         # bytes of each dtype

@@ -52,6 +52,15 @@ cdef extern from *:
     static void mtb_start_region(void) {}
     static void mtb_spread(void) {}
     #endif
+    #include <unistd.h>
+    static int64_t mtb_last_cache(void) {
+    #ifdef _SC_LEVEL3_CACHE_SIZE
+        int64_t n = sysconf(_SC_LEVEL3_CACHE_SIZE);
+        return n > 0 ? n : 0;
+    #else
+        return 0;
+    #endif
+    }
     static void mtb_huge_pages(void *p, size_t n) {
     #ifdef MADV_HUGEPAGE
         madvise(p, n, MADV_HUGEPAGE);
@@ -67,6 +76,7 @@ cdef extern from *:
     void mtb_set_room(int room)
     void mtb_start_region() noexcept nogil
     void mtb_spread() noexcept nogil
+    i64 mtb_last_cache()
     void mtb_huge_pages(void* p, size_t n) nogil
     int __builtin_clzll(unsigned long long x) nogil
 
@@ -77,6 +87,10 @@ cdef int threads = 1
 # Waking a team costs a few microseconds, as much as one core needs for this many element operations. The answer is one
 # thread or all of them, never between: libgomp ends and starts threads whenever the size of the team changes.
 cdef i64 WORTH_A_TEAM = 65536
+
+
+# Results that do not fit are written past the last-level cache. Where the system does not tell its size: 32 MB.
+cdef i64 CACHE = 1 << 25
 
 
 cdef int team(i64 work) noexcept nogil:
@@ -269,7 +283,8 @@ def _start():
     sizes[:] = [1, 1, 1, 2, 4, 8, 2, 2, 4, 8]
     for i in range(10):
         ITEMSIZE[i] = sizes[i]
-    global K
+    global K, CACHE
+    CACHE = max(mtb_last_cache() or CACHE, <i64> 1 << 22)
     if mtb_watch_fork() != 0:
         raise MemoryError("cannot register the fork handler")
     name = os.environ.get("MTB_ISA")

@@ -67,6 +67,11 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place version of :func:`clamp`."""
     if not input.is_floating_point() and (isinstance(min, float) or isinstance(max, float)):
         raise RuntimeError(f"result type Float can't be cast to the desired output type {input.dtype}")
+    numbers = [v for v in (min, max) if v is not None]
+    if numbers and not any(isinstance(v, Tensor) for v in numbers):
+        if min is None:
+            return ew.clamp_max_(input, max)
+        return ew.clamp_min_(input, min) if max is None else ew._clamp_(input, min, max)
     return input.copy_(clamp(kept(input), min, max))
 
 
@@ -99,6 +104,10 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
         if isinstance(exponent, int) and exponent < 0 and not input.is_floating_point():
             raise RuntimeError("Integers to negative integer powers are not allowed.")
         exact = input.is_floating_point() or isinstance(exponent, int)
+        if exponent == 3 and exact:
+            return ew._cube(input)
+        if exponent in (-1, -0.5) and input.is_floating_point():
+            return ew.reciprocal(input) if exponent == -1 else ew.rsqrt(input)
         if exponent != 0 and exact and not isinstance(exponent, bool):
             return ew._pow_scalar(input, exponent)
     return ew.pow(input, exponent, out=out)
@@ -223,5 +232,8 @@ for _name, _method in METHODS.items():
             _name, f"In-place version of :func:`{_name[:-1]}`.")
 FUNCTIONS = _BOTH | {"where": where, "polygamma": polygamma}
 PRIMITIVES = {"gelu": gelu}
+# Gradients that have a function of their own in C, for which they say what it computes.
+SLOPES = {"gelu_slope": lambda x: ew.ndtr(x) + x * 0.3989422804014327 * ew.exp(-0.5 * x * x),
+          "silu_slope": lambda x: ew.sigmoid(x) * (1 + x * ew.sigmoid(-x))}
 _core.algebra.update({name: getattr(ew, name) for name in dir(ew) if not name.startswith("__")}
-                     | {"where": where, "pow": pow, "polygamma": polygamma})
+                     | {"where": where, "pow": pow, "polygamma": polygamma} | SLOPES)

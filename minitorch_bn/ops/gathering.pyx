@@ -254,7 +254,7 @@ def one_hot(Tensor tensor not None, num_classes=-1):
     cdef i64 classes = int(tensor.max()) + 1 if num_classes == -1 else num_classes
     if kernels.check_index(<i64*> at.data, at.numel, 0, classes) >= 0:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    return scatter(new_of(shape_tuple(tensor) + (classes,), MTB_i64, True), -1, at.unsqueeze(-1), 1)
+    return scatter_(new_of(shape_tuple(tensor) + (classes,), MTB_i64, True), -1, at.unsqueeze(-1), 1)
 
 
 _both = (gather, scatter, scatter_add, scatter_reduce, take_along_dim)

@@ -4,8 +4,11 @@
 #include <stdint.h>
 typedef void (*mtb_cast)(void *dst, const void *src, int64_t n);
 typedef void (*mtb_move)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t n);
+typedef void (*mtb_turn)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t rows, int64_t cols);
 typedef struct {
     mtb_cast cast[10][10]; /* [from][to]: n contiguous elements; dst may be src only where the sizes are equal */
     mtb_move move[4];      /* [log2 of the element size]: n elements with any two byte steps (0: repeat the first) */
+    mtb_turn turn[4];      /* the same by size: dst[r, c] = src[c, r], each row of dst and of src contiguous; byte steps */
+    void (*stream)(void *dst, const void *src, int64_t bytes); /* a copy that leaves dst out of the caches */
 } mtb_convert;
 #endif

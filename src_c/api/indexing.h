@@ -1,7 +1,7 @@
 /* api/indexing.h: the kernels of the indexing family: moves and sums at positions that a tensor of int64 gives.
  *
  * Tables exist for each dtype with C arithmetic; a move of any dtype uses the integer of its size. Every index was
- * checked before (check); a negative one counts from the end of its dimension. Destinations outside [lo, hi) are left
+ * checked before (check); of rows, a negative one counts from the end of its dimension. Destinations outside [lo, hi) are left
  * to another thread: that way each element is written by one thread, in the order of the indices. */
 #ifndef MTB_API_INDEXING_H
 #define MTB_API_INDEXING_H
@@ -12,7 +12,7 @@ enum { MTB_SCATTER_PUT, MTB_SCATTER_ADD, MTB_SCATTER_MULTIPLY, MTB_SCATTER_MAX, 
 
 typedef struct {
     /* y[m, i] = x[index[m, i], i]; y, index: [m, inner], x: [n, inner] */
-    void (*gather)(void *y, const void *x, const int64_t *index, int64_t m, int64_t n, int64_t inner);
+    void (*gather)(void *y, const void *x, const int64_t *index, int64_t m, int64_t inner);
     /* y[index[j, i], i] (reduced with) = x[j, i]; x, index: [m, inner], y: [n, inner] */
     void (*scatter[MTB_SCATTER_NREDUCTIONS])(void *y, const void *x, const int64_t *index, int64_t m, int64_t n,
                                              int64_t inner, int64_t lo, int64_t hi);

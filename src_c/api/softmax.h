@@ -7,7 +7,7 @@
 #define MTB_API_SOFTMAX_H
 #include <stdint.h>
 
-enum { MTB_SOFTMAX_COLS = 64 };
+enum { MTB_SOFTMAX_COLS = 128 };
 
 typedef struct {
     /* y = softmax of x, or its logarithm */

@@ -1,9 +1,13 @@
-/* convert.c: casts a contiguous run from one dtype to another, and moves runs between strided and contiguous memory.
+/* convert.c: casts a contiguous run from one dtype to another, and moves runs and tiles between strided and contiguous
+ * memory.
  *
  * Every pair goes through the narrowest type that holds the source (int64 for integers, float for the small floats), so a
  * cast rounds once. float -> integer truncates; out of range it wraps as x86 does, on every level. */
 #include "../kernel.h"
 #include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 static inline float from_bf16(uint16_t h) {
     uint32_t u = (uint32_t)h << 16;
@@ -103,6 +107,67 @@ MTB_DTYPES(X)
     }
 MOVE(8) MOVE(16) MOVE(32) MOVE(64)
 
+/* what: transposes a tile of rows x cols elements. passes: one. Of 32 and 64 bits, a square of vectors of
+ * 16 bytes is turned in registers; the rest, and smaller elements, go one by one. */
+#define TURN(bits, side, SQUARE)                                                                     \
+    static void turn_##bits(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t rows, int64_t cols) { \
+        char *d = dst;                                                                               \
+        const char *s = src;                                                                         \
+        int64_t c = 0, whole = rows & -side;                                                         \
+        for (; c + side <= cols; c += side) {                                                        \
+            for (int64_t r = 0; r < whole; r += side) {                                              \
+                const char *from = s + c * src_step + r * (bits / 8);                                \
+                char *to = d + r * dst_step + c * (bits / 8);                                        \
+                SQUARE                                                                               \
+            }                                                                                        \
+        }                                                                                            \
+        for (int64_t r = 0; r < rows; r++)                                                           \
+            for (int64_t i = r < whole ? c : 0; i < cols; i++)                                       \
+                memcpy(d + r * dst_step + i * (bits / 8), s + i * src_step + r * (bits / 8), bits / 8); \
+    }
+typedef int32_t four __attribute__((vector_size(16)));
+typedef int64_t two __attribute__((vector_size(16)));
+#define LOAD(v, i) memcpy(&v, from + (i) * src_step, 16)
+#define STORE(i, v) memcpy(to + (i) * dst_step, &v, 16)
+#define SQUARE_32                                                                                    \
+    four a, b, e, f, x, y;                                                                           \
+    LOAD(a, 0), LOAD(b, 1), LOAD(e, 2), LOAD(f, 3);                                                  \
+    const four low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};   \
+    x = __builtin_shuffle(a, b, low), y = __builtin_shuffle(e, f, low);                              \
+    a = __builtin_shuffle(a, b, high), e = __builtin_shuffle(e, f, high);                            \
+    b = __builtin_shuffle(x, y, first), x = __builtin_shuffle(x, y, last);                           \
+    f = __builtin_shuffle(a, e, first), a = __builtin_shuffle(a, e, last);                           \
+    STORE(0, b), STORE(1, x), STORE(2, f), STORE(3, a);
+#define SQUARE_64                                                                                    \
+    two a, b, x;                                                                                     \
+    LOAD(a, 0), LOAD(b, 1);                                                                          \
+    x = __builtin_shuffle(a, b, (two){0, 2}), a = __builtin_shuffle(a, b, (two){1, 3});              \
+    STORE(0, x), STORE(1, a);
+TURN(8, 1, memcpy(to, from, 1);) TURN(16, 1, memcpy(to, from, 2);) TURN(32, 4, SQUARE_32) TURN(64, 2, SQUARE_64)
+
+/* what: copies past the caches. passes: one; what is written is not read into a cache first, and drives nothing out. */
+static void stream(void *dst, const void *src, int64_t bytes) {
+#if defined(__SSE2__)
+    char *d = dst;
+    const char *s = src;
+    int64_t head = -(intptr_t)d & 31;
+    if (head > bytes) head = bytes;
+    memcpy(d, s, (size_t)head);
+    for (d += head, s += head, bytes -= head; bytes >= 32; d += 32, s += 32, bytes -= 32) {
+#if defined(__AVX__)
+        _mm256_stream_si256((__m256i *)d, _mm256_loadu_si256((const __m256i *)s));
+#else
+        _mm_stream_si128((__m128i *)d, _mm_loadu_si128((const __m128i *)s));
+        _mm_stream_si128((__m128i *)d + 1, _mm_loadu_si128((const __m128i *)s + 1));
+#endif
+    }
+    memcpy(d, s, (size_t)bytes);
+    _mm_sfence();
+#else
+    memcpy(dst, src, (size_t)bytes);
+#endif
+}
+
 #define ROW(from)                                                                                    \
     [MTB_##from] = {cast_##from##_b8, cast_##from##_u8, cast_##from##_i8, cast_##from##_i16, cast_##from##_i32,  \
                     cast_##from##_i64, cast_##from##_f16, cast_##from##_bf16, cast_##from##_f32, cast_##from##_f64},
@@ -112,4 +177,6 @@ const mtb_convert TABLE(convert) = {
     .cast = {MTB_DTYPES(X)},
 #undef X
     .move = {move_8, move_16, move_32, move_64},
+    .turn = {turn_8, turn_16, turn_32, turn_64},
+    .stream = stream,
 };

@@ -4,6 +4,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+#define UNROLL_4 _Pragma("GCC unroll 4")
+
 /* a negative index counts from the end */
 INLINE int64_t wrap(int64_t j, int64_t n) { return j + ((j >> 63) & n); }
 
@@ -25,19 +27,19 @@ INLINE T put(T a, T b) { return (void)a, b; }
 INLINE T larger(T a, T b) { return a > b || IS_NAN(a) ? a : b; }
 INLINE T smaller(T a, T b) { return a < b || IS_NAN(a) ? a : b; }
 
-/* what: y[j, i] = x[index[j, i], i]. shapes: y, index[m, inner], x[n, inner]. passes: reads both, writes y. */
-static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner) {
+/* what: y[j, i] = x[index[j, i], i], index >= 0. shapes: y, index[m, inner], x[n, inner]. passes: reads both, writes y. */
+static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t inner) {
     T *y = y_p;
     const T *x = x_p;
     if (inner == 1) {
-        for (int64_t j = 0; j < m; j++) y[j] = x[wrap(index[j], n)];
+        UNROLL_4 for (int64_t j = 0; j < m; j++) y[j] = x[index[j]];
         return;
     }
     for (int64_t j = 0; j < m; j++, y += inner, index += inner)
-        for (int64_t i = 0; i < inner; i++) y[i] = x[wrap(index[i], n) * inner + i];
+        UNROLL_4 for (int64_t i = 0; i < inner; i++) y[i] = x[index[i] * inner + i];
 }
 
-/* what: y[index[j, i], i] = reduce(that, x[j, i]) for lo <= index < hi. shapes: x, index[m, inner], y[n, inner].
+/* what: y[index[j, i], i] = reduce(that, x[j, i]) for 0 <= lo <= index < hi. shapes: x, index[m, inner], y[n, inner].
  * passes: reads index, x; reads and writes parts of y, j by j. */
 #define SCATTER(reduce)                                                                                            \
     static void scatter_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n,           \
@@ -45,15 +47,15 @@ static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, 
         T *y = y_p;                                                                                                \
         const T *restrict x = x_p;                                                                                 \
         if (inner == 1 && lo <= 0 && hi >= n) {                                                                    \
-            for (int64_t j = 0; j < m; j++) {                                                                      \
-                T *at = y + wrap(index[j], n);                                                                     \
+            UNROLL_4 for (int64_t j = 0; j < m; j++) {                                                             \
+                T *at = y + index[j];                                                                              \
                 *at = reduce(*at, x[j]);                                                                           \
             }                                                                                                      \
             return;                                                                                                \
         }                                                                                                          \
         for (int64_t j = 0; j < m; j++, x += inner, index += inner)                                                \
             for (int64_t i = 0; i < inner; i++) {                                                                  \
-                int64_t k = wrap(index[i], n);                                                                     \
+                int64_t k = index[i];                                                                              \
                 if (k >= lo && k < hi) y[k * inner + i] = reduce(y[k * inner + i], x[i]);                          \
             }                                                                                                      \
     }

@@ -110,11 +110,25 @@ SUM(prod, 1, *, SAME, SAME, dlanes_prod)
 SUM_COLS(sum, 0, +, SAME)
 /* The plain sum is the one that must be as fast as memory: 16 (rows) or 8 (columns) values are added pairwise in T,
  * which costs three or four roundings, before the sum of them is widened. */
-enum { SUM_BLOCK = 16 * LANES };
+enum { SUM_BLOCK = 16 * LANES, SHORT = 48 };
+/* Rows below SHORT are summed one value after the other; turned, 16 of them at once. */
+static int64_t sum_short_rows(int64_t rows, int64_t n, const T *x, int64_t stride, double *acc) {
+    T turned[SHORT * LANES];
+    int64_t r = 0;
+    for (; r + LANES <= rows; r += LANES, x += LANES * stride) {
+        dvec s[LANES / DL] = {};
+        for (int j = 0; j < LANES; j++)
+            for (int64_t i = 0; i < n; i++) turned[i * LANES + j] = x[j * stride + i];
+        for (int64_t i = 0; i < n; i++)
+            UNROLL for (int k = 0; k < LANES / DL; k++) s[k] += dload(turned + i * LANES + k * DL);
+        UNROLL for (int k = 0; k < LANES / DL; k++) *(dvec_unaligned *)(acc + r + k * DL) = s[k];
+    }
+    return r;
+}
 static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t stride, void *accv) {
     double *acc = accv;
-    int64_t blocks = n - n % SUM_BLOCK, whole = n - n % LANES;
-    for (int64_t r = 0; r < rows; r++) {
+    int64_t blocks = n - n % SUM_BLOCK, whole = n < SHORT ? 0 : n - n % LANES;
+    for (int64_t r = n < SHORT ? sum_short_rows(rows, n, xv, stride, acc) : 0; r < rows; r++) {
         const T *x = (const T *)xv + r * stride;
         double s = 0;
         for (int64_t i = whole; i < n; i++) s += x[i];
@@ -210,9 +224,11 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
                 m[k] = TAKE(PREDICATE, OP, v, m[k]);                                                                  \
             }                                                                                                         \
         }                                                                                                             \
-        T lane[EXTREME_LANES];                                                                                        \
-        UNROLL for (int k = 0; k < NW; k++) vstore(lane + k * VL, m[k]);                                              \
-        for (int step = EXTREME_LANES / 2; step > 0; step /= 2)                                                       \
+        UNROLL for (int w = NW / 2; w > 0; w /= 2)                                                                    \
+            UNROLL for (int k = 0; k < w; k++) m[k] = TAKE(PREDICATE, OP, m[k + w], m[k]);                            \
+        T lane[VL];                                                                                                   \
+        vstore(lane, m[0]);                                                                                           \
+        for (int step = VL / 2; step > 0; step /= 2)                                                                  \
             for (int j = 0; j < step; j++) lane[j] = BEATS(OP, lane[j + step], lane[j]) ? lane[j + step] : lane[j];   \
         return lane[0];                                                                                               \
     }
@@ -227,7 +243,13 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
         return best;                                                                                                  \
     }
 #endif
-enum { EXTREME_LANES = 64 };
+enum { EXTREME_LANES = 64, PLACES = 256 };
+/* the row of an extreme, as wide as T where that has vectors of its own; a kernel sees 16384 rows at most */
+#if MTB_T_f64 || MTB_T_i64
+typedef int64_t place;
+#else
+typedef int32_t place;
+#endif
 
 /* Where m first stands in x (it is there): 64 elements at a time, then one by one. */
 static int64_t find(int64_t n, const T *x, T m) {
@@ -247,20 +269,28 @@ static int64_t find(int64_t n, const T *x, T m) {
     static void name##_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *valuev,                 \
                             int64_t *restrict index) {                                                                \
         T *restrict value = valuev;                                                                                   \
-        for (int64_t r = 0; r < rows; r++) {                                                                          \
-            const T *restrict x = (const T *)xv + r * stride;                                                         \
-            if (r == 0) {                                                                                             \
-                for (int64_t c = 0; c < cols; c++) value[c] = x[c];                                                   \
-                if (index) __builtin_memset(index, 0, (size_t)cols * sizeof *index);                                  \
-            } else if (index) {                                                                                       \
-                for (int64_t c = 0; c < cols; c++) {                                                                  \
-                    int better = BEATS(OP, x[c], value[c]);                                                           \
-                    value[c] = better ? x[c] : value[c];                                                              \
-                    index[c] = better ? r : index[c];                                                                 \
-                }                                                                                                     \
-            } else {                                                                                                  \
+        for (int64_t c = 0; c < cols; c++) value[c] = ((const T *)xv)[c];                                             \
+        if (!index) {                                                                                                 \
+            for (int64_t r = 1; r < rows; r++) {                                                                      \
+                const T *restrict x = (const T *)xv + r * stride;                                                     \
                 for (int64_t c = 0; c < cols; c++) value[c] = TAKES_OVER(OP, x[c], value[c]) ? x[c] : value[c];       \
             }                                                                                                         \
+            return;                                                                                                   \
+        }                                                                                                             \
+        for (int64_t from = 0; from < cols; from += PLACES) {                                                         \
+            place at[PLACES];                                                                                         \
+            int64_t width = cols - from < PLACES ? cols - from : PLACES;                                              \
+            for (int64_t c = 0; c < width; c++) at[c] = 0;                                                            \
+            for (int64_t r = 1; r < rows; r++) {                                                                      \
+                const T *restrict x = (const T *)xv + r * stride + from;                                              \
+                T *restrict best = value + from;                                                                      \
+                for (int64_t c = 0; c < width; c++) {                                                                 \
+                    int better = BEATS(OP, x[c], best[c]);                                                            \
+                    best[c] = better ? x[c] : best[c];                                                                \
+                    at[c] = better ? (place)r : at[c];                                                                \
+                }                                                                                                     \
+            }                                                                                                         \
+            for (int64_t c = 0; c < width; c++) index[from + c] = at[c];                                              \
         }                                                                                                             \
     }                                                                                                                 \
     static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *valuev, int64_t *index) {  \

@@ -10,7 +10,7 @@
 #define LOG m_log
 #endif
 
-enum { BLOCK = 256, SHORT = 32, COLS = MTB_SOFTMAX_COLS, TOGETHER = 16 };
+enum { BLOCK = 256, SHORT = 32, COLS = MTB_SOFTMAX_COLS, TURNED = 64, TOGETHER = 16 };
 #define INF ((T)__builtin_inf())
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -164,12 +164,12 @@ static void softmax_rows(int64_t rows, int64_t n, const void *xv, int log, void 
     const T *x = xv;
     T *y = yv;
     if (n < SHORT) {
-        T a[SHORT * COLS], b[SHORT * COLS];
-        for (int64_t r = 0; r < rows; r += COLS) {
-            int64_t count = MIN(COLS, rows - r);
-            turn(count, n, x + r * n, n, a, COLS);
-            softmax_cols(n, count, a, COLS, log, b);
-            turn(n, count, b, COLS, y + r * n, n);
+        T a[SHORT * TURNED], b[SHORT * TURNED];
+        for (int64_t r = 0; r < rows; r += TURNED) {
+            int64_t count = MIN(TURNED, rows - r);
+            turn(count, n, x + r * n, n, a, TURNED);
+            softmax_cols(n, count, a, TURNED, log, b);
+            turn(n, count, b, TURNED, y + r * n, n);
         }
         return;
     }
@@ -195,13 +195,13 @@ static void backward_rows(int64_t rows, int64_t n, const void *yv, const void *d
     const T *restrict y = yv, *restrict dy = dyv;
     T *restrict dx = dxv;
     if (n < SHORT) {
-        T a[SHORT * COLS], b[SHORT * COLS], c[SHORT * COLS];
-        for (int64_t r = 0; r < rows; r += COLS) {
-            int64_t count = MIN(COLS, rows - r);
-            turn(count, n, y + r * n, n, a, COLS);
-            turn(count, n, dy + r * n, n, b, COLS);
-            backward_cols(n, count, a, b, COLS, log, c);
-            turn(n, count, c, COLS, dx + r * n, n);
+        T a[SHORT * TURNED], b[SHORT * TURNED], c[SHORT * TURNED];
+        for (int64_t r = 0; r < rows; r += TURNED) {
+            int64_t count = MIN(TURNED, rows - r);
+            turn(count, n, y + r * n, n, a, TURNED);
+            turn(count, n, dy + r * n, n, b, TURNED);
+            backward_cols(n, count, a, b, TURNED, log, c);
+            turn(n, count, c, TURNED, dx + r * n, n);
         }
         return;
     }
@@ -228,11 +228,11 @@ static void logsumexp_rows(int64_t rows, int64_t n, const void *xv, void *outv) 
     const T *x = xv;
     T *out = outv;
     if (n < SHORT) {
-        T a[SHORT * COLS];
-        for (int64_t r = 0; r < rows; r += COLS) {
-            int64_t count = MIN(COLS, rows - r);
-            turn(count, n, x + r * n, n, a, COLS);
-            logsumexp_cols(n, count, a, COLS, out + r);
+        T a[SHORT * TURNED];
+        for (int64_t r = 0; r < rows; r += TURNED) {
+            int64_t count = MIN(TURNED, rows - r);
+            turn(count, n, x + r * n, n, a, TURNED);
+            logsumexp_cols(n, count, a, TURNED, out + r);
         }
         return;
     }

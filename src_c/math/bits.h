@@ -39,8 +39,9 @@ MATH int M(isneginf)(real x) { return x == -REAL_INF; }
 MATH real M(sign)(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : (real)0; }
 MATH real M(heaviside)(real x, real at_zero) { return x == 0 ? at_zero : x > 0 ? (real)1 : (real)0; }
 
-MATH real M(maximum)(real a, real b) { return a != a ? a : b != b ? b : a > b ? a : b; }
-MATH real M(minimum)(real a, real b) { return a != a ? a : b != b ? b : a < b ? a : b; }
+/* a comparison with NaN is false: b is taken then, which is right where b is the NaN */
+MATH real M(maximum)(real a, real b) { return a != a ? a : a > b ? a : b; }
+MATH real M(minimum)(real a, real b) { return a != a ? a : a < b ? a : b; }
 MATH real M(fmax)(real a, real b) { return b != b ? a : a > b ? a : b; }
 MATH real M(fmin)(real a, real b) { return b != b ? a : a < b ? a : b; }
 
@@ -73,4 +74,9 @@ MATH M(pair) M(two_sum)(real a, real b) {
 MATH M(pair) M(two_prod)(real a, real b) {
     real p = a * b;
     return (M(pair)){p, M(fma)(a, b, -p)};
+}
+/* x^3, rounded nearly as if once where the square does not overflow */
+MATH real M(cube)(real x) {
+    M(pair) p = M(two_prod)(x, x);
+    return p.hi < REAL_INF ? M(fma)(p.hi, x, p.lo * x) : p.hi * x;
 }

@@ -53,12 +53,32 @@ MATH real M(erfc_far)(real z, real z_lo, M(pair) e, ureal n) {
     real q = p.hi * inverse;
     return M(scale)(M(fma)(M(fma)(-q, z, p.hi) + (M(fma)(e.lo, g, p.lo) - q * z_lo), inverse, q), n);
 }
+#if REAL_IS_F32
+/* min(|x|, end), and end of NaN: taken of the bits, because GCC turns a choice of reals into copies of what follows it */
+MATH real M(within)(real x, real end) {
+    ureal a = M(to_bits)(M(abs)(x)), most = M(to_bits)(end);
+    return M(from_bits)(a < most ? a : most);
+}
+/* From 0.9 on, erfc(a) = exp(-ERF_FAR(a)) (minimax weighted by erfc, 0.03 ULP of erf); from 4 on, erf is 1. */
+#define ERF_FAR                                                                                                 \
+    0x1.743c2cp-13f, 0x1.20b432p+0f, 0x1.462cb2p-1f, 0x1.aa2312p-4f, -0x1.6cfcdep-6f, 0x1.908126p-9f,           \
+    -0x1.9d8518p-13f
+MATH real M(erf)(real x) {
+    real a = M(abs)(x), c = M(within)(x, 4), near = c + M(erf_rest)(c, 0, 0);
+    real q = POLY(c, ERF_FAR), m = M(fma)(q, (real)-1.4426950408889634, MAGIC), n = m - MAGIC;
+    real r = M(fma)(-n, LN2_HI, -q) - n * LN2_LO, e = M(fma)(r * r, POLY(r, EXP_C), r);
+    real scale = M(from_bits)((M(to_bits)(m) - M(to_bits)(MAGIC) + BIAS) << MANT);
+    return x != x ? x : M(copysign)(a < (real)0.9 ? near : M(fma)(-scale, e, (real)1 - scale), x);
+}
+#undef ERF_FAR
+#else
 MATH real M(erf)(real x) {
     ureal n;
     real a = M(abs)(x), z = a > ERFC_END ? ERFC_END : a, near = z + M(erf_rest)(z, 0, 0);
     M(pair) e = M(exp_parts)(-z * z, 0, &n);
     return x != x ? x : M(copysign)(a < 1 ? near : (real)1 - M(erfc_far)(z, 0, e, n), x);
 }
+#endif
 /* erfc(sign (z + z_lo)) for z >= 0, where (z + z_lo)^2 = sq + sq_lo; sign is 1 or -1 */
 MATH real M(erfc_pair)(real z, real z_lo, real sq, real sq_lo, real sign) {
     ureal n;
@@ -76,10 +96,10 @@ MATH real M(erfc)(real x) {
 #if REAL_IS_F32
 /* The tail of the normal distribution, P(X > a) for 0 <= a <= 15: exp(-a^2 / 2) times a smooth function, the quotient of
  * 1/2 + a OVER(a) and 1 + a UNDER(a) (minimax, 1.2e-8), whose last sums and quotient are corrected for their rounding. The
- * square is taken in two pieces: exp would magnify its rounding. */
+ * square is taken in two pieces: exp would magnify its rounding. *density = exp(-a^2 / 2). */
 #define TAIL_OVER 0x1.c1d36ap-2f, 0x1.78c4aap-3f, 0x1.4ee5bep-5f, 0x1.102f6ap-8f
 #define TAIL_UNDER 0x1.ad2be6p+0f, 0x1.349ebcp+0f, 0x1.e2b8c4p-2f, 0x1.a3c1bap-4f, 0x1.552142p-7f
-MATH real M(normal_tail)(real a) {
+MATH real M(normal_tail)(real a, real *density) {
     M(pair) sq = M(two_prod)((real)-0.5 * a, a);
     real over = POLY(a, TAIL_OVER), p = M(fma)(a, over, (real)0.5), p_lo = M(fma)(a, over, (real)0.5 - p);
     real under = POLY(a, TAIL_UNDER), d = M(fma)(a, under, 1), d_lo = M(fma)(a, under, (real)1 - d);
@@ -88,21 +108,21 @@ MATH real M(normal_tail)(real a) {
     real m = M(fma)(sq.hi, (real)1.4426950408889634, MAGIC), n = m - MAGIC;
     real r = M(fma)(-n, LN2_HI, sq.hi) + M(fma)(-n, LN2_LO, sq.lo), e = M(fma)(r * r, POLY(r, EXP_C), r);
     real scale = M(from_bits)((M(to_bits)(m) - M(to_bits)(MAGIC) + (BIAS + 64)) << MANT);
+    *density = M(fma)(scale, e, scale) * (real)0x1p-64;
     return (scale * (q + M(fma)(e, q, q_lo))) * (real)0x1p-64;
 }
-/* min(|x|, 15), and 15 of NaN: taken of the bits, because GCC turns a choice of reals into copies of what follows it */
-MATH real M(within_15)(real x) {
-    ureal a = M(to_bits)(M(abs)(x)), end = M(to_bits)((real)15);
-    return M(from_bits)(a < end ? a : end);
-}
 MATH real M(ndtr)(real x) {
-    real r = M(normal_tail)(M(within_15)(x)), y = x < 0 ? r : (real)1 - r;
+    real density, r = M(normal_tail)(M(within)(x, 15), &density), y = x < 0 ? r : (real)1 - r;
     return x != x ? x : y;
 }
 /* x P(X < x) = max(x, 0) - |x| P(X > |x|) */
 MATH real M(gelu)(real x) {
-    real a = M(within_15)(x), y = M(fma)(-a, M(normal_tail)(a), x >= 0 ? x : (real)-0.0);
+    real density, a = M(within)(x, 15), y = M(fma)(-a, M(normal_tail)(a, &density), x >= 0 ? x : (real)-0.0);
     return x != x ? x : y;
+}
+MATH real M(gelu_slope)(real x) {
+    real density, r = M(normal_tail)(M(within)(x, 15), &density);
+    return M(fma)(x * (real)0.3989422804014327, density, x < 0 ? r : (real)1 - r);
 }
 #undef TAIL_OVER
 #undef TAIL_UNDER
@@ -116,6 +136,9 @@ MATH real M(ndtr)(real x) {
     return x != x ? x : y;
 }
 MATH real M(gelu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(ndtr)(x); }
+MATH real M(gelu_slope)(real x) {
+    return M(ndtr)(x) + x * (real)0.3989422804014327 * M(exp)((real)-0.5 * x * x);
+}
 #endif
 /* x (1 + tanh(u)) / 2 = x sigmoid(2 u) with 2 u = sqrt(8 / pi) (x + 0.044715 x^3) in two pieces: the tail magnifies
  * any error of u */
@@ -126,6 +149,10 @@ MATH real M(gelu_tanh)(real x) {
     M(pair) linear = M(two_prod)(c, SQRT_8_PI_HI), u = M(two_prod)(linear.hi, s.hi);
     u.lo += M(fma)(linear.hi, s.lo, M(fma)(c, SQRT_8_PI_LO, linear.lo) * s.hi);
     return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid_pair)(u.hi, u.lo);
+}
+MATH real M(silu_slope)(real x) {
+    real e = M(exp)(-M(abs)(x)), inverse = (real)1 / ((real)1 + e), own = x < 0 ? e : (real)1, other = x < 0 ? (real)1 : e;
+    return own * inverse * M(fma)(x, other * inverse, 1);
 }
 MATH real M(silu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid)(x); }
 /* x tanh(log(1 + e^x)), where tanh(log(1 + e)) = (e^2 + 2 e) / (e^2 + 2 e + 2) */

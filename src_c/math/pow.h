@@ -11,10 +11,14 @@ MATH double M(pow_real)(double x, double y) {
     double at_zero = M(from_bits)(inf_bits * (M(to_bits)(y) >> 63));
     double at_inf = M(from_bits)(inf_bits - M(to_bits)(at_zero));
 
+#if MTB_T_f32 /* double alone has digits enough */
+    double r = M(exp)(y * M(log)(a));
+#else
     M(pair) l = M(log_pair)(a), p = M(two_prod)(l.hi, y);
     p.lo = M(fma)(l.lo, y, p.lo);
     p.lo = M(abs)(p.hi) < 1e4 ? p.lo : 0;  /* beyond, exp is 0 or infinite, and lo may be NaN */
     double r = M(exp_pair)(p.hi, p.lo, 0);
+#endif
     r = a == 0 ? at_zero : r;
     r = a == inf ? at_inf : r;
     r = a == 1 ? 1 : r;

@@ -1,0 +1,112 @@
+"""The ways through memory that element-wise loops, copies, sums and extremes choose by shape, against NumPy."""
+
+import numpy as np
+import pytest
+
+import minitorch_bn as torch
+
+rng = np.random.default_rng(0)
+
+
+def tensor(array):
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def array(*shape, dtype="float32"):
+    return (rng.standard_normal(shape) * 50).astype(dtype)
+
+
+DTYPES = ["float32", "float64", "int16", "uint8", "int64"]
+ACROSS = [  # shape, permutation: what then lies across a contiguous result
+    ((5, 7), (1, 0)), ((4, 4), (1, 0)), ((300, 65), (1, 0)), ((64, 1030), (1, 0)), ((33, 4, 70), (2, 0, 1)),
+    ((6, 50, 9), (0, 2, 1)), ((3, 5, 40, 17), (0, 2, 3, 1)), ((2, 40, 8, 16), (2, 3, 0, 1)), ((700, 16), (1, 0)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape, order", ACROSS)
+def test_an_operand_across(shape, order, dtype):
+    """Copies, sums with a contiguous operand, other dtypes, broadcasts beside it, and writes to a part."""
+    x = array(*shape, dtype=dtype)
+    turned = x.transpose(order)
+    y, t = array(*turned.shape, dtype=dtype), tensor(x).permute(order)
+    assert np.array_equal(t.contiguous().numpy(), turned)
+    assert np.array_equal((tensor(y) + t).numpy(), y + turned)
+    assert np.array_equal(torch.empty(turned.shape, dtype=torch.float64).copy_(t).numpy(), turned.astype("float64"))
+    assert np.array_equal((tensor(y.astype("float64")) - t).numpy(), y.astype("float64") - turned)
+    column = array(*turned.shape[:-1], 1, dtype=dtype)
+    out = torch.empty(turned.shape, dtype=tensor(x).dtype)
+    assert np.array_equal(torch.where(tensor(y) > 0, t, tensor(column), out=out).numpy(),
+                          np.where(y > 0, turned, column))
+    part = np.zeros((turned.shape[0] + 2, *turned.shape[1:-1], turned.shape[-1] + 3), dtype)
+    inside = torch.from_numpy(part)[1:-1, ..., 2:-1]
+    inside.copy_(t)
+    inside += t
+    assert np.array_equal(part[1:-1, ..., 2:-1], turned + turned) and part[0].sum() == 0 == part[..., :2].sum()
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (700, 10), (900, 64), (40, 300), (7, 2000), (3, 50, 49), (20, 6, 7, 7)])
+def test_broadcasts(shape):
+    """Rows that repeat, columns, numbers, channels: alone, converted, and two at once."""
+    x = array(*shape)
+    last, column = array(shape[-1]), array(*shape[:-1], 1)
+    tail, wide = array(1, *shape[1:]), array(shape[-1], dtype="int64")
+    a = tensor(x)
+    for other in (last, column, tail, x[:1, ..., :1], wide):
+        assert np.array_equal((a * tensor(other)).numpy(), x * other.astype("float32"))
+    assert np.array_equal(torch.where(a > 0, tensor(last), tensor(column)).numpy(), np.where(x > 0, last, column))
+    assert np.array_equal((tensor(column) - tensor(last)).numpy(), column - last)
+    assert np.array_equal(tensor(last).expand(shape).contiguous().numpy(), np.broadcast_to(last, shape))
+    assert np.array_equal(tensor(column).expand(shape).contiguous().numpy(), np.broadcast_to(column, shape))
+    step = array(*shape[:-1], 2 * shape[-1])[..., ::2]
+    assert np.array_equal((a + torch.from_numpy(step)).numpy(), x + step)
+
+
+def test_past_the_caches():
+    """Results larger than the caches: a vector, with a number, copied, converted, in place."""
+    n = 12_000_003
+    x, y = rng.standard_normal(n, "float32"), rng.standard_normal(n, "float32")
+    a, b = torch.from_numpy(x), torch.from_numpy(y)
+    assert np.array_equal((a + b).numpy(), x + y)
+    assert np.array_equal((a[1:] * 2).numpy(), x[1:] * 2)
+    assert np.array_equal(a.clone().numpy(), x)
+    assert np.array_equal(a.double().numpy(), x.astype("float64"))
+    assert np.array_equal((a < b).numpy(), x < y)
+    assert np.array_equal(torch.full((n,), 3.0).numpy(), np.full(n, 3, "float32"))
+    assert np.array_equal(a.add_(b).numpy(), x)  # x is a's memory
+    assert np.array_equal((a[:-2].reshape(-1, 1) + torch.zeros(1)).numpy()[:, 0], x[:-2])
+
+
+@pytest.mark.parametrize("n", [1, 9, 10, 16, 31, 47, 48, 63, 64, 100, 255, 256, 300, 600, 20_000])
+@pytest.mark.parametrize("rows", [1, 15, 70])
+def test_rows_of_every_length(rows, n):
+    """Sums and extremes of rows, alone and among others; ties and NaN."""
+    x = array(rows, n)
+    a = tensor(x)
+    assert np.allclose(a.sum(1).numpy(), x.sum(1, dtype="float64"), rtol=1e-6, atol=2e-6 * np.abs(x).sum(1).max())
+    assert torch.equal(a.sum(1)[:1], a[:1].sum(1))
+    ties = np.round(x / 40)
+    if n > 5:
+        ties[0, n // 2] = np.nan
+    t = tensor(ties)
+    for extreme, arg in ((t.max(1), np.argmax), (t.min(1), np.argmin)):
+        assert np.array_equal(extreme.indices.numpy(), arg(ties, 1))
+        assert np.array_equal(extreme.values.numpy(), np.take_along_axis(ties, arg(ties, 1)[:, None], 1)[:, 0],
+                              equal_nan=True)
+    assert np.array_equal(t.amax(1).numpy(), ties.max(1), equal_nan=True)
+    assert np.array_equal(t.t().contiguous().max(0).indices.numpy(), np.argmax(ties, 1))
+
+
+def test_powers_of_their_own():
+    """x ** 3, 1 / x and 1 / sqrt(x) have loops of their own: values at the ends of the range, and every derivative."""
+    x = torch.tensor([0.0, -0.0, 1.5, -2.0, 1e13, 1e30, -1e30, float("inf"), -float("inf"), float("nan"), 3e-14])
+    want = x.double().numpy() ** 3
+    with np.errstate(over="ignore"):
+        assert np.allclose((x**3).numpy(), want.astype("float32"), rtol=1e-7, atol=0, equal_nan=True)
+    for exponent, dtype in ((3, torch.int64), (3, torch.float64)):
+        v = torch.arange(-5, 6).to(dtype)
+        assert np.array_equal((v**exponent).numpy(), v.numpy() ** exponent)
+    v = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    for exponent in (3, -1, -0.5, 3.0, 2.5, -2):
+        assert torch.autograd.gradcheck(lambda x, e=exponent: x**e, (v,))
+        assert torch.autograd.gradgradcheck(lambda x, e=exponent: x**e, (v,))
