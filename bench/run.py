@@ -1,9 +1,11 @@
 """Runs the benchmarks: `./dev bench [group ...] [--against torch] [--json out.json]`.
 
 Without `--against` it compares with PyTorch when that is installed, and times minitorch_bn alone when it is not.
+`./dev bench accuracy` and `./dev bench traffic` are tables of their own: see those files.
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import math
@@ -25,6 +27,9 @@ def main():
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name holds this text")
     parser.add_argument("--worker", metavar="LIBRARY", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.groups in (["accuracy"], ["traffic"]):
+        importlib.import_module(args.groups[0]).main()
+        return
     groups = args.groups or list(harness.GROUPS)
     unknown = sorted(set(groups) - set(harness.GROUPS))
     if unknown:

@@ -16,7 +16,13 @@ typedef int64_t dmask __attribute__((vector_size(VBYTES)));
 typedef double dvec_unaligned __attribute__((vector_size(VBYTES), aligned(8), may_alias));
 typedef T dpart __attribute__((vector_size(DL * sizeof(T)), aligned(sizeof(T)), may_alias));
 
+#if defined(__AVX512F__) && MTB_T_f32 /* GCC 12 converts two values at a time, if left alone */
+static inline dvec dload(const T *p) { return (dvec)_mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+#elif defined(__AVX2__) && MTB_T_f32
+static inline dvec dload(const T *p) { return (dvec)_mm256_cvtps_pd(_mm_loadu_ps(p)); }
+#else
 static inline dvec dload(const T *p) { return __builtin_convertvector(*(const dpart *)p, dvec); }
+#endif
 static inline dvec dset(double x) { return x - (dvec){}; }
 static inline dvec dabs(dvec v) { return (dvec)((dmask)v & INT64_MAX); }
 static inline dvec dzero_if_nan(dvec v) { return (dvec)((dmask)v & (v == v)); }

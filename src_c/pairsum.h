@@ -1,7 +1,7 @@
 /* pairsum.h: two sums at once over a run, which is all that statistics and gradients of a normalization need.
  *
- * Eight values are added pairwise in T before they are widened to double (accum.h). The order of additions depends on
- * the length only, so the bits are the same on every level.
+ * Up to sixteen values are added in T, eight of them pairwise, before they are widened to double (accum.h). The order of
+ * additions depends on the length only, so the bits are the same on every level.
  */
 #ifndef MTB_PAIRSUM_H
 #define MTB_PAIRSUM_H
@@ -11,49 +11,42 @@
 
 /* PAIR(LOAD, i, a, b) makes from the elements at i, read by LOAD(pointer, i, fill), two vectors to add to the two sums.
  * Past the end LOAD gives the fill, which must add nothing. */
-enum { PAIR_BLOCK = 8 * LANES };
+enum { PAIR_BLOCK = 16 * LANES };
 
 ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
-    if (i + VL <= n) return vload(p + i);
-#if defined(__AVX512F__) && MTB_T_f32
-    if (i < n) return (vec)_mm512_mask_loadu_ps((__m512)vset(fill), (__mmask16)((1u << (n - i)) - 1), p + i);
-#elif defined(__AVX512F__)
-    if (i < n) return (vec)_mm512_mask_loadu_pd((__m512d)vset(fill), (__mmask8)((1u << (n - i)) - 1), p + i);
-#endif
-    return i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
+    return i + VL <= n ? vload(p + i) : i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
 }
 #define LOAD_FULL(p, i, fill) vload((p) + (i))
 #define LOAD_REST(p, i, fill) load_rest(p, i, n, fill)
 
 #define TWO_SUMS(PAIR, s0, s1)                                                                                        \
-    do {                                                                                                              \
-        int64_t i = 0;                                                                                                \
-        vec a[NV], b[NV];                                                                                             \
-        for (; i + PAIR_BLOCK <= n; i += PAIR_BLOCK) {                                                                \
+    for (int64_t i = 0; i < n;) {                                                                                     \
+        const int64_t end = n - i < PAIR_BLOCK ? n : i + PAIR_BLOCK;                                                  \
+        vec a[NV] = {}, b[NV] = {};                                                                                   \
+        for (; i + 8 * LANES <= end; i += 8 * LANES) {                                                                \
             UNROLL for (int k = 0; k < NV; k++) {                                                                     \
                 vec aj[8], bj[8];                                                                                     \
                 UNROLL for (int j = 0; j < 8; j++) PAIR(LOAD_FULL, i + j * LANES + k * VL, aj[j], bj[j])              \
-                a[k] = pairwise8(aj), b[k] = pairwise8(bj);                                                           \
+                a[k] += pairwise8(aj), b[k] += pairwise8(bj);                                                         \
             }                                                                                                         \
-            wide_add(s0, a), wide_add(s1, b);                                                                         \
         }                                                                                                             \
-        if (i < n) { /* up to 7 values in each lane, and a part */                                                    \
-            UNROLL for (int k = 0; k < NV; k++) a[k] = b[k] = (vec){};                                                \
-            for (; i + LANES <= n; i += LANES) {                                                                      \
-                UNROLL for (int k = 0; k < NV; k++) {                                                                 \
-                    vec ak, bk;                                                                                       \
-                    PAIR(LOAD_FULL, i + k * VL, ak, bk)                                                               \
-                    a[k] += ak, b[k] += bk;                                                                           \
-                }                                                                                                     \
+        for (; i + LANES <= end; i += LANES) { /* up to 7 more values in each lane, and a part */                     \
+            UNROLL for (int k = 0; k < NV; k++) {                                                                     \
+                vec ak, bk;                                                                                           \
+                PAIR(LOAD_FULL, i + k * VL, ak, bk)                                                                   \
+                a[k] += ak, b[k] += bk;                                                                               \
             }                                                                                                         \
-            for (int k = 0; k < NV && i + k * VL < n; k++) {                                                          \
+        }                                                                                                             \
+        if (i < end) {                                                                                                \
+            UNROLL for (int k = 0; k < NV; k++) {                                                                     \
                 vec ak, bk;                                                                                           \
                 PAIR(LOAD_REST, i + k * VL, ak, bk)                                                                   \
                 a[k] += ak, b[k] += bk;                                                                               \
             }                                                                                                         \
-            wide_add(s0, a), wide_add(s1, b);                                                                         \
+            i = end;                                                                                                  \
         }                                                                                                             \
-    } while (0)
+        wide_add(s0, a), wide_add(s1, b);                                                                             \
+    }
 
 /* Of one channel, `runs` runs of n values: s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2; x0 is a value of it, so
  * that a large mean costs no digits. All in double if exact. */

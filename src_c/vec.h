@@ -8,7 +8,7 @@
 #ifndef MTB_VEC_H
 #define MTB_VEC_H
 #include <string.h>
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -38,11 +38,28 @@ static inline void vstore(T *p, vec v) { *(vec_unaligned *)p = v; }
 static inline vec vset(T x) { return x - (vec){}; }  /* x in every element; x - 0 keeps -0 and NaN */
 
 /* n < VL elements, the rest filled with `fill` */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+typedef ivec ivec_unaligned __attribute__((aligned(sizeof(T)), may_alias));
+static const TI part_mask[2 * VL] = {[0 ... VL - 1] = -1};
+#endif
 static inline vec vload_part(const T *p, int n, T fill) {
+#if defined(__AVX512F__) && MTB_T_f32
+    return (vec)_mm512_mask_loadu_ps((__m512)(fill - (vec){}), (__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_mask_loadu_pd((__m512d)(fill - (vec){}), (__mmask8)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    ivec mask = *(const ivec_unaligned *)(part_mask + VL - n);
+#if MTB_T_f32
+    vec v = (vec)_mm256_maskload_ps(p, (__m256i)mask);
+#else
+    vec v = (vec)_mm256_maskload_pd(p, (__m256i)mask);
+#endif
+    return (vec)(((ivec)v & mask) | ((ivec)(fill - (vec){}) & ~mask));
+#else
     T b[VL];
-    for (int i = 0; i < VL; i++) b[i] = fill;
-    memcpy(b, p, (size_t)n * sizeof(T));
+    for (int i = 0; i < VL; i++) b[i] = i < n ? p[i] : fill;
     return vload(b);
+#endif
 }
 static inline void vstore_part(T *p, vec v, int n) {
     T b[VL];

@@ -24,17 +24,19 @@ cdef extern from "mtb.h" nogil:
         void (*spread)(i64 rows, i64 cols, const void* src, i64 src_step, i64 repeat, i64 period, void* dst,
                        i64 dst_step) noexcept nogil
         void (*apply_runs)(i64 runs, i64 n, const void* x, const void* residual, i64 stride, const void* p, i64 step,
-                           int relu, void* y) noexcept nogil
+                           i64 first, i64 period, int relu, void* y) noexcept nogil
         void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
-                           int relu, void* y) noexcept nogil
+                           i64 first, i64 period, int relu, void* y) noexcept nogil
         void (*backward_sums_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, double* s) noexcept nogil
         void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, double* s, i64 s_step) noexcept nogil
         void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride, const void* p,
-                              i64 step, int mask, int frozen, void* dx, void* dresidual) noexcept nogil
+                              i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
+                              void* dresidual) noexcept nogil
         void (*backward_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
-                              const void* p, i64 step, int mask, int frozen, void* dx, void* dresidual) noexcept nogil
+                              const void* p, i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
+                              void* dresidual) noexcept nogil
         void (*twice_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* u, i64 stride, const void* p,
                            i64 step, void* ddy, void* dx) noexcept nogil
         void (*twice_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* u, i64 stride, const void* p,
@@ -42,7 +44,13 @@ cdef extern from "mtb.h" nogil:
         void (*twice_affine)(i64 n, const double* s, double m, const double* mean, const double* invstd,
                              const void* weight, const void* a, const void* b, void* p, i64 step,
                              void* dweight) noexcept nogil
+        void (*stream)(void* dst, const void* src, i64 bytes) noexcept nogil
 
+ctypedef void (*apply_kernel)(i64 runs, i64 n, const void* x, const void* residual, i64 stride, const void* p, i64 step,
+                              i64 first, i64 period, int relu, void* y) noexcept nogil
+ctypedef void (*backward_kernel)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
+                                 const void* p, i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
+                                 void* dresidual) noexcept nogil
 ctypedef const char* source
 ctypedef char* bytes_p
 ctypedef double* doubles_p
@@ -73,6 +81,9 @@ cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* m
 
 # -- for the drivers beside this one --------------------------------------------------------------------------------
 
+# body(plan, channel, runs, n, offset, stride, period): what is done with a block of runs (see api/norm.h)
+ctypedef void (*map_block)(Plan*, i64, i64, i64, i64, i64, i64) noexcept nogil
+
 cdef struct Plan:
     const mtb_norm* kernels
     Channels view
@@ -88,7 +99,9 @@ cdef struct Plan:
     double eps
     int relu, mask, frozen, exact
     bint fused                           # one task for each statistic does it all
+    bint streamed                        # the result goes past the caches
     i64 step                             # between the parameters of p
+    map_block body
 
 cdef void prepare(Plan* q, int real, const Channels* view) noexcept
 # block b of a channel of `runs` runs of n: `count` runs of `length`, from `offset` on

@@ -7,10 +7,12 @@ from .parallel cimport run_tasks, ceil_div
 # The order of additions follows from these constants and the shape alone.
 cdef enum:
     BLOCK = 16384      # values of a channel that are summed before the sums are merged
-    DEEP = 512         # rows of a panel of columns likewise
+    DEEP = 256         # rows of a panel of columns likewise
     WIDE = 256         # columns of a panel
     SHORT = 16         # runs shorter than this are taken as columns, one for each position in the run
-    NARROW = 16        # fewer columns than this are taken several rows side by side
+    STREAM = 1 << 24   # bytes of a result that the next operation would not find in a cache: it goes past them, ...
+    PIECE = 512        # ... in pieces of so many values
+    NARROW = 128       # up to so many columns are taken two rows side by side, again and again
 
 
 cdef inline const void* at(const char* p, i64 offset) noexcept nogil:
@@ -22,7 +24,6 @@ cdef i64 count_blocks(i64 runs, i64 n) noexcept nogil:
 
 
 cdef void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64* length) noexcept nogil:
-    """Block b of a channel of `runs` runs of n: `count` runs of `length`, from `offset` on."""
     cdef i64 pieces, group
     if n > BLOCK:
         pieces = ceil_div(n, BLOCK)
@@ -35,7 +36,6 @@ cdef void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64
 
 
 cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
-    cdef i64 fold = 16
     memset(q, 0, sizeof(Plan))
     q.kernels, q.view, q.size = <const mtb_norm*> K.norm[real], view[0], 8 if real else 4
     q.m = <double> (view.n * view.s * view.per)
@@ -50,10 +50,8 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
         q.stat_blocks = q.blocks if view.per == 1 else count_blocks(1, view.per * view.s)
         q.fused = view.c // view.per >= 8 or q.blocks * view.per == 1
         return
-    if q.cols < NARROW and q.stride == q.cols:
-        while q.rows % fold:
-            fold //= 2
-        q.rows, q.cols, q.stride = q.rows // fold, q.cols * fold, q.stride * fold
+    while q.cols <= NARROW and q.stride == q.cols and q.rows % 2 == 0:
+        q.rows, q.cols, q.stride = q.rows // 2, q.cols * 2, q.stride * 2
     q.chunks, q.panels = ceil_div(q.rows, DEEP), ceil_div(q.cols, WIDE)
     q.step = q.cols
 
@@ -102,20 +100,78 @@ cdef void affine_of(Plan* q, i64 stat) noexcept nogil:
                      q.p + first * q.size, q.step)
 
 
-cdef void apply_block_task(void* plan, i64 i) noexcept nogil:
+# The map that follows the sums: within a task while its channels are in cache; where all sums came first, from the end
+# of memory to its start, plane after plane, as the end is what the caches still hold.
+
+cdef void apply_rows(Plan* q, apply_kernel kernel, const char* p, i64 c, i64 count, i64 length, i64 offset, i64 stride,
+                     i64 period) noexcept nogil:
+    cdef double[PIECE] buffer
+    cdef i64 r, i, m, here
+    if not q.streamed:
+        kernel(count, length, q.x + offset * q.size, at(q.residual, offset * q.size), stride, p, q.step, c, period,
+               q.relu, q.y + offset * q.size)
+        return
+    for r in range(count):
+        for i from 0 <= i < length by PIECE:
+            here, m = (offset + r * stride + i) * q.size, min(<i64> PIECE, length - i)
+            kernel(1, m, q.x + here, at(q.residual, here), 0, p, q.step, (c + r) % period if period > 1 else c, 1,
+                   q.relu, buffer)
+            q.kernels.stream(q.y + here, buffer, m * q.size)
+    q.kernels.stream(NULL, NULL, 0)
+
+
+cdef void backward_rows(Plan* q, backward_kernel kernel, const char* p, i64 c, i64 count, i64 length, i64 offset,
+                        i64 stride, i64 period) noexcept nogil:
+    cdef double[PIECE] buffer, masked
+    cdef i64 r, i, m, here
+    if not q.streamed:
+        kernel(count, length, q.x + offset * q.size, q.dy + offset * q.size, at(q.z, offset * q.size), stride, p,
+               q.step, c, period, q.mask, q.frozen, q.dx + offset * q.size,
+               <void*> at(q.dresidual, offset * q.size))
+        return
+    for r in range(count):
+        for i from 0 <= i < length by PIECE:
+            here, m = (offset + r * stride + i) * q.size, min(<i64> PIECE, length - i)
+            kernel(1, m, q.x + here, q.dy + here, at(q.z, here), 0, p, q.step,
+                   (c + r) % period if period > 1 else c, 1, q.mask, q.frozen, buffer, masked)
+            q.kernels.stream(q.dx + here, buffer, m * q.size)
+            if q.dresidual != NULL:
+                q.kernels.stream(q.dresidual + here, masked, m * q.size)
+    q.kernels.stream(NULL, NULL, 0)
+
+
+cdef void apply_block(Plan* q, i64 c, i64 count, i64 length, i64 offset, i64 stride, i64 period) noexcept nogil:
+    apply_rows(q, q.kernels.apply_runs, q.p, c, count, length, offset, stride, period)
+
+
+cdef void backward_block(Plan* q, i64 c, i64 count, i64 length, i64 offset, i64 stride, i64 period) noexcept nogil:
+    backward_rows(q, q.kernels.backward_runs, q.p, c, count, length, offset, stride, period)
+
+
+cdef void map_channels(Plan* q, i64 first, i64 end) noexcept nogil:
+    cdef i64 c, b, offset, count, length
+    for c in range(first, end):
+        for b in range(q.blocks):
+            block(q.view.n, q.view.s, q.view.stride_n, b, &offset, &count, &length)
+            q.body(q, c, count, length, c * q.view.stride_c + offset, q.view.stride_n, 1)
+
+
+cdef i64 plane_blocks(Plan* q) noexcept nogil:
+    return count_blocks(q.view.n * q.view.c, q.view.s)
+
+
+cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 c = i // q.blocks, offset, count, length
-    block(q.view.n, q.view.s, q.view.stride_n, i % q.blocks, &offset, &count, &length)
-    offset = (c * q.view.stride_c + offset) * q.size
-    q.kernels.apply_runs(count, length, q.x + offset, at(q.residual, offset), q.view.stride_n, q.p + c * q.size, q.step,
-                         q.relu, q.y + offset)
+    cdef i64 offset, count, length
+    block(q.view.n * q.view.c, q.view.s, q.view.s, plane_blocks(q) - 1 - i, &offset, &count, &length)
+    q.body(q, offset // q.view.s % q.view.c, count, length, offset, q.view.s, q.view.c)
 
 
 cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
     """All of one statistic: x is read from memory once where it fits in the L2 cache."""
     cdef Plan* q = <Plan*> plan
     cdef double[2] s, part
-    cdef i64 b, i
+    cdef i64 b
     s[0] = s[1] = 0
     for b in range(q.stat_blocks):
         moments_block(q, stat, b, 0, part)
@@ -123,8 +179,7 @@ cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
         s[1] += part[1]
     finish_statistic(q, stat, s)
     if q.y != NULL:
-        for i in range(stat * q.view.per * q.blocks, (stat + 1) * q.view.per * q.blocks):
-            apply_block_task(q, i)
+        map_channels(q, stat * q.view.per, (stat + 1) * q.view.per)
 
 
 cdef void backward_sums_block(Plan* q, i64 i, double* s) noexcept nogil:
@@ -140,20 +195,10 @@ cdef void backward_sums_block_task(void* plan, i64 i) noexcept nogil:
     backward_sums_block(<Plan*> plan, i, (<Plan*> plan).s + 2 * (<Plan*> plan).view.c + 2 * i)
 
 
-cdef void backward_block_task(void* plan, i64 i) noexcept nogil:
-    cdef Plan* q = <Plan*> plan
-    cdef i64 c = i // q.blocks, offset, count, length
-    block(q.view.n, q.view.s, q.view.stride_n, i % q.blocks, &offset, &count, &length)
-    offset = (c * q.view.stride_c + offset) * q.size
-    q.kernels.backward_runs(count, length, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
-                            q.p + c * q.size, q.step, q.mask, q.frozen, q.dx + offset,
-                            <void*> at(q.dresidual, offset))
-
-
 cdef void backward_channel_task(void* plan, i64 stat) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef double[2] part
-    cdef i64 per = q.view.per, first = stat * per, c, b, i
+    cdef i64 per = q.view.per, first = stat * per, c, b
     for c in range(first, first + per):
         q.s[c] = q.s[q.view.c + c] = 0
         for b in range(q.blocks):
@@ -163,14 +208,12 @@ cdef void backward_channel_task(void* plan, i64 stat) noexcept nogil:
     q.kernels.backward_affine(per, q.s + first, q.view.c, q.m, q.invstd + stat, per,
                               at(q.weight, first % q.view.period * q.size), per, q.p + first * q.size, q.step, NULL,
                               NULL)
-    for i in range(first * q.blocks, (first + per) * q.blocks):
-        backward_block_task(q, i)
+    map_channels(q, first, first + per)
 
 
 # ---- columns: a task is a chunk of rows times a panel of columns ---------------------------------------------
 
 cdef i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil:
-    """Task i as rows and columns; the offset of its first element."""
     cdef i64 row = i // q.panels * DEEP
     rows[0] = min(<i64> DEEP, q.rows - row)
     col[0] = i % q.panels * WIDE
@@ -189,9 +232,8 @@ cdef void moments_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void apply_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
-    q.kernels.apply_cols(rows, cols, q.x + offset, at(q.residual, offset), q.stride, q.p + col * q.size, q.step, q.relu,
-                         q.y + offset)
+    cdef i64 rows, col, cols, offset = tile(q, q.chunks * q.panels - 1 - i, &rows, &col, &cols)
+    apply_rows(q, q.kernels.apply_cols, q.p + col * q.size, 0, rows, cols, offset, q.stride, 1)
 
 
 cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
@@ -206,9 +248,8 @@ cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
-    q.kernels.backward_cols(rows, cols, q.x + offset, q.dy + offset, at(q.z, offset), q.stride, q.p + col * q.size,
-                            q.step, q.mask, q.frozen, q.dx + offset, <void*> at(q.dresidual, offset))
+    cdef i64 rows, col, cols, offset = tile(q, q.chunks * q.panels - 1 - i, &rows, &col, &cols)
+    backward_rows(q, q.kernels.backward_cols, q.p + col * q.size, 0, rows, cols, offset, q.stride, 1)
 
 
 cdef void merge_columns(Plan* q, double* s) noexcept nogil:
@@ -263,8 +304,7 @@ cdef void spread_params(Plan* q, i64 count, char* p) noexcept:
 
 # ---- entry points --------------------------------------------------------------------------------------------
 
-cdef inline i64 sums_room(Plan* q) noexcept:
-    """Doubles for the two sums of the channels, then of the blocks or tiles if those are tasks."""
+cdef inline i64 sums_room(Plan* q) noexcept:   # for two sums of each channel, then of blocks or tiles that are tasks
     if q.view.columns:
         return 2 * (q.view.c + q.chunks * q.cols)
     return 2 * q.view.c * (1 if q.fused else 1 + max(q.blocks, q.stat_blocks))
@@ -280,7 +320,8 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
     cdef size_t bytes
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
-    q.mean, q.var, q.invstd, q.eps, q.relu = mean, var, invstd, eps, relu
+    q.mean, q.var, q.invstd, q.eps, q.relu, q.body = mean, var, invstd, eps, relu, apply_block
+    q.streamed = x != y and work * q.size > STREAM
     doubles, params = sums_room(&q), MTB_NORM_K0 * (c + q.cols)
     bytes = doubles * 8 + params * q.size
     s = <double*> take(bytes)
@@ -308,7 +349,7 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                     parts[1] += parts[2 * b + 1]
                 finish_statistic(&q, i, parts)
             if y != NULL:
-                run_tasks(apply_block_task, &q, c * q.blocks, work)
+                run_tasks(map_planes_task, &q, plane_blocks(&q), work)
     finally:
         give(s, bytes)
     return 0
@@ -322,7 +363,8 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
     cdef char* p
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
-    q.mean, q.invstd, q.relu = <double*> mean, <double*> invstd, relu
+    q.mean, q.invstd, q.relu, q.body = <double*> mean, <double*> invstd, relu, apply_block
+    q.streamed = x != y and work * q.size > STREAM
     bytes = MTB_NORM_K0 * (c + q.cols) * q.size
     p = <char*> take(bytes)
     try:
@@ -334,7 +376,7 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
                 spread_params(&q, MTB_NORM_K0, p)
             run_tasks(apply_tile_task, &q, q.chunks * q.panels, work)
         else:
-            run_tasks(apply_block_task, &q, c * q.blocks, work)
+            run_tasks(map_planes_task, &q, plane_blocks(&q), work)
     finally:
         give(p, bytes)
     return 0
@@ -352,7 +394,8 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
     prepare(&q, real, view)
     q.x, q.dy, q.z, q.weight, q.dx, q.dresidual = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx, \
         <char*> dresidual
-    q.invstd, q.mask, q.frozen = <double*> invstd, mask, frozen
+    q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
+    q.streamed = dx != dy and work * q.size > STREAM
     doubles = sums_room(&q)
     bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size
     s = <double*> take(bytes)
@@ -374,7 +417,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
             run_tasks(backward_tile_task, &q, q.chunks * q.panels, work)
             return 0
         if not sums:
-            run_tasks(backward_block_task, &q, c * q.blocks, work)
+            run_tasks(map_planes_task, &q, plane_blocks(&q), work)
             return 0
         if q.fused:
             run_tasks(backward_channel_task, &q, c // view.per, 2 * work)
@@ -386,7 +429,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                     s[i] += s[2 * c + 2 * b]
                     s[c + i] += s[2 * c + 2 * b + 1]
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, NULL, NULL)
-            run_tasks(backward_block_task, &q, c * q.blocks, work)
+            run_tasks(map_planes_task, &q, plane_blocks(&q), work)
         if dweight != NULL or dbias != NULL:     # p again: the same values
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, dweight, dbias)
     finally:

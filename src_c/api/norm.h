@@ -43,11 +43,13 @@ typedef struct {
     void (*spread)(int64_t rows, int64_t cols, const void *src, int64_t src_step, int64_t repeat, int64_t period,
                    void *dst, int64_t dst_step);
 
-    /* y = x normalized (+ residual) (max 0 if relu); residual may be NULL, y may be x or residual; one stride */
+    /* y = x normalized (+ residual) (max 0 if relu); residual may be NULL, y may be x or residual; one stride. Run r
+     * has column (first + r) % period of p: channel after channel; all have column first if period is 1. Columns ignore
+     * both. */
     void (*apply_runs)(int64_t runs, int64_t n, const void *x, const void *residual, int64_t stride, const void *p,
-                       int64_t step, int relu, void *y);
+                       int64_t step, int64_t first, int64_t period, int relu, void *y);
     void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
-                       int64_t step, int relu, void *y);
+                       int64_t step, int64_t first, int64_t period, int relu, void *y);
     /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked; columns: s[c], s[s_step + c] */
     void (*backward_sums_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
                                const void *p, int64_t step, int mask, double *s);
@@ -55,9 +57,11 @@ typedef struct {
                                const void *p, int64_t step, int mask, double *s, int64_t s_step);
     /* dx, and with MTB_MASK_OUTPUT dresidual = masked dy; frozen: the statistics are constants (p[4], p[5] unused) */
     void (*backward_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
-                          const void *p, int64_t step, int mask, int frozen, void *dx, void *dresidual);
+                          const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,
+                          void *dresidual);
     void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
-                          const void *p, int64_t step, int mask, int frozen, void *dx, void *dresidual);
+                          const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,
+                          void *dresidual);
 
     /* Second derivative of batch norm: u, a, b are the gradients of its dx, dweight, dbias. */
     /* ddy and dx of runs, columns; p as twice_affine makes it */
@@ -69,5 +73,9 @@ typedef struct {
      * u * dy; weight, a, b, dweight may be NULL */
     void (*twice_affine)(int64_t n, const double *s, double m, const double *mean, const double *invstd,
                          const void *weight, const void *a, const void *b, void *p, int64_t step, void *dweight);
+
+    /* a copy past the caches: a result larger than they are would be read into them only to be overwritten. 0 bytes:
+     * wait for all copies, before another thread may read them */
+    void (*stream)(void *dst, const void *src, int64_t bytes);
 } mtb_norm;
 #endif

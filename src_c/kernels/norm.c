@@ -76,10 +76,8 @@ static void backward_affine(int64_t n, const double *s, int64_t s_step, double m
     }
     for (int64_t c = 0; c < period && c < n && (dweight || dbias); c++) {
         double g = 0, gx = 0;
-        for (int64_t i = c; i < n; i += period) {
-            g += s[i];
-            gx += (per == 1 ? invstd[i] : invstd[i / per]) * s[s_step + i];
-        }
+        for (int64_t i = c, j = c / per; i < n; i += period, j += period / per)
+            g += s[i], gx += invstd[j] * s[s_step + i];
         if (dweight) dweight[c] = (T)gx;
         if (dbias) dbias[c] = (T)g;
     }
@@ -96,43 +94,49 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
     }
 }
 
-/* ---- application: reads x (and residual), writes y ------------------------------------------------------------------
- * One body for both layouts: IN(k, i) is parameter k of element i, a scalar of the run or an entry of the columns. */
-#define DEVIATION(i) (x[i] - IN(MTB_NORM_HI, i)) - IN(MTB_NORM_LO, i)
-#define RUN_PARAM(k, i) q[k]
-#define COL_PARAM(k, i) p[(k) * step + (i)]
+/* ---- maps: one body for both layouts ------------------------------------------------------------------------------
+ * BODY makes element i, in plain C that GCC vectorizes. IN(k) is its parameter k: a scalar of the run, which has column
+ * (first + r) % period of p, or always column first; or, in rows of columns, an entry of that column. */
+#define DEVIATION (x[i] - IN(MTB_NORM_HI)) - IN(MTB_NORM_LO)
+#define RUN_PARAM(k) q[k]
+#define COLUMN_PARAM(k) p[(k) * step + i]
+#define EACH_ROW(count, columns, BODY)                                                                                \
+    for (int64_t r = 0; r < runs; r++) {                                                                              \
+        T q[count];                                                                                                   \
+        (void)q;                                                                                                      \
+        UNROLL for (int k = 0; k < count && !columns; k++) q[k] = p[k * step + first];                                \
+        if (period > 1) first = first + 1 == period ? 0 : first + 1;                                                  \
+        MAP for (int64_t i = 0; i < n; i++) BODY                                                                      \
+        x += stride;                                                                                                  \
+        BODY##_NEXT                                                                                                   \
+    }
 
-#define APPLY_LOOP(relu, add)                                                                                         \
-    MAP for (int64_t i = 0; i < n; i++) {                                                                             \
-        T v = (DEVIATION(i)) * IN(MTB_NORM_SCALE, i) + IN(MTB_NORM_SHIFT, i);                                         \
+/* ---- application: reads x (and residual), writes y ----------------------------------------------------------------*/
+#define APPLY                                                                                                         \
+    {                                                                                                                 \
+        T v = (DEVIATION) * IN(MTB_NORM_SCALE) + IN(MTB_NORM_SHIFT);                                                  \
         if (add) v += residual[i];                                                                                    \
-        y[i] = relu && v <= 0 ? 0 : v;                                                                                 \
+        y[i] = relu && v <= 0 ? 0 : v;                                                                                \
     }
-#define APPLY_ROWS                                                                                                    \
-    for (int64_t r = 0; r < runs; r++, x += stride, y += stride) {                                                    \
-        if (residual && relu) APPLY_LOOP(1, 1)                                                                        \
-        else if (residual) APPLY_LOOP(0, 1)                                                                           \
-        else if (relu) APPLY_LOOP(1, 0)                                                                               \
-        else APPLY_LOOP(0, 0)                                                                                         \
-        if (residual) residual += stride;                                                                             \
+#define APPLY_NEXT y += stride, residual += add ? stride : 0;
+#define APPLY_KERNEL(name, columns)                                                                                   \
+    ALWAYS void name##_of(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride,                     \
+                          const T *restrict p, int64_t step, int64_t first, int64_t period, const int relu,           \
+                          const int add, T *y) {                                                                      \
+        EACH_ROW(MTB_NORM_K0, columns, APPLY)                                                                         \
+    }                                                                                                                 \
+    static void name(int64_t runs, int64_t n, const void *x, const void *residual, int64_t stride, const void *p,     \
+                     int64_t step, int64_t first, int64_t period, int relu, void *y) {                                \
+        if (residual && relu) name##_of(runs, n, x, residual, stride, p, step, first, period, 1, 1, y);               \
+        else if (residual) name##_of(runs, n, x, residual, stride, p, step, first, period, 0, 1, y);                  \
+        else if (relu) name##_of(runs, n, x, NULL, stride, p, step, first, period, 1, 0, y);                          \
+        else name##_of(runs, n, x, NULL, stride, p, step, first, period, 0, 0, y);                                    \
     }
-
 #define IN RUN_PARAM
-static void apply_runs(int64_t runs, int64_t n, const void *xv, const void *residualv, int64_t stride, const void *pv,
-                       int64_t step, int relu, void *yv) {
-    const T *x = xv, *residual = residualv, *p = pv;
-    const T q[] = {p[0], p[step], p[2 * step], p[3 * step]};
-    T *y = yv;
-    APPLY_ROWS
-}
+APPLY_KERNEL(apply_runs, 0)
 #undef IN
-#define IN COL_PARAM
-static void apply_cols(int64_t runs, int64_t n, const void *xv, const void *residualv, int64_t stride, const void *pv,
-                       int64_t step, int relu, void *yv) {
-    const T *x = xv, *residual = residualv, *restrict p = pv;
-    T *y = yv;
-    APPLY_ROWS
-}
+#define IN COLUMN_PARAM
+APPLY_KERNEL(apply_cols, 1)
 #undef IN
 
 /* ---- gradient sums: reads x, dy (and z) -------------------------------------------------------------------------*/
@@ -200,75 +204,65 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
 }
 
 /* ---- gradient: reads x, dy (and z), writes dx (and dresidual) ---------------------------------------------------*/
-#define BACKWARD_LOOP(mask, frozen, add)                                                                              \
-    MAP for (int64_t i = 0; i < n; i++) {                                                                             \
-        T d = DEVIATION(i), g = dy[i], v;                                                                             \
-        if (mask == MTB_MASK_AGAIN) g = d * IN(MTB_NORM_SCALE, i) + IN(MTB_NORM_SHIFT, i) <= 0 ? 0 : g;                \
-        if (mask == MTB_MASK_OUTPUT) g = z[i] <= 0 ? 0 : g;                                                            \
-        v = g * IN(MTB_NORM_SCALE, i);                                                                                \
-        if (!frozen) v -= d * IN(MTB_NORM_K1, i) + IN(MTB_NORM_K0, i);                                                \
-        dx[i] = v;                                                                                                    \
-        if (add) dresidual[i] = g;                                                                                    \
-    }
-#define BACKWARD_MASK(mask, add)                                                                                      \
+#define BACKWARD                                                                                                      \
     {                                                                                                                 \
-        if (frozen) BACKWARD_LOOP(mask, 1, add)                                                                       \
-        else BACKWARD_LOOP(mask, 0, add)                                                                              \
+        T d = DEVIATION, g = dy[i], v;                                                                                \
+        if (mask == MTB_MASK_AGAIN) g = d * IN(MTB_NORM_SCALE) + IN(MTB_NORM_SHIFT) <= 0 ? 0 : g;                     \
+        if (mask == MTB_MASK_OUTPUT) g = z[i] <= 0 ? 0 : g;                                                           \
+        v = g * IN(MTB_NORM_SCALE);                                                                                   \
+        if (!frozen) v -= d * IN(MTB_NORM_K1) + IN(MTB_NORM_K0);                                                      \
+        dx[i] = v;                                                                                                    \
+        if (mask == MTB_MASK_OUTPUT) dresidual[i] = g;                                                                \
     }
-#define BACKWARD_ROWS                                                                                                 \
-    for (int64_t r = 0; r < runs; r++, x += stride, dy += stride, dx += stride) {                                     \
-        if (mask == MTB_MASK_NONE) BACKWARD_MASK(MTB_MASK_NONE, 0)                                                    \
-        else if (mask == MTB_MASK_AGAIN) BACKWARD_MASK(MTB_MASK_AGAIN, 0)                                             \
-        else BACKWARD_MASK(MTB_MASK_OUTPUT, 1)                                                                        \
-        if (z) z += stride;                                                                                           \
-        if (dresidual) dresidual += stride;                                                                           \
+#define BACKWARD_NEXT dy += stride, dx += stride, z += z ? stride : 0, dresidual += dresidual ? stride : 0;
+#define BACKWARD_CASE(name, mask)                                                                                     \
+    if (frozen) name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 1, dx, dresidual);                 \
+    else name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 0, dx, dresidual);
+#define BACKWARD_KERNEL(name, columns)                                                                                \
+    ALWAYS void name##_of(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride,               \
+                          const T *restrict p, int64_t step, int64_t first, int64_t period, const int mask,           \
+                          const int frozen, T *dx, T *dresidual) {                                                    \
+        EACH_ROW(MTB_NORM_PARAMS, columns, BACKWARD)                                                                  \
+    }                                                                                                                 \
+    static void name(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,           \
+                     const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,      \
+                     void *dresidual) {                                                                               \
+        if (mask == MTB_MASK_NONE) {                                                                                  \
+            BACKWARD_CASE(name, MTB_MASK_NONE)                                                                        \
+        } else if (mask == MTB_MASK_AGAIN) {                                                                          \
+            BACKWARD_CASE(name, MTB_MASK_AGAIN)                                                                       \
+        } else {                                                                                                      \
+            BACKWARD_CASE(name, MTB_MASK_OUTPUT)                                                                      \
+        }                                                                                                             \
     }
-
 #define IN RUN_PARAM
-static void backward_runs(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *zv, int64_t stride,
-                          const void *pv, int64_t step, int mask, int frozen, void *dxv, void *dresidualv) {
-    const T *x = xv, *dy = dyv, *z = zv, *p = pv;
-    T *dx = dxv, *dresidual = dresidualv, q[MTB_NORM_PARAMS] = {0};
-    for (int k = 0; k < (frozen ? MTB_NORM_K0 : MTB_NORM_PARAMS); k++) q[k] = p[k * step];
-    BACKWARD_ROWS
-}
+BACKWARD_KERNEL(backward_runs, 0)
 #undef IN
-#define IN COL_PARAM
-static void backward_cols(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *zv, int64_t stride,
-                          const void *pv, int64_t step, int mask, int frozen, void *dxv, void *dresidualv) {
-    const T *x = xv, *dy = dyv, *z = zv, *restrict p = pv;
-    T *dx = dxv, *dresidual = dresidualv;
-    BACKWARD_ROWS
-}
+#define IN COLUMN_PARAM
+BACKWARD_KERNEL(backward_cols, 1)
 #undef IN
 
 /* ---- second derivative: reads x, dy, u, writes the gradients of dy and x ------------------------------------------*/
-#define TWICE_ROWS                                                                                                    \
-    for (int64_t r = 0; r < runs; r++, x += stride, dy += stride, u += stride, ddy += stride, dx += stride) {         \
-        MAP for (int64_t i = 0; i < n; i++) {                                                                         \
-            T d = DEVIATION(i), g = dy[i], v = u[i];                                                                  \
-            ddy[i] = v * IN(MTB_TWICE_DDY_U, i) + (d * IN(MTB_TWICE_DDY_D, i) + IN(MTB_TWICE_DDY_1, i));              \
-            dx[i] = (g * IN(MTB_TWICE_DX_G, i) + v * IN(MTB_TWICE_DX_U, i)) +                                         \
-                    (d * IN(MTB_TWICE_DX_D, i) + IN(MTB_TWICE_DX_1, i));                                              \
-        }                                                                                                             \
+#define TWICE                                                                                                         \
+    {                                                                                                                 \
+        T d = DEVIATION, g = dy[i], v = u[i];                                                                         \
+        ddy[i] = v * IN(MTB_TWICE_DDY_U) + (d * IN(MTB_TWICE_DDY_D) + IN(MTB_TWICE_DDY_1));                           \
+        dx[i] = (g * IN(MTB_TWICE_DX_G) + v * IN(MTB_TWICE_DX_U)) + (d * IN(MTB_TWICE_DX_D) + IN(MTB_TWICE_DX_1));    \
     }
-
+#define TWICE_NEXT dy += stride, u += stride, ddy += stride, dx += stride;
+#define TWICE_KERNEL(name, columns)                                                                                   \
+    static void name(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *uv, int64_t stride,        \
+                     const void *pv, int64_t step, void *ddyv, void *dxv) {                                           \
+        const T *x = xv, *dy = dyv, *u = uv, *restrict p = pv;                                                        \
+        T *ddy = ddyv, *dx = dxv;                                                                                     \
+        int64_t first = 0, period = 1;                                                                                \
+        EACH_ROW(MTB_TWICE_PARAMS, columns, TWICE)                                                                    \
+    }
 #define IN RUN_PARAM
-static void twice_runs(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *uv, int64_t stride,
-                       const void *pv, int64_t step, void *ddyv, void *dxv) {
-    const T *x = xv, *dy = dyv, *u = uv, *p = pv;
-    T *ddy = ddyv, *dx = dxv, q[MTB_TWICE_PARAMS];
-    for (int k = 0; k < MTB_TWICE_PARAMS; k++) q[k] = p[k * step];
-    TWICE_ROWS
-}
+TWICE_KERNEL(twice_runs, 0)
 #undef IN
-#define IN COL_PARAM
-static void twice_cols(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *uv, int64_t stride,
-                       const void *pv, int64_t step, void *ddyv, void *dxv) {
-    const T *x = xv, *dy = dyv, *u = uv, *restrict p = pv;
-    T *ddy = ddyv, *dx = dxv;
-    TWICE_ROWS
-}
+#define IN COLUMN_PARAM
+TWICE_KERNEL(twice_cols, 1)
 #undef IN
 
 /* With gs = weight / std, means g', u' of dy and u, p = mean(dy xhat), q = mean(u xhat), r = mean(u dy):
@@ -296,6 +290,21 @@ static void twice_affine(int64_t n, const double *s, double m, const double *mea
     }
 }
 
+/* ---- what is larger than the caches ----------------------------------------------------------------------------*/
+static void stream(void *dst, const void *src, int64_t bytes) {
+    char *to = dst;
+    const char *from = src;
+#ifdef __SSE2__
+    int64_t head = -(intptr_t)to & 15;
+    if (!bytes) _mm_sfence();
+    if (head > bytes) head = bytes;
+    memcpy(to, from, (size_t)head);
+    for (to += head, from += head, bytes -= head; bytes >= 16; to += 16, from += 16, bytes -= 16)
+        _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+#endif
+    memcpy(to, from, (size_t)bytes);
+}
+
 static void moments_runs_kernel(int64_t runs, int64_t n, const void *x, int64_t stride, const void *x0, int exact,
                                 double *s) {
     moments_runs(runs, n, x, stride, x0, exact, s);
@@ -305,4 +314,5 @@ extern const mtb_norm TABLE(norm);
 const mtb_norm TABLE(norm) = {
     moments_runs_kernel, moments_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
     backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
+    stream,
 };
