@@ -219,6 +219,45 @@ def test_other_kinds_of_broken_statistics(broken):
     assert model[4].running_var.dtype is mt.float32 and lab.doctor(model, data).rules == []
 
 
+def test_policies_of_batch_norm_are_respected():
+    """Ghosts count for themselves, a mask leaves padding out, what is frozen or renormalized is no small batch."""
+    data = loader(table(), 32)
+    assert lab.doctor(mlp(norm=lambda n: nn.BatchNorm1d(n, ghost=4)), data).rules == ["BN101"]
+    small = loader(table(), 4)
+    assert lab.doctor(mlp(norm=lambda n: nn.BatchNorm1d(n, renorm=nn.Renorm())), small).rules == []
+    model = settle(mlp(), data)
+    nn.freeze_bn(model)
+    assert lab.doctor(model.requires_grad_(False), [(x, y) for x, y in small]).rules == []
+    one = [(x, y) for x, y in loader(table(8), 1)]
+    assert lab.doctor(mlp(norm=lambda n: nn.BatchNorm1d(n, on_single="running")), one).of("BN101") == []
+    last = nn.Sequential(nn.Linear(12, 24, bias=False), nn.BatchNormAct1d(24), nn.Linear(24, 4))
+    assert lab.doctor(last, data).rules == []
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.head = nn.Conv1d(6, 8, 1, bias=False), nn.BatchNorm1d(8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            y = self.norm(self.conv(x), mask=x[:, 0] != 0 if self.mask else None)
+            return self.head(y.relu().mean(2))
+
+    masked, padded_data = Masked(), PAIRS["BN114"](True)["loader"]
+    for masked.mask, expected in (True, []), (False, ["BN114"]):
+        assert lab.doctor(masked, padded_data).rules == expected
+
+
+def test_exact_statistics_of_a_few_batches_are_not_immature():
+    """Their count says that they are, and they are measured not to be."""
+    data = loader(table())
+    model = mlp()
+    with mt.no_grad():
+        model[1].weight.mul_(mt.rand(24) + 0.5)  # not new
+        model[4].weight.mul_(mt.rand(24) + 0.5)
+    nn.utils.recalibrate(model, data)
+    assert int(model[1].num_batches_tracked) == 8 and lab.doctor(model, data).rules == []
+
+
 def test_an_eps_of_another_library():
     model = mlp()
     model[4].eps = 1e-3

@@ -256,6 +256,17 @@ def test_folds_into_the_first_layer(scaler, make, shape):
     assert type(folded) is type(layer) and folded is not layer and folded.weight.dtype == mt.float64
 
 
+def test_transforms_of_images_fold_in_their_order():
+    layer = nn.Conv2d(3, 4, 3)
+    pipeline = transforms.Compose([Scale255(), transforms.Normalize((0.1, 0.2, 0.3), (0.5, 0.25, 2.0))])
+    image = mt.randint(0, 256, (2, 3, 6, 6), dtype=mt.uint8)
+    folded = pipeline.fold_into(layer)
+    np.testing.assert_allclose(folded(image.float()).detach().numpy(), layer(pipeline(image)).detach().numpy(),
+                               rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="Lambda"):
+        transforms.Compose([transforms.Lambda(abs)]).fold_into(layer)
+
+
 def test_folding_that_would_be_wrong_is_refused():
     x = np.random.default_rng(0).normal(5, 2, (20, 6))
     scaler = StandardScaler().fit(x)

@@ -35,7 +35,7 @@ def first_input(args: tuple, kwargs: dict) -> Any:
 
 @contextmanager
 def watching(model: Any, after: After | None = None, before: After | None = None) -> Iterator[None]:
-    """Call `before(path, module, input, None)` and `after(path, module, input, output)` around every module's forward.
+    """Call `before(path, module, input, keywords)` and `after(path, module, input, output)` around all forwards.
 
     What `after` returns, if not None, takes the output's place. The hooks are global ones: the modules do not change.
     """
@@ -45,7 +45,7 @@ def watching(model: Any, after: After | None = None, before: After | None = None
         def called(module: Any, args: tuple, kwargs: dict, output: Any = None) -> Any:
             if id(module) not in names:
                 return None
-            return call(names[id(module)], module, first_input(args, kwargs), output)
+            return call(names[id(module)], module, first_input(args, kwargs), kwargs if call is before else output)
         return called
 
     handles = []

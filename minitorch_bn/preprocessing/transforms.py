@@ -21,6 +21,14 @@ class Compose:
             sample = transform(sample)
         return sample
 
+    def fold_into(self, layer: Any) -> Any:
+        """A copy of `layer` that includes these transforms, if each has a `fold_into`: the last first."""
+        for transform in reversed(self.transforms):
+            if not hasattr(transform, "fold_into"):
+                raise ValueError(f"fold_into: {transform} cannot become part of a layer")
+            layer = transform.fold_into(layer)
+        return layer
+
     def __repr__(self) -> str:
         return "Compose(" + "".join(f"\n    {transform}" for transform in self.transforms) + "\n)"
 
@@ -86,6 +94,15 @@ class Normalize:
         if not self.inplace:
             return (tensor - mean) / std
         return tensor.sub_(mean).div_(std)
+
+    def fold_into(self, layer: Any) -> Any:
+        """A copy of a convolution that takes images which are not normalized; see `StandardScaler.fold_into`."""
+        import numpy as np
+
+        from .folding import folded
+
+        mean, std = (np.asarray(value, dtype=np.float64).reshape(-1) for value in (self.mean, self.std))
+        return folded(layer, 1 / std, -mean / std)
 
     def __repr__(self) -> str:
         return f"Normalize(mean={self.mean}, std={self.std})"

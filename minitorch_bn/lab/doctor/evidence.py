@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 import minitorch_bn as torch
+from minitorch_bn.nn.norms.policy import Policy, ghost_sizes
 from minitorch_bn.nn.parameter import is_lazy
-from minitorch_bn.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from minitorch_bn.nn.utils.folding import fold_norm
+from minitorch_bn.nn.utils.recalibration import _values
 
 from .._watch import batches_of, is_batch_norm, is_weight_layer, split_batch, tensors_in, watching
 
@@ -22,9 +24,9 @@ class CouldNotRun(RuntimeError):
     """The probe itself failed: there is nothing to say about the network."""
 
 
-def per_channel(x: torch.Tensor) -> np.ndarray:
-    """(N, C, S) in float64 of what a batch norm reads or gives: (N, C, ...) in any layout."""
-    array = x.detach().double().numpy()
+def per_channel(module: Any, x: torch.Tensor, keywords: Any = None) -> np.ndarray:
+    """(N, C, S) in float64 of what a batch norm reads or gives; of the positions that its mask leaves, S = 1."""
+    array = _values(module, x.detach(), (keywords or {}).get("mask")).double().numpy()
     return array.reshape(*array.shape[:2], -1) if array.size else array.reshape(*array.shape[:2], 0)
 
 
@@ -34,11 +36,13 @@ class Normed:
     def __init__(self, path: str, module: Any) -> None:
         self.path = path
         self.module = module
-        self.training = False  # in the training probe
+        self.policy = module._policy or Policy()
+        self.training = False  # by the batch, in the training probe
         self.calls: list[int] = []  # in each step: how often it normalized by the batch
         self.recomputed = 0  # how many of these in backward
-        self.advance: list[int] = []  # in each step: of num_batches_tracked
+        self.advance: list[int] = []  # in each step: calls that moved num_batches_tracked
         self.counts: list[int] = []  # values per channel, per first call
+        self.m = 0  # values per channel of one set of statistics: of a batch, or of a virtual one
         self.means: list[np.ndarray] = []
         self.variances: list[np.ndarray] = []  # biased
         self.sample_means: list[np.ndarray] = []  # per batch: mean over its samples' means
@@ -55,21 +59,23 @@ class Normed:
         self.updates = None if values[2] is None else int(values[2])
         self.moved = 0.0  # how far a step moved the running mean, in standard deviations
 
-    def take_input(self, x: torch.Tensor) -> None:
+    def take_input(self, x: torch.Tensor, keywords: Any) -> None:
         """The statistics of one batch."""
-        values = per_channel(x)
+        values = per_channel(self.module, x, keywords)
         own = values.mean(axis=2)  # N, C
         self.counts.append(values.shape[0] * values.shape[2])
+        samples = min(ghost_sizes(len(values), self.policy.ghost)) if self.policy.ghost else len(values)
+        self.m = max(self.m, samples * values.shape[2])
         self.means.append(own.mean(axis=0))
         self.variances.append(((values - self.means[-1][:, None]) ** 2).mean(axis=(0, 2)))
         self.sample_means.append(self.means[-1])
         self.sample_spread.append(own.var(axis=0, ddof=1) if len(own) > 1 else own[0] * 0)
-        if len(self.counts) == 1:
+        if len(self.counts) == 1 and (keywords or {}).get("mask") is None:
             self.constant, self.constant_shift = constant_share(values)
 
     def take_gradient(self, grad: torch.Tensor) -> None:
         """The gradient of the loss at the output."""
-        values = per_channel(grad)
+        values = per_channel(self.module, grad)
         self.grad_zero += (values == 0).sum(axis=(0, 2))
         self.grad_count += values.shape[0] * values.shape[2]
         squares = (values ** 2).mean(axis=(0, 2))
@@ -237,19 +243,19 @@ def _training_step(ev: Evidence, loss_of: Callable[[Any], torch.Tensor], batch: 
     before = {name: _tracked(norm.module) for name, norm in ev.norms.items()}
     means = {name: _running(norm.module) for name, norm in ev.norms.items()}
 
-    def entering(path: str, module: Any, x: Any, _: Any) -> None:
+    def entering(path: str, module: Any, x: Any, keywords: Any) -> None:
         if path in ev.norms and isinstance(x, torch.Tensor):
             norm = ev.norms[path]
-            norm.training = module.training
-            if module.training and x.dim() > 1 and x.numel() == x.shape[1]:
+            norm.training = module.training and not norm.policy.frozen
+            if norm.training and norm.policy.on_single == "error" and 0 < x.numel() == module.num_features:
                 ev.single = path
-            if not module.training or ev.single:
+            if not norm.training or ev.single:
                 return
             calls[path] += 1
             if backward:
                 norm.recomputed += 1
             elif calls[path] == 1 and x.numel():
-                norm.take_input(x)
+                norm.take_input(x, keywords)
         if not backward and id(x) in producers and path in ev.leaves:
             producers[id(x)].readers.add(path)
 
@@ -258,7 +264,7 @@ def _training_step(ev: Evidence, loss_of: Callable[[Any], torch.Tensor], batch: 
             return
         if path in ev.leaves and path not in ev.order:
             ev.order.append(path)
-        found: Any = ev.norms.get(path) if module.training else None
+        found: Any = ev.norms[path] if path in ev.norms and module.training and _bare(module) else None
         weighted = ev.weights.get(path)
         if weighted is not None:
             kept.append(y)
@@ -281,7 +287,7 @@ def _training_step(ev: Evidence, loss_of: Callable[[Any], torch.Tensor], batch: 
             raise
     for name, norm in ev.norms.items():
         norm.calls.append(calls[name])
-        norm.advance.append(_tracked(norm.module) - before[name])
+        norm.advance.append(min(_tracked(norm.module) - before[name], calls[name]))  # ghosts count one by one
         mean = _running(norm.module)
         if mean is not None and norm.running_var is not None:
             spread = np.sqrt(np.abs(norm.running_var) + norm.module.eps)
@@ -289,6 +295,11 @@ def _training_step(ev: Evidence, loss_of: Callable[[Any], torch.Tensor], batch: 
     for weighted in ev.weights.values():
         weighted.take_parameters()
     return float(loss)
+
+
+def _bare(module: Any) -> bool:
+    """Whether a batch norm's output is that of the normalization, with no activation behind it."""
+    return getattr(module, "act", None) is None
 
 
 def _tracked(module: Any) -> int:
@@ -308,10 +319,10 @@ def _without_noise(ev: Evidence, loss_of: Callable[[Any], torch.Tensor], batches
             module.training = False
     seen: set[str] = set()
 
-    def entering(path: str, module: Any, x: Any, _: Any) -> None:
+    def entering(path: str, module: Any, x: Any, keywords: Any) -> None:
         if path in ev.norms and path not in seen and ev.norms[path].counts and isinstance(x, torch.Tensor):
             seen.add(path)
-            ev.norms[path].plain_variances.append(per_channel(x).var(axis=(0, 2)))
+            ev.norms[path].plain_variances.append(per_channel(module, x, keywords).var(axis=(0, 2)))
 
     with torch.no_grad(), watching(ev.model, before=entering):
         for batch in batches:
@@ -341,14 +352,15 @@ def _fold(ev: Evidence, run: Callable[[], Any]) -> None:
         if path in ev.weights:
             producers[id(y)] = path
             kept.append(y)
-        elif path in ev.norms and id(x) in producers and module.running_var is not None:
+        elif (path in ev.norms and id(x) in producers and module.running_var is not None and _bare(module)
+              and ev.norms[path].policy.axis == 1):
             layer = ev.weights[producers[id(x)]].module
             if isinstance(layer, torch.nn.Linear) and (x.dim() != 2 or layer.out_features != module.num_features):
                 return  # the channels are not the layer's features
             pairs.append((producers[id(x)], path))
 
     def output(chosen: list[tuple[str, str]]) -> np.ndarray:
-        fused = {weight: _fused(ev.weights[weight].module, ev.norms[norm].module) for weight, norm in chosen}
+        fused = {weight: fold_norm(ev.weights[weight].module, ev.norms[norm].module) for weight, norm in chosen}
         folded = {norm for _, norm in chosen}
         with watching(ev.model, lambda path, module, x, y: fused[path].forward(x) if path in fused
                       else x if path in folded else None):
@@ -358,9 +370,7 @@ def _fold(ev: Evidence, run: Callable[[], Any]) -> None:
         with watching(ev.model, leaving):
             expected = _flat(run())
         kept.clear()
-        pairs[:] = [pair for pair in pairs if all(calls[path] == 1 for path in pair)
-                    and not (getattr(ev.weights[pair[0]].module, "transposed", False)
-                             and ev.weights[pair[0]].module.groups > 1)]
+        pairs[:] = [pair for pair in pairs if all(calls[path] == 1 for path in pair)]
         ev.fold_pairs = pairs
         scale = float(np.abs(expected).max(initial=0.0))
         if not pairs or not 0 < scale < np.inf:
@@ -377,9 +387,3 @@ def _fold(ev: Evidence, run: Callable[[], Any]) -> None:
 def _flat(value: Any) -> np.ndarray:
     parts = [t.detach().double().numpy().ravel() for t in tensors_in(value)]
     return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def _fused(layer: Any, norm: Any) -> Any:
-    if isinstance(layer, torch.nn.Linear):
-        return fuse_linear_bn_eval(layer, norm)
-    return fuse_conv_bn_eval(layer, norm, transpose=bool(getattr(layer, "transposed", False)))

@@ -2,46 +2,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 import minitorch_bn as torch
+from minitorch_bn.nn import freeze_bn
+from minitorch_bn.nn.utils import recalibrate
 
-from .._watch import is_batch_norm, untouched, watching
-from .evidence import Evidence, per_channel
+from .._watch import untouched
+from .evidence import Evidence
 
 
-def recalibrate(ev: Evidence, paths: list[str]) -> list[str]:
-    """BN102, BN103: the running statistics of these layers become those of all data of the loader."""
-    sums: dict[str, Any] = dict.fromkeys(paths, (0, 0.0, 0.0))
-
-    def entering(path: str, module: Any, x: Any, _: Any) -> None:
-        if path in sums and module.training:
-            values = per_channel(x)
-            n, mean, squares = sums[path]
-            m = values.shape[0] * values.shape[2]
-            own, spread = values.mean(axis=(0, 2)), m * values.var(axis=(0, 2))
-            sums[path] = (n + m, mean + (own - mean) * m / (n + m),
-                          squares + spread + (own - mean) ** 2 * n * m / (n + m))
-
-    with untouched(ev.model, ev.loader), torch.no_grad():
-        ev.model.eval()
-        for module in ev.model.modules():
-            module.training = is_batch_norm(module)
-        with watching(ev.model, before=entering):
-            for batch in ev.loader:
-                ev.run(batch)
-    for path, (n, mean, squares) in sums.items():
-        module = ev.norms[path].module
-        with torch.no_grad():
-            module.running_mean.copy_(torch.from_numpy(np.asarray(mean)))
-            module.running_var.copy_(torch.from_numpy(np.asarray(squares / max(n - 1, 1))))
-            if module.num_batches_tracked is not None:
-                momentum = module.momentum
-                enough = 1 if momentum is None or momentum >= 1 else int(np.ceil(np.log(0.05) / np.log(1 - momentum)))
-                module.num_batches_tracked.fill_(max(int(module.num_batches_tracked), enough))
-    return [f"{path}: running statistics of {sums[path][0]} values per channel" for path in paths]
+def take_statistics(ev: Evidence, paths: list[str]) -> list[str]:
+    """BN102, BN103: running statistics become those of all data of the loader, exactly."""
+    with untouched(ev.model, ev.loader):  # of a loader's state; the statistics are copied out of it
+        done = recalibrate(ev.model, ev.loader, forward=lambda model, batch: ev.run(batch), measure=False)
+        found = {path: [t.clone() for t in norm.module._buffers.values() if t is not None]
+                 for path, norm in ev.norms.items()}
+    with torch.no_grad():
+        for path, values in found.items():
+            for own, value in zip([t for t in ev.norms[path].module._buffers.values() if t is not None], values):
+                own.copy_(value)
+    return [f"running statistics of all batch norms taken of {done.batches} batches"]
 
 
 def drop_bias(ev: Evidence, paths: list[str]) -> list[str]:
@@ -75,10 +55,10 @@ def split_groups(ev: Evidence, paths: list[str]) -> list[str]:
 
 
 def freeze(ev: Evidence, paths: list[str]) -> list[str]:
-    """BN109: frozen layers go into evaluation mode."""
+    """BN109: frozen layers use their running statistics, in training too."""
     for path in paths:
-        ev.norms[path].module.eval()
-    return [f"{path}: in evaluation mode (repeat it after each train())" for path in paths]
+        freeze_bn(ev.norms[path].module)
+    return [f"{path}: statistics frozen (nn.freeze_bn)" for path in paths]
 
 
 def renew(ev: Evidence, paths: list[str]) -> list[str]:
@@ -89,7 +69,7 @@ def renew(ev: Evidence, paths: list[str]) -> list[str]:
             if getattr(module, name).dtype in (torch.float16, torch.bfloat16):
                 setattr(module, name, getattr(module, name).float())
         module.reset_running_stats()
-    return recalibrate(ev, paths)
+    return take_statistics(ev, paths)
 
 
 def convert_momentum(ev: Evidence, paths: list[str]) -> list[str]:
@@ -105,4 +85,4 @@ def convert_momentum(ev: Evidence, paths: list[str]) -> list[str]:
 
 FIXES: dict[str, Callable[[Evidence, list[str]], list[str]]] = {
     "BN107": drop_bias, "BN108": split_groups, "BN109": freeze, "BN118": convert_momentum, "BN117": renew,
-    "BN102": recalibrate, "BN103": recalibrate}
+    "BN102": take_statistics, "BN103": take_statistics}

@@ -90,11 +90,12 @@ def last_batch(ev: Evidence) -> Iterator[Finding]:
     if not ev.tail or not norms or not ev.batch_size:
         return
     least = min(max(norm.counts) for norm in norms) * ev.tail // ev.batch_size
+    alone = [norm for norm in norms if norm.policy.on_single == "error"]
     share = ev.tail / ev.batch_size
     if share < _limit("BN112") or least < 2:
         yield Finding("BN112", "loader", share, _limit("BN112"),
                       f"the last batch has {ev.tail} of {ev.batch_size} samples: m = {least} values per channel",
-                      "error" if least < 2 else "")
+                      "error" if least < 2 and alone else "")
 
 
 def padding(ev: Evidence) -> Iterator[Finding]:

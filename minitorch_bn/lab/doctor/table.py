@@ -23,7 +23,7 @@ RULES: dict[str, Rule] = {
         "lost, at m = 2 all; 1 is an error, below 32 a note (6 % lost)",
         "Mean and variance are estimated from m values: their noise is 1/sqrt(m), and only (m-2)/m of the directions "
         "of the gradient pass.",
-        "A larger batch, GroupNorm (independent of the batch), batch renormalization, or SyncBatchNorm."),
+        "A larger batch, nn.convert_norm(model, 'group'), or batch renormalization (renorm=nn.Renorm())."),
     "BN102": Rule(
         "training and evaluation differ", "warning", "distance of the running statistics from the data's", 0.5,
         "an average with momentum 0.1 over independent batches of 4 strays by 0.11 standard deviations: 0.5 is not "
@@ -64,19 +64,19 @@ RULES: dict[str, Rule] = {
         "the decay that these parameters should have",
         "Decay of the layers before only changes their effective learning rate (their scale cancels), but decay of "
         "these parameters shrinks the output itself.",
-        "Two parameter groups, with weight_decay=0 for one-dimensional parameters (report.fix splits them)."),
+        "Two parameter groups: optim.param_groups(model) (report.fix splits those that are there)."),
     "BN109": Rule(
         "frozen, but moving", "warning", "change of the running mean in one step, in standard deviations", 1e-6,
         "a frozen layer must not move: the threshold is rounding",
         "requires_grad=False stops the weight and bias, not the statistics: the layer normalizes by the new batches, "
         "and its running statistics are overwritten.",
-        "eval() for the frozen layers, after each train() of the model (report.fix)."),
+        "nn.freeze_bn(part of the model), which holds in training too (report.fix)."),
     "BN110": Rule(
         "several updates a step", "warning", "updates of the running statistics in one step", 1,
         "one batch, one update",
-        "A second forward (a checkpoint computed again, a network called twice) counts its batch again: the momentum "
-        "is not the one you set, or two kinds of data share one average.",
-        "Keep the statistics still in the extra forward: momentum 0 or eval() there, or a batch norm of its own."),
+        "A second forward in a step (of a penalty, of another kind of data) counts as another batch: the momentum is "
+        "not the one you set, or two kinds of data share one average.",
+        "with nn.stats_frozen(model) around the extra forward, or a batch norm for each kind of data."),
     "BN111": Rule(
         "dropout before batch norm", "warning", "variance with dropout / variance without, at batch norm's input", 1.1,
         "dropout after the last batch norm gives exactly 1; at 1.1, outputs in evaluation are 5 % too small",
@@ -93,13 +93,13 @@ RULES: dict[str, Rule] = {
         "accumulated micro-batches", "warning", "values per channel m of one micro-batch", 32,
         "the threshold of few values per channel, for those who meant a larger batch",
         "Gradients are summed over the micro-batches, statistics are not: for batch norm the batch is the micro-batch.",
-        "Larger micro-batches, batch renormalization, GroupNorm."),
+        "Larger micro-batches, batch renormalization (renorm=nn.Renorm()), GroupNorm."),
     "BN114": Rule(
         "padding in the statistics", "warning", "share of positions that are padding", 0.1,
         "at a tenth, the variance of a centered channel is off by 10 %",
         "Constant positions at the end of sequences count like data in mean and variance, so the same sample gets "
         "another output in another batch.",
-        "A mask for batch norm, batches of similar lengths, or LayerNorm."),
+        "norm(x, mask=...), batches of similar lengths, or LayerNorm."),
     "BN115": Rule(
         "batches are not alike", "warning", "variance between batches / that of random batches", 4,
         "the F statistic; 4 with 8 batches or more, higher with fewer, at 3.5 standard deviations of chance",
@@ -123,13 +123,13 @@ RULES: dict[str, Rule] = {
         "momentum 0.9 or 0.99 elsewhere is the weight of the old value; for an eps unlike the other layers', 1 % of "
         "change in the output of a channel",
         "The running statistics are those of the last batch, or the imported weights meet another eps.",
-        "momentum = 1 - that of Keras or Flax (report.fix), and the eps that the weights were trained with."),
+        "nn.import_bn; momentum = 1 - that of Keras or Flax (report.fix), and the eps of the training."),
     "BN119": Rule(
         "unsafe to fold", "warning", "change of the output when folded, relative to the largest output", 1e-3,
         "folding is exact but for rounding, about 1e-6 in float32",
         "The batch norm looks like the layer's only reader, and is not: folding it into the weights changes what "
         "others read.",
-        "Leave this pair as it is when folding."),
+        "nn.utils.fold(model, input), which sees who reads what, and keeps this pair."),
     "BN120": Rule(
         "the loss is blind to batch norm", "warning", "spread of the gradient over a channel, relative to its size",
         1e-3,
