@@ -5,21 +5,24 @@ from importlib import import_module as _import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .advice import Recommendation, recommend
+    from .data import Data, load_data
     from .doctor import CouldNotRun, Finding, Report, doctor
     from .gradients import gap, gradient_flow, landscape
     from .probing import probe
+    from .report import write_report
+    from .runner import Run, run
     from .spectrum import Spectrum, jacobian_spectrum
 
-__all__ = ["CouldNotRun", "Finding", "Recommendation", "Report", "Spectrum", "doctor", "gap", "gradient_flow",
-           "jacobian_spectrum", "landscape", "probe", "recommend"]
+__all__ = ["CouldNotRun", "Data", "Finding", "Recommendation", "Report", "Run", "Spectrum", "doctor", "gap",
+           "gradient_flow", "jacobian_spectrum", "landscape", "load_data", "probe", "recommend", "run", "write_report"]
 _LAZY = {name: module for module, names in {
-    "data": "Data load_data",
-    "report": "write_report",
-    "runner": "Run run",
     "advice": "Recommendation recommend",
+    "data": "Data load_data",
     "doctor": "CouldNotRun Finding Report doctor",
     "gradients": "gap gradient_flow landscape",
     "probing": "probe",
+    "report": "write_report",
+    "runner": "Run run",
     "spectrum": "Spectrum jacobian_spectrum",
 }.items() for name in names.split()}
 

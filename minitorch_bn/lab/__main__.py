@@ -9,7 +9,7 @@ import sys
 from . import runner
 from .doctor import command as doctor
 from .experiments import NAMES
-from .results import HOLDS, IN_PART
+from .results import HOLDS, IN_PART, judged
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     page = report.write_report(results, runner.Run(args.quick, args.seeds, args.data, args.out))
     for name, found in results.items():
-        verdict = runner.experiment(name).verdict(found)
+        verdict = judged(runner.experiment(name), found)
         mark = {HOLDS: "+", IN_PART: "~"}.get(verdict.level, "-")
         print(f"{mark} {name}: {verdict.level}. {verdict.sentence}")
     print(page)

@@ -15,7 +15,7 @@ import minitorch_bn
 from minitorch_bn.serialization.atomic import replacing
 
 from . import runner
-from .results import HOLDS, IN_PART, Figure, Results, Verdict
+from .results import HOLDS, IN_PART, Figure, Results, Verdict, judged
 
 PAGE = Path(__file__).parent / "page"
 # Nothing may be fetched: not by the page, nor by the plotting library in it.
@@ -99,7 +99,7 @@ def write_report(results: Mapping[str, Results], run: runner.Run) -> Path:
     sections, rows, figures, verdicts = [], [], {}, {}
     for name, found in results.items():
         module = runner.experiment(name)
-        verdict, drawn = module.verdict(found), module.figures(found)
+        verdict, drawn = judged(module, found), module.figures(found)
         command = f"python -m minitorch_bn.lab run {name} {flags}".strip()
         sections.append(_section(name, module, verdict, drawn, command))
         rows.append([f'<a href="#{name}">{escape(module.ENGLISH)}</a><br><span lang="ko">{module.KOREAN}</span>',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -76,6 +77,15 @@ class Verdict(NamedTuple):
     level: str
     sentence: str
     numbers: dict[str, str]
+
+
+UNTOLD = "could not be told"
+
+
+def judged(module: Any, results: Results) -> Verdict:
+    """An experiment's verdict; none, if a number that it needs is not finite."""
+    verdict = module.verdict(results)
+    return verdict._replace(level=UNTOLD) if re.search(r"\bnan\b", verdict.sentence) else verdict
 
 
 class Results:

@@ -190,7 +190,11 @@ def run(names: Iterable[str], quick: bool = False, seeds: int = 5, out: str | os
     """Run experiments and give their results by name. What `out` keeps from before is not measured again.
 
     `workers` processes share the measurements; the numbers do not depend on how many. The files below `out`/results
-    hold one measurement each; `report.write_report` makes the page and the figures.
+    hold one measurement each; `write_report` makes the page and the figures.
+
+    Raises:
+        ValueError: there is no experiment of that name.
+        ImportError, RuntimeError: the images are missing; a measurement failed.
     """
     how = Run(quick, seeds, data, os.fspath(out))
     listed = {name: jobs(name, how) for name in names}

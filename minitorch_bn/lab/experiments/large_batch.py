@@ -1,5 +1,5 @@
 """Does batch norm fail on large batches? Batches of 32 to all images, at equal epochs and at equal steps."""
-from minitorch_bn.lab.norms import GhostNorm
+from minitorch_bn import nn
 from minitorch_bn.lab.results import HOLDS, IN_PART, NOT_HERE, Figure, Verdict
 from minitorch_bn.lab.training import NORMS, mlp, train
 
@@ -24,7 +24,7 @@ def measure(run, seed, kind, budget, batch):
     data = run.images().few(2048)
     epochs = run.size(4, 8)
     steps = epochs * len(data.x) // (32 if budget == "steps" else min(batch, len(data.x)))
-    norm = {**NORMS, "ghost": lambda width: GhostNorm(width, 32)}[kind]
+    norm = {**NORMS, "ghost": lambda width: nn.BatchNorm1d(width, ghost=32)}[kind]
     history = train(mlp([data.x.shape[1], 64, 64, 10], norm), data, seed, steps, batch, 0.05 * (batch / 32) ** 0.5)
     return {"final": history.final, "gap": history.train_accuracy - history.final}
 

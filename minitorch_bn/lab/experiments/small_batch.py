@@ -2,7 +2,7 @@
 import numpy as np
 
 import minitorch_bn as torch
-from minitorch_bn.lab.norms import GhostNorm, Renorm
+from minitorch_bn import nn
 from minitorch_bn.lab.results import HOLDS, IN_PART, NOT_HERE, Figure, Series, Verdict
 from minitorch_bn.lab.training import NORMS, mlp, train
 from minitorch_bn.nn import functional as F
@@ -40,8 +40,8 @@ def measure(run, seed, kind, batch):
     data, epochs = run.images(), run.size(2, 5)
     size = 64 if kind == "ghost" else batch
     steps = epochs * len(data.x) // size
-    norm = {**NORMS, "ghost": lambda width: GhostNorm(width, batch),
-            "renorm": lambda width: Renorm(width, warmup=steps // 4)}[kind]
+    norm = {**NORMS, "ghost": lambda width: nn.BatchNorm1d(width, ghost=batch),
+            "renorm": lambda width: nn.BatchNorm1d(width, renorm=nn.Renorm.over(steps))}[kind]
     history = train(mlp([data.x.shape[1], 64, 64, 10], norm), data, seed, steps, size, 0.1 * size / 64)
     return {"final": history.final, "train": history.train_accuracy}
 
