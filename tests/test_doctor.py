@@ -3,17 +3,24 @@
 import argparse
 import copy
 import json
+import multiprocessing
+import os
 import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from doctor_networks import PAIRS, case, images, loader, mlp, settle, table
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minitorch_bn as mt
 from minitorch_bn import lab, nn
 from minitorch_bn.lab.doctor import RULES, CouldNotRun, command
+from minitorch_bn.lab.doctor.evidence import constant_share
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,6 +112,21 @@ def test_leaves_everything_as_it_was():
     lab.doctor(model, data, nn.CrossEntropyLoss())
     assert [x.tolist() for x, _ in data] == expected  # the next epoch is the one that would have come
     assert "BN108" in report.rules
+
+
+def test_an_epoch_that_is_under_way_goes_on():
+    """Workers that a loader keeps are not taken from it, and those of the probe end with it."""
+    data = loader(table(512), num_workers=2, persistent_workers=True)
+    expected = [x.tolist() for x, _ in copy.deepcopy(data)]
+    epoch = iter(data)
+    seen = [next(epoch)[0].tolist()]
+    workers = set(multiprocessing.active_children())
+    assert lab.doctor(mlp(), data).rules == []
+    assert set(multiprocessing.active_children()) <= workers and data._iterator is epoch
+    while (batch := next(epoch, None)) is not None:
+        seen.append(batch[0].tolist())
+    assert seen == expected
+    epoch._shutdown_workers()
 
 
 def test_leaves_everything_as_it_was_after_an_error():
@@ -247,6 +269,21 @@ def test_policies_of_batch_norm_are_respected():
         assert lab.doctor(masked, padded_data).rules == expected
 
 
+@given(st.integers(2, 12), st.integers(1, 5), st.integers(4, 20), st.integers(0, 2**32 - 1), st.booleans())
+def test_padding_is_found_at_one_end_and_a_background_is_not(n, c, s, seed, start):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n, c + 1, s))
+    assert constant_share(values)[0] <= 1 / (n * s)  # any single position is its own most frequent vector
+    lengths = rng.integers(1, s + 1, n)
+    lengths[0] = s - 2  # the same vector twice at least
+    values[np.broadcast_to(np.arange(s) >= lengths[:, None, None], values.shape)] = 0.5
+    expected = 1 - lengths.mean() / s
+    share, _ = constant_share(values[:, :, ::-1] if start else values)
+    assert share == pytest.approx(expected, abs=1e-12)
+    both = np.concatenate([values[:, :, ::-1], values], axis=2)  # the same at both ends
+    assert constant_share(both)[0] == pytest.approx(0, abs=1e-12)
+
+
 def test_exact_statistics_of_a_few_batches_are_not_immature():
     """Their count says that they are, and they are measured not to be."""
     data = loader(table())
@@ -354,3 +391,15 @@ def test_the_table_is_whole():
     assert list(RULES) == [f"BN{n}" for n in range(101, 121)] == sorted(PAIRS)
     for rule in RULES.values():
         assert rule.reason and rule.measures and rule.why and rule.fix and rule.severity in ("error", "warning")
+
+
+def test_the_command_line_on_a_script_that_imports_torch(tmp_path):
+    """A process of its own, since `import torch` is another package there: the exit status, and the three reports."""
+    (tmp_path / "net.py").write_text(SCRIPT % "True")
+    folder = str(Path(mt.__file__).parent.parent)
+    done = subprocess.run([sys.executable, "-m", "minitorch_bn.lab", "doctor", "net.py:build", "--json", "r.json",
+                           "--html", "r.html"], cwd=tmp_path, env=dict(os.environ, PYTHONPATH=folder),
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout.startswith("BN107"), done.stderr
+    assert [f["rule"] for f in json.loads((tmp_path / "r.json").read_text())["findings"]] == ["BN107"]
+    assert "BN107" in (tmp_path / "r.html").read_text()

@@ -126,18 +126,23 @@ def untouched(model: Any, loader: Any = None) -> Iterator[None]:
 
 def batches_of(loader: Iterable[Any], count: int) -> tuple[list[Any], bool]:
     """The first `count` batches of a loader, and whether that was all of it; workers that it keeps are left alone."""
-    if iter(loader) is loader:
+    if hasattr(loader, "__next__"):
         raise TypeError("the loader is an iterator, which cannot be read without being used up: pass what it is made "
                         "from, for example the DataLoader or a list of batches")
-    if hasattr(loader, "_iterator"):
-        loader = copy.copy(loader)
-        loader.__dict__["_iterator"] = None
+    own = copy.copy(loader) if hasattr(loader, "_iterator") else loader
+    if own is not loader:
+        own.__dict__["_iterator"] = None  # the epoch that may be under way goes on
     found: list[Any] = []
-    for batch in loader:
-        if len(found) == count:
-            return found, False
-        found.append(batch)
-    return found, True
+    try:
+        for batch in own:
+            if len(found) == count:
+                return found, False
+            found.append(batch)
+        return found, True
+    finally:
+        started = getattr(own, "_iterator", None)
+        if own is not loader and started is not None:
+            started._shutdown_workers()
 
 
 def tensors_in(value: Any) -> list[Tensor]:
