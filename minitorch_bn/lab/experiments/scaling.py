@@ -65,7 +65,7 @@ def verdict(results):
     level = HOLDS if ratio["none"] > 1.5 and times["none"][3] == max(times["none"]) else \
         IN_PART if ratio["none"] > 1.2 else NOT_HERE
     return Verdict(level, (
-        f"Without batch norm the slowest input takes {ratio['none']:.1f} times the steps of the fastest; with it, "
-        f"{ratio['batch']:.1f} times."), {
+        f"Without batch norm the slowest input takes {ratio['none']:.1f} times the steps of the fastest, or more "
+        f"(training ends at {max(results.values('steps'))} steps); with it, {ratio['batch']:.1f} times."), {
         f"{scaler}: {LABELS[norm]}": best(results, norm, scaler).text(".0f", " steps")
         for norm in ("none", "batch") for scaler in SCALERS})

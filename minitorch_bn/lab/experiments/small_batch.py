@@ -68,8 +68,8 @@ def verdict(results):
     return Verdict(level, (
         "From batches of 64 to batches of 2, test accuracy changes by " + ", ".join(
             f"{100 * e.mean:+.0f} points ({kind})" for kind, e in drop.items()) +
-        f". The Jacobian's rank {'is m - 2 for every m and seed' if theorem else 'is NOT m - 2'}: two values carry no "
-        "gradient at all."), {
+        f". The Jacobian's rank {'is m - 2 for every m and seed' if theorem else 'is NOT m - 2'}: two directions carry "
+        "no gradient at all."), {
         **{f"{kind}, batch {b}": results.estimate("final", kind=kind, batch=b).percent
            for kind in KINDS for b in (2, 8, 64)},
         **{f"rank for m = {m}": ", ".join(map(str, sorted(set(found)))) for m, found in ranks.items()}})

@@ -19,14 +19,15 @@
       const visible = shown.get(key)[i];
       const text = s.y.map((y, k) => y === null ? "" : `${s.label}<br>${figure.x}: ${typeof s.x[k] === "number" ? number(s.x[k])
         : s.x[k]}<br>${told(y)} ± ${told(s.spread[k])}`);
-      const both = {x: s.x, y: s.y, name: s.label, visible, text, textposition: "none", hoverinfo: "text", meta: i};
+      const logY = figure.log.includes("y"), drawn = s.y.map(y => logY && y <= 0 ? null : y);  // log 0 is no place
+      const both = {x: s.x, y: drawn, name: s.label, visible, text, textposition: "none", hoverinfo: "text", meta: i};
       if (figure.kind === "bars") {
         found.push({...both, type: "bar", marker: {color: color(i)}, error_y: {array: s.spread, color: css("--soft"), thickness: 1}});
         return;
       }
-      const at = s.x.map((_, k) => k).filter(k => s.y[k] !== null);
+      const at = s.x.map((_, k) => k).filter(k => drawn[k] !== null);
       const low = at.map(k => s.y[k] - s.spread[k]), high = at.map(k => s.y[k] + s.spread[k]);
-      if (figure.log.includes("y")) at.forEach((k, j) => { low[j] = Math.max(low[j], s.y[k] / 4); });
+      if (logY) at.forEach((k, j) => { low[j] = Math.max(low[j], s.y[k] / 4); });
       const x = at.map(k => s.x[k]);
       if (s.spread.some(v => v > 0)) found.push({x: [...x, ...x.slice().reverse()], y: [...high, ...low.reverse()], visible,
         meta: i, type: "scatter", mode: "lines", fill: "toself", fillcolor: color(i) + "26", line: {width: 0}, hoverinfo: "skip"});
@@ -38,13 +39,20 @@
 
   function layout(key) {
     const figure = figures[key], narrow = innerWidth < 640;
-    const axis = (title, log) => ({title: {text: title, font: {size: 12}, standoff: 8}, type: log ? "log" : undefined,
+    // A logarithmic axis has a tick at each of a few x values; else at each power of ten, where there are several.
+    const ticks = (values, log) => {
+      const found = log ? [...new Set(values)].filter(v => v > 0).sort((a, b) => a - b) : [];
+      if (found.length === 0) return {};
+      return found.length <= 9 ? {tickvals: found, ticktext: found.map(number)} : found[found.length - 1] > 30 * found[0]
+        ? {dtick: 1} : {};
+    };
+    const axis = (title, log, values) => ({title: {text: title, font: {size: 12}, standoff: 8}, type: log ? "log" : undefined,
       gridcolor: css("--line"), zeroline: false, linecolor: css("--soft"), automargin: true, exponentformat: "power",
-      dtick: log && figure.series.every(s => s.x.length > 0) ? undefined : undefined});
-    const y = axis(figure.y, figure.log.includes("y"));
+      ...ticks(values, log)});
+    const y = axis(figure.y, figure.log.includes("y"), figure.series.flatMap(s => s.y));
     if (figure.percent) y.tickformat = ".0%";
     if (figure.percent && !figure.log.includes("y")) y.rangemode = "tozero";
-    return {xaxis: axis(figure.x, figure.log.includes("x")), yaxis: y, margin: {l: narrow ? 44 : 56, r: 12, t: 8, b: 44},
+    return {xaxis: axis(figure.x, figure.log.includes("x"), figure.series.flatMap(s => s.x)), yaxis: y, margin: {l: narrow ? 44 : 56, r: 12, t: 8, b: 44},
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: css("--ink"), size: 12,
       family: "system-ui, sans-serif"}, showlegend: false, hovermode: "closest", barmode: "group",
       hoverlabel: {bgcolor: css("--box"), bordercolor: css("--soft"), font: {color: css("--ink")}},
