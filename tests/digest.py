@@ -139,6 +139,8 @@ FAMILIES = {
     "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(3, 16, 20, 20), (24, 16, 3, 3), (24,)]),
     "conv2d parts": (lambda x, w: F.conv2d(x, w), [(14, 8, 22, 22), (16, 8, 3, 3)]),
     "conv2d panels": (lambda x, w: F.conv2d(x, w, padding=1), [(2, 136, 7, 7), (160, 136, 3, 3)]),
+    "conv2d dilated": (lambda x, w: F.conv2d(x, w, dilation=2), [(2, 16, 29, 28), (16, 16, 3, 3)]),
+    "conv2d 5 x 5": (lambda x, w: F.conv2d(x, w, padding=2), [(2, 16, 19, 18), (16, 16, 5, 5)]),
     "conv2d strided": (lambda x, w: F.conv2d(x, w, stride=2, padding=2, dilation=2), [(3, 6, 41, 40), (8, 6, 3, 3)]),
     "conv2d depthwise": (lambda x, w: F.conv2d(x, w, groups=24, padding=1), [(3, 24, 33, 33), (24, 1, 3, 3)]),
     "conv1d": (lambda x, w: F.conv1d(x, w), [(4, 16, 500), (16, 16, 5)]),

@@ -292,7 +292,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
 
 cdef int by_tiles(const conv_geometry* g, const void* x, const void* w, const void* bias, void* y,
                   bint backward) except -1:
-    """winograd_sweep; then again, one by one, the items with infinities or NaNs: so that none is where it should not."""
+    """winograd_sweep; then again, plainly, the items with infinities or NaNs: each is then only where it should be."""
     cdef char* bad = <char*> take(g.n)
     cdef conv_geometry one = g[0]
     cdef i64 n, out = g.c_out * g.out[1] * g.out[2], in_ = g.c_in * g.in_[1] * g.in_[2]

@@ -1,5 +1,5 @@
-"""3 x 3 convolutions by minimal filtering (src_c/kernels/winograd.c): blocks of tiles are transformed to 36 points,
-there the channels are multiplied as matrices, and the products are transformed back.
+"""3 x 3 and 5 x 5 convolutions by minimal filtering (src_c/kernels/winograd.c): blocks of tiles are transformed to 36
+points, there the channels are multiplied as matrices, and the products are transformed back.
 
 Two orders of work, the same additions: with many tiles, the filters' points are made first and each block of tiles
 goes through all three steps in cache; with more output channels than tiles, the tiles' points are made first and each
@@ -8,7 +8,6 @@ of output gradients over the tiles: parts of the batch side by side, each in cac
 chunks of the batch one after the other, and the channels shared out.
 """
 from cython.parallel cimport prange, threadid
-from libc.string cimport memset
 
 from minitorch_bn.kernels.matmul cimport mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
@@ -18,16 +17,17 @@ cdef extern from "mtb.h" nogil:
     enum:
         MTB_WINOGRAD_K
     ctypedef struct block "mtb_winograd_block":
-        i64 images, rows, columns, y, x, height, width, image
+        i64 images, rows, columns, y, x, height, width, image, step
+        i64 dilation[2]
     ctypedef struct mtb_winograd:
         i64 vl
         void (*input)(float* v, i64 points, i64 pitch, int size, const float* src, i64 n, const float* end,
                       const block* b, float* band) noexcept nogil
         void (*output)(float* dst, i64 n, const float* m, i64 points, i64 pitch, const float* bias, const block* b,
                        float* band, char* bad) noexcept nogil
-        void (*filter)(float* u, i64 points, i64 ld, const float* w, i64 across, i64 down, i64 n, i64 k,
+        void (*filter)(float* u, i64 points, i64 ld, int size, const float* w, i64 across, i64 down, i64 n, i64 k,
                        const float* end, int flip) noexcept nogil
-        void (*gradient)(float* dw, i64 n, const float* p, i64 points, i64 parts, i64 part_size,
+        void (*gradient)(float* dw, i64 n, int size, const float* p, i64 points, i64 parts, i64 part_size,
                          char* bad) noexcept nogil
         void (*multiply)(const mtb_gemm* gemm, i64 rows, i64 n, i64 k, const float* a, i64 a_points, i64 rsa, i64 csa,
                          const float* b, i64 b_points, i64 b_panel, i64 ldb, float* c, i64 c_points, i64 ldc,
@@ -35,6 +35,7 @@ cdef extern from "mtb.h" nogil:
 
 cdef enum:
     LEAST_CHANNELS = 8       # on either side
+    FURTHEST = 8             # dilation
     CACHE = 96 << 10         # floats of points that a task works on
     FEW_TILES = 24           # of a block
     MANY_TILES = 96
@@ -54,10 +55,13 @@ cdef struct grid:            # tiles on one side of the convolution, and the pla
     i64 y, x                 # of the first tile
 
 cdef struct tiling:
-    i64 whole[3]             # images, rows and columns of tiles
+    i64 size, step           # of a filter, of the outputs of a tile
+    i64 dilation[2]
+    i64 whole[3]             # images, rows and columns of tiles; dilation[0] * dilation[1] of them at each place
     i64 cut[3]
     i64 counts[3]            # of blocks
     i64 blocks, tiles        # tiles of a block, at most
+    i64 band                 # vectors of scratch that a block's image takes
 
 cdef struct plan:
     const mtb_gemm* gemm
@@ -88,9 +92,9 @@ cdef inline i64 odd(i64 n) noexcept nogil:
 
 cdef void cut_tiles(tiling* t, i64 most, int threads) noexcept nogil:
     """Blocks of about `most` tiles: at most one dimension is cut, the later ones are whole."""
-    cdef i64 room, all_tiles = t.whole[0] * t.whole[1] * t.whole[2], want
+    cdef i64 room, all_tiles = t.whole[0] * t.whole[1] * t.whole[2], want, phases = t.dilation[0] * t.dilation[1]
     cdef int d
-    want = parts(all_tiles, most)
+    want = parts(all_tiles * phases, most)
     if want < 8 * threads:
         want = up(want, threads)
     room = max(<i64> 1, parts(all_tiles, want))
@@ -102,20 +106,24 @@ cdef void cut_tiles(tiling* t, i64 most, int threads) noexcept nogil:
         room = room // t.cut[d] if t.cut[d] == t.whole[d] else 1
         t.blocks *= t.counts[d]
         t.tiles *= t.cut[d]
+    t.tiles *= phases
+    t.band = (t.step * t.cut[1] + 6 - t.step) * (t.step * t.cut[2] + 6 - t.step) * phases
 
 
 cdef i64 find(const tiling* t, const grid* g, i64 index, block* b) noexcept nogil:
-    """The block of that index on that side; returns its first image. Its tiles are b.images * b.rows * b.columns."""
+    """The block of that index on that side; returns its first image. """
     cdef i64 column = index % t.counts[2] * t.cut[2], row = index // t.counts[2] % t.counts[1] * t.cut[1]
     cdef i64 image = index // t.counts[2] // t.counts[1] * t.cut[0]
     b.images = min(t.cut[0], t.whole[0] - image)
     b.rows, b.columns = min(t.cut[1], t.whole[1] - row), min(t.cut[2], t.whole[2] - column)
-    b.y, b.x = g.y + 4 * row, g.x + 4 * column
+    b.step, b.dilation[0], b.dilation[1] = t.step, t.dilation[0], t.dilation[1]
+    b.y, b.x = g.y + t.step * t.dilation[0] * row, g.x + t.step * t.dilation[1] * column
     b.height, b.width, b.image = g.height, g.width, g.image
     return image
 
 
-cdef void load(const plan* q, const grid* g, int size, i64 index, i64 c0, i64 c1, float* v, float* band) noexcept nogil:
+cdef void load(const plan* q, const grid* g, int size, i64 index, i64 c0, i64 c1, float* v,
+               float* band) noexcept nogil:
     """Points of some channels of a block."""
     cdef block b
     cdef i64 image = find(&q.t, g, index, &b), c = c0
@@ -129,8 +137,8 @@ cdef void filters(const plan* q, i64 panel, i64 k0, i64 k1, float* u, i64 points
     """Points of the filters of one panel of output channels."""
     cdef i64 m = panel * q.gemm.nr, lane = 0
     while lane < q.gemm.nr and m + lane < q.b.channels:
-        q.kernel.filter(u + lane, points, q.gemm.nr, q.w + (m + lane) * q.across + k0 * q.down, q.across, q.down,
-                        min(q.kernel.vl, q.b.channels - m - lane), k1 - k0, q.w_end, q.backward)
+        q.kernel.filter(u + lane, points, q.gemm.nr, q.t.size, q.w + (m + lane) * q.across + k0 * q.down, q.across,
+                        q.down, min(q.kernel.vl, q.b.channels - m - lane), k1 - k0, q.w_end, q.backward)
         lane += q.kernel.vl
 
 
@@ -149,7 +157,7 @@ cdef void store(const plan* q, i64 index, i64 m0, i64 m1, const float* m, i64 po
 cdef i64 tiles_of(const plan* q, i64 index) noexcept nogil:
     cdef block b
     find(&q.t, &q.a, index, &b)
-    return b.images * b.rows * b.columns
+    return b.images * b.rows * b.columns * b.dilation[0] * b.dilation[1]
 
 
 cdef void filter_task(const plan* q, i64 panel) noexcept nogil:
@@ -162,8 +170,8 @@ cdef void block_task(const plan* q, i64 index, float* scratch) noexcept nogil:
     cdef float* v = scratch + q.v_at
     cdef float* m = scratch + q.m_at
     load(q, &q.a, 6, index, 0, q.a.channels, v, band)
-    q.kernel.multiply(q.gemm, tiles_of(q, index), up(q.b.channels, q.gemm.vl), q.a.channels, v, q.a.points, q.a.pitch, 1,
-                      q.u, q.u_points, q.u_panel, q.gemm.nr, m, q.b.points, q.b.pitch, False)
+    q.kernel.multiply(q.gemm, tiles_of(q, index), up(q.b.channels, q.gemm.vl), q.a.channels, v, q.a.points, q.a.pitch,
+                      1, q.u, q.u_points, q.u_panel, q.gemm.nr, m, q.b.points, q.b.pitch, False)
     store(q, index, 0, q.b.channels, m, q.b.points, q.b.pitch, band)
 
 
@@ -191,21 +199,28 @@ cdef void panel_task(const plan* q, i64 panel, float* scratch) noexcept nogil:
 
 
 cdef bint suits_winograd(int real, const conv_geometry* g, const i64* plane) noexcept nogil:
-    cdef i64 tiles = parts(plane[1], 4) * parts(plane[2], 4)
+    cdef i64 size = g.kernel[1], step = 7 - size, tiles
+    if real or g.kernel[0] != 1 or g.kernel[2] != size or size != 3 and size != 5 or g.in_[0] != 1 or g.out[0] != 1:
+        return False
+    if g.stride[1] != 1 or g.stride[2] != 1 or g.pad_lo[0] != 0 or max(g.dilation[1], g.dilation[2]) > FURTHEST:
+        return False
+    if min(g.c_in, g.c_out) < LEAST_CHANNELS * g.groups:
+        return False
+    tiles = (parts(plane[1], step * g.dilation[1]) * g.dilation[1]
+             * parts(plane[2], step * g.dilation[2]) * g.dilation[2])
+    # Tiles must not stand out too far: what they multiply, and about half of that for the transforms.
+    return size * size * plane[1] * plane[2] * 2 > 36 * tiles * 3
+
+
+cdef i64 start(plan* q, const conv_geometry* g, const i64* plane) noexcept nogil:
+    """What all three have in common; returns how many tiles there are."""
     cdef int d
-    if real or g.kernel[0] != 1 or g.kernel[1] != 3 or g.kernel[2] != 3 or g.in_[0] != 1 or g.out[0] != 1:
-        return False
-    for d in range(3):
-        if g.stride[d] != 1 or g.dilation[d] != 1:
-            return False
-    if g.pad_lo[0] != 0 or min(g.c_in, g.c_out) < LEAST_CHANNELS * g.groups:
-        return False
-    return 6 * plane[1] * plane[2] > 36 * tiles       # tiles that stand out too far
-
-
-cdef void shape(plan* q, const conv_geometry* g) noexcept nogil:
     q.gemm, q.kernel = <const mtb_gemm*> K.gemm[0], <const mtb_winograd*> K.winograd
-    q.total = g.n
+    q.t.size, q.t.step, q.t.whole[0] = g.kernel[1], 7 - g.kernel[1], g.n
+    for d in range(2):
+        q.t.dilation[d] = g.dilation[d + 1]
+        q.t.whole[d + 1] = parts(plane[d + 1], q.t.step * g.dilation[d + 1])
+    return g.n * q.t.whole[1] * q.t.whole[2] * q.t.dilation[0] * q.t.dilation[1]
 
 
 cdef void side(grid* p, const void* at, i64 channels, i64 groups, i64 images, const i64* extent, i64 y,
@@ -220,25 +235,25 @@ cdef void side(grid* p, const void* at, i64 channels, i64 groups, i64 images, co
 cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, const void* bias, void* y, bint backward,
                         char* bad) except -1:
     cdef plan q
-    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, group, all_tiles, size, total
-    cdef int threads, few
+    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total
+    cdef i64 taps = g.kernel[1] * g.kernel[2]
+    cdef int threads
     cdef float* memory
     cdef float* scratch
     cdef bint by_panels
-    shape(&q, g)
+    all_tiles = start(&q, g, &g.in_[0] if backward else &g.out[0])
     q.backward, q.bad = backward, bad
     if backward:
-        side(&q.a, x, m, g.groups, g.n, g.out, g.pad_lo[1] - 2, g.pad_lo[2] - 2)
+        side(&q.a, x, m, g.groups, g.n, g.out, g.pad_lo[1] - g.dilation[1] * (q.t.size - 1),
+             g.pad_lo[2] - g.dilation[2] * (q.t.size - 1))
         side(&q.b, y, c, g.groups, g.n, g.in_, 0, 0)
-        q.across, q.down = 9, c * 9
+        q.across, q.down = taps, c * taps
     else:
         side(&q.a, x, c, g.groups, g.n, g.in_, -g.pad_lo[1], -g.pad_lo[2])
         side(&q.b, y, m, g.groups, g.n, g.out, 0, 0)
-        q.across, q.down = c * 9, 9
+        q.across, q.down = c * taps, taps
     q.w, q.bias = <const float*> w, <const float*> bias
-    q.w_end = q.w + g.c_out * c * 9
-    q.t.whole[0], q.t.whole[1], q.t.whole[2] = g.n, parts(q.b.height, 4), parts(q.b.width, 4)
-    all_tiles = g.n * q.t.whole[1] * q.t.whole[2]
+    q.w_end = q.w + g.c_out * c * taps
     # Free choices from here on, but for MTB_WINOGRAD_K: no bit depends on them.
     threads = team(<i64> min(<double> all_tiles * m * c * 4, <double> (1 << 60)))
     by_panels = q.b.channels > all_tiles
@@ -249,7 +264,7 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, co
         q.b.pitch = q.gemm.nr
     q.a.points, q.b.points = odd(q.t.tiles * q.a.pitch), odd(q.t.tiles * q.b.pitch)
     q.band_at = 0
-    q.v_at = up((4 * q.t.cut[1] + 2) * (4 * q.t.cut[2] + 2) + q.kernel.vl, 1) * q.kernel.vl
+    q.v_at = (q.t.band + q.kernel.vl) * q.kernel.vl
     if by_panels:
         q.u_points = odd(min(q.a.channels, <i64> MTB_WINOGRAD_K) * q.gemm.nr)
         q.m_at = q.v_at + 36 * q.u_points
@@ -267,7 +282,7 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, co
     memory = <float*> take(total)
     q.u = q.v = memory
     scratch = memory + up(size, 16)
-    for group in range(g.groups):
+    for _group in range(g.groups):
         if by_panels:
             for i in prange(q.t.blocks * parts(q.a.channels, 16), num_threads=threads, schedule="dynamic", nogil=True):
                 spread()
@@ -284,7 +299,7 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, co
                 block_task(&q, i, scratch + threadid() * q.scratch)
         q.a.at += q.a.channels * q.a.height * q.a.width
         q.b.at += q.b.channels * q.b.height * q.b.width
-        q.w += m * c * 9
+        q.w += m * c * taps
         if q.bias != NULL:
             q.bias += q.b.channels
     give(memory, total)
@@ -300,11 +315,11 @@ cdef void piece_task(const plan* q, i64 index, float* scratch) noexcept nogil:
     cdef float* v = scratch + q.v_at
     cdef i64 first = index * q.piece_blocks, i
     for i in range(first, min(first + q.piece_blocks, q.t.blocks)):
-        load(q, &q.a, 4, i, 0, q.a.channels, w, band)
+        load(q, &q.a, q.t.step, i, 0, q.a.channels, w, band)
         load(q, &q.b, 6, i, 0, q.b.channels, v, band)
-        q.kernel.multiply(q.gemm, q.a.channels, up(q.b.channels, q.gemm.vl), tiles_of(q, i), w, q.a.points, 1, q.a.pitch,
-                          v, q.b.points, q.gemm.nr, q.b.pitch, q.sums + index * q.sum_size, q.sum_points, q.sum_pitch,
-                          i > first)
+        q.kernel.multiply(q.gemm, q.a.channels, up(q.b.channels, q.gemm.vl), tiles_of(q, i), w, q.a.points, 1,
+                          q.a.pitch, v, q.b.points, q.gemm.nr, q.b.pitch, q.sums + index * q.sum_size, q.sum_points,
+                          q.sum_pitch, i > first)
 
 
 cdef void load_task(const plan* q, i64 index, float* scratch) noexcept nogil:
@@ -314,7 +329,7 @@ cdef void load_task(const plan* q, i64 index, float* scratch) noexcept nogil:
     index //= groups
     v = q.v + index * q.v_size
     if c < on_a:
-        load(q, &q.a, 4, q.first + index, c * 16, min(c * 16 + 16, q.a.channels), v, scratch)
+        load(q, &q.a, q.t.step, q.first + index, c * 16, min(c * 16 + 16, q.a.channels), v, scratch)
     else:
         c -= on_a
         load(q, &q.b, 6, q.first + index, c * 16, min(c * 16 + 16, q.b.channels), v + q.w_size, scratch)
@@ -326,7 +341,7 @@ cdef void gradients(const plan* q, i64 m0, i64 m1, i64 c0, i64 c1, const float* 
     for m in range(m0, m1):
         c = c0
         while c < c1:
-            q.kernel.gradient(q.dw + (m * q.b.channels + c) * 9, min(q.kernel.vl, c1 - c),
+            q.kernel.gradient(q.dw + (m * q.b.channels + c) * q.t.size * q.t.size, min(q.kernel.vl, c1 - c), q.t.size,
                               sums + (m - m0) * q.sum_pitch + c - c0, q.sum_points, q.pieces, q.sum_size, q.bad)
             c += q.kernel.vl
 
@@ -351,12 +366,10 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, 
     cdef float* memory
     cdef float* scratch
     cdef bint by_pieces
-    shape(&q, g)
+    all_tiles = start(&q, g, g.out)
     q.bad, q.dw = bad, <float*> dw
     side(&q.a, dy, m, g.groups, g.n, g.out, 0, 0)
     side(&q.b, x, c, g.groups, g.n, g.in_, -g.pad_lo[1], -g.pad_lo[2])
-    q.t.whole[0], q.t.whole[1], q.t.whole[2] = g.n, parts(g.out[1], 4), parts(g.out[2], 4)
-    all_tiles = g.n * q.t.whole[1] * q.t.whole[2]
     tiles = min(max(CACHE // (36 * (q.a.pitch + q.b.pitch)), <i64> 2 * FEW_TILES), <i64> MANY_TILES)
     cut_tiles(&q.t, tiles, 1)                      # decides the order of additions: by the shapes alone
     q.sum_pitch, q.pieces = q.b.pitch, 1
@@ -365,7 +378,7 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, 
     by_pieces = q.sum_size <= PART_ELEMENTS and q.t.blocks >= 2 * PART_BLOCKS
     q.a.points, q.b.points = odd(q.t.tiles * q.a.pitch), odd(q.t.tiles * q.b.pitch)
     q.band_at = 0
-    q.v_at = ((4 * q.t.cut[1] + 2) * (4 * q.t.cut[2] + 2) + q.kernel.vl) * q.kernel.vl
+    q.v_at = (q.t.band + q.kernel.vl) * q.kernel.vl
     q.scratch = q.v_at
     threads = team(<i64> min(<double> all_tiles * m * c * 4, <double> (1 << 60)))
     q.rows, q.columns, q.v, q.w_size = m, c, NULL, 36 * q.a.points
@@ -425,6 +438,6 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, 
                 q.first = q.last
         q.a.at += m * q.a.height * q.a.width
         q.b.at += c * q.b.height * q.b.width
-        q.dw += m * c * 9
+        q.dw += m * c * q.t.size * q.t.size
     give(memory, total)
     return 0
