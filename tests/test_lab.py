@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
+import browser
 import pytest
+from small_datasets import write_cifar, write_mnist
 
 pytest.importorskip("sklearn")
 import minitorch_bn as torch
@@ -19,8 +21,7 @@ from minitorch_bn.lab.experiments import NAMES
 from minitorch_bn.lab.report import write_report
 from minitorch_bn.lab.results import HOLDS, IN_PART, NOT_HERE, UNTOLD, Results, Verdict, estimate, judged
 from minitorch_bn.lab.training import batches, slope
-from minitorch_bn.vision.datasets.mnist import MNIST
-from tests import browser
+from minitorch_bn.vision.datasets import CIFAR10
 
 
 class Tiny(runner.Run):
@@ -124,16 +125,16 @@ def test_data(tmp_path):
         load_data("no such folder")
     with pytest.raises(RuntimeError, match="MNIST"):
         load_data(str(tmp_path))
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    images = torch.randint(0, 256, (6000, 4, 4), dtype=torch.uint8).numpy().tobytes()
-    (raw / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"".join(
-        n.to_bytes(4, "big") for n in (6000, 4, 4)) + images)
-    labels = bytes(i % 10 for i in range(6000))
-    (raw / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + (6000).to_bytes(4, "big") + labels)
+    write_cifar(tmp_path)
     found = load_data(str(tmp_path))
-    assert found.x.shape == (4000, 16) and found.test_x.shape == (1000, 16) and found.image == (1, 4, 4)
-    assert len(MNIST(str(tmp_path))) == 6000
+    pixels = CIFAR10(str(tmp_path)).data  # (N, 32, 32, 3)
+    assert found.image == (3, 32, 32) and found.x.shape[1] == 3072 and found.name.startswith("CIFAR10")
+    taken = {tuple(row) for row in torch.cat([found.x, found.test_x]).tolist()}
+    assert taken == {tuple(row) for row in pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1).tolist()}
+    write_mnist(tmp_path)
+    load_data.cache_clear()
+    found = load_data(str(tmp_path))
+    assert found.image == (1, 28, 28) and len(found.x) == 6 and len(found.test_x) == 1
     taken = [row for _, rows in zip(range(20), batches(1297, 64, seed=0)) for row in rows.tolist()]
     assert len(set(taken)) == 1280  # one epoch, each image at most once
 

@@ -67,7 +67,8 @@ def _folder(path: str) -> Data:
         if x.dim() == 4:  # (N, H, W, C)
             x = x.permute(0, 3, 1, 2)
         image = tuple(x.shape[1:]) if x.dim() == 4 else (1, *x.shape[1:])
-        return _split(f"{kind.__name__}, 5,000 images", x.contiguous(), found.targets, image, 1000, 4000)
+        test = min(1000, len(x) // 5)
+        return _split(f"{kind.__name__}, {min(5000, len(x)):,} images", x.contiguous(), found.targets, image, test, 4000)
     raise RuntimeError(f"no data set that is known in {path!r}:\n" + "\n".join(tried))
 
 
