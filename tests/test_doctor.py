@@ -330,7 +330,35 @@ def test_fix_without_names_repairs_all_that_is_safe():
     assert lab.doctor(*made).rules == ["BN115"]
     with pytest.raises(ValueError, match="Shuffle"):
         report.fix("BN115")
-    assert sum(len(group["params"]) for group in made[3].param_groups) == len(list(made[0].parameters())) + 1
+    held = [id(p) for group in made[3].param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in made[0].parameters())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_optimizer_goes_on_after_repairs(named):
+    model = nn.Sequential(nn.Linear(12, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 4))
+    optimizer = mt.optim.AdamW(model.named_parameters() if named else model.parameters(), lr=0.01)
+    data = loader(table())
+
+    def step():
+        optimizer.zero_grad()
+        x, y = next(iter(data))
+        nn.CrossEntropyLoss()(model(x), y).backward()
+        optimizer.step()
+
+    step()
+    moments = {p: optimizer.state[p]["exp_avg"] for p in model[1].parameters()}
+    lab.doctor(model, data, nn.CrossEntropyLoss(), optimizer).fix()
+    assert lab.doctor(model, data, nn.CrossEntropyLoss(), optimizer).rules == []
+    assert [[tuple(p.shape) for p in group["params"]] for group in optimizer.param_groups] \
+        == [[(24, 12), (4, 24), (4,)], [(24,), (24,)]]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
+    if named:
+        assert [group["param_names"] for group in optimizer.param_groups] == [
+            ["0.weight", "3.weight", "3.bias"], ["1.weight", "1.bias"]]
+    assert all(optimizer.state[p]["exp_avg"] is m for p, m in moments.items()) and len(optimizer.state) == 5
+    step()
+    optimizer.load_state_dict(optimizer.state_dict())
 
 
 def test_json_and_html(tmp_path):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import minitorch_bn as torch
 from minitorch_bn.nn import freeze_bn
@@ -24,34 +25,47 @@ def take_statistics(ev: Evidence, paths: list[str]) -> list[str]:
     return [f"running statistics of all batch norms taken of {done.batches} batches"]
 
 
+def _taken_out(optimizer: Any, chosen: set[int]) -> list[dict[str, Any]]:
+    """Take parameters out of an optimizer's groups; gives, for each group that had some, a group of those."""
+    taken = []
+    for group in optimizer.param_groups:
+        keys = [key for key in ("params", "param_names") if key in group]
+        members = list(zip(*(group[key] for key in keys)))
+        out = [m for m in members if id(m[0]) in chosen]
+        if out:
+            rest = [m for m in members if id(m[0]) not in chosen]
+            group.update({key: [m[i] for m in rest] for i, key in enumerate(keys)})
+            taken.append({**{key: value for key, value in group.items() if key not in keys},
+                          "params": [m if len(m) == 1 else m[::-1] for m in out] if len(keys) > 1
+                          else [m[0] for m in out]})
+    return taken
+
+
 def drop_bias(ev: Evidence, paths: list[str]) -> list[str]:
     """BN107: the bias is removed, and subtracted from the running mean of the batch norm behind it."""
     for path in paths:
         layer = ev.weights[path]
+        bias = layer.module.bias
         with torch.no_grad():
             for reader in layer.readers & set(ev.norms):
                 mean = ev.norms[reader].module.running_mean
                 if mean is not None:
-                    mean.sub_(layer.module.bias.detach())
+                    mean.sub_(bias.detach())
         layer.module.bias = None
-    return [f"{path}: bias removed (tell the optimizer: its parameter is gone)" for path in paths]
+        if ev.optimizer is not None:
+            _taken_out(ev.optimizer, {id(bias)})
+            ev.optimizer.state.pop(bias, None)
+    return [f"{path}: bias removed" for path in paths]
 
 
 def split_groups(ev: Evidence, paths: list[str]) -> list[str]:
-    """BN108: parameters of batch norms move to a group without decay."""
+    """BN108: parameters of batch norms move to groups without decay; their state stays."""
     own = {id(p) for norm in ev.norms.values() for p in norm.module.parameters()}
-    moved = 0
-    for group in list(ev.optimizer.param_groups):
-        chosen = [p for p in group["params"] if id(p) in own]
-        if chosen and group.get("weight_decay"):
-            group["params"] = [p for p in group["params"] if id(p) not in own]
-            names = group.pop("param_names", None)
-            rest = {key: value for key, value in group.items() if key != "params"}
-            ev.optimizer.add_param_group({**rest, "params": chosen, "weight_decay": 0.0})
-            moved += len(chosen)
-            if names is not None:
-                ev.optimizer.param_groups[-1].pop("param_names", None)
-    return [f"optimizer: {moved} tensors of batch norms in a group without weight decay"]
+    decayed = {id(p) for group in ev.optimizer.param_groups if group.get("weight_decay") for p in group["params"]}
+    groups = _taken_out(ev.optimizer, own & decayed)
+    for group in groups:
+        ev.optimizer.add_param_group({**group, "weight_decay": 0.0})
+    return [f"optimizer: {len(own & decayed)} tensors of batch norms in groups without decay"]
 
 
 def freeze(ev: Evidence, paths: list[str]) -> list[str]:

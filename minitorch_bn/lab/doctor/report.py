@@ -97,9 +97,10 @@ class Report:
                 lines += self._lines(rule, [f for f in found if f.rule == rule])
         for effect, cause in self.explained.items():
             lines += [f"{effect} ({RULES[effect].title}) was seen too; {cause} explains it", ""]
-        count = len(self.rules)
-        lines.append(f"{count} finding{'s' * (count != 1)} in {self.facts['batch_norms']} batch norms, after "
-                     f"{self.facts['steps']} training steps of batches of {self.facts['batch_size']}")
+        numbers = (len(self.rules), "finding"), (self.facts["batch_norms"], "batch norm"), \
+            (self.facts["steps"], "training step")
+        counts = [f"{n} {what}{'s' * (n != 1)}" for n, what in numbers]
+        lines.append(f"{counts[0]} in {counts[1]}, after {counts[2]} of batches of {self.facts['batch_size']}")
         return "\n".join(lines)
 
     __repr__ = __str__
