@@ -415,6 +415,12 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert "no file" in capsys.readouterr().err
 
 
+def test_the_package_is_callable_too():
+    """`lab.doctor` is the function or the package of its name, whichever was imported first: both can be called."""
+    made = PAIRS["BN112"](True)
+    assert sys.modules["minitorch_bn.lab.doctor"](**made).rules == lab.doctor(**made).rules == ["BN112"]
+
+
 def test_the_table_is_whole():
     assert list(RULES) == [f"BN{n}" for n in range(101, 121)] == sorted(PAIRS)
     for rule in RULES.values():

@@ -114,7 +114,7 @@ def recalibrate(model: Module, loader: Iterable[Any], method: str = "exact", max
     names = {layer: name for name, layer in model.named_modules()
              if isinstance(layer, _BatchNorm) and layer.running_mean is not None
              and not (layer._policy is not None and layer._policy.frozen)}
-    source = list(loader) if iter(loader) is loader else loader  # a generator can be read once
+    source = list(loader) if hasattr(loader, "__next__") else loader  # a generator can be read once
     modes = [(module, module.training) for module in model.modules()]
     seen = 0
 
