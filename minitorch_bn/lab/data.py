@@ -68,7 +68,8 @@ def _folder(path: str) -> Data:
             x = x.permute(0, 3, 1, 2)
         image = tuple(x.shape[1:]) if x.dim() == 4 else (1, *x.shape[1:])
         test = min(1000, len(x) // 5)
-        return _split(f"{kind.__name__}, {min(5000, len(x)):,} images", x.contiguous(), found.targets, image, test, 4000)
+        about = f"{kind.__name__}, {min(5000, len(x)):,} images"
+        return _split(about, x.contiguous(), found.targets, image, test, 4000)
     raise RuntimeError(f"no data set that is known in {path!r}:\n" + "\n".join(tried))
 
 

@@ -25,13 +25,13 @@ class NoisyNorm(nn.BatchNorm1d):
 
     hold = False  # keep the last noise: to compare losses at one step
 
-    def forward(self, x):
-        y = super().forward(x)
+    def forward(self, input, mask=None):
+        y = super().forward(input, mask)
         if not self.training:
             return y
         if not self.hold:
-            scale, shift = 1 + 0.2 * torch.randn(x.shape[1]), 0.3 * torch.randn(x.shape[1])
-            self.noise = (scale, shift + 0.1 * torch.randn(x.shape[0], x.shape[1]))
+            scale, shift = 1 + 0.2 * torch.randn(input.shape[1]), 0.3 * torch.randn(input.shape[1])
+            self.noise = (scale, shift + 0.1 * torch.randn(input.shape[0], input.shape[1]))
         return y * self.noise[0] + self.noise[1]
 
 
