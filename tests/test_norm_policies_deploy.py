@@ -1,4 +1,4 @@
-"""Folding of batch norms and scalers, recalibration of running statistics, groups of parameters for weight decay."""
+"""Folding of batch norms, recalibration of running statistics, groups of parameters for weight decay."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 import minitorch_bn as torch
 from minitorch_bn import nn
-from minitorch_bn.nn.utils import fold, fold_norm, fold_scaler, recalibrate
+from minitorch_bn.nn.utils import fold, fold_norm, recalibrate
 from minitorch_bn.optim import param_groups
-from minitorch_bn.preprocessing.scalers import MinMaxScaler, StandardScaler
-from minitorch_bn.preprocessing.transforms import Compose, Normalize, Scale255
 from minitorch_bn.vision.models import resnet18
 
 
@@ -142,50 +140,6 @@ def test_activation_stays():
         folded, proof = fold(model, x)
         assert len(proof.folded) == 1 and repr(folded[1]) == f"Act({act!r})"
         np.testing.assert_allclose(folded(x).detach().numpy(), model.eval()(x).detach().numpy(), rtol=1e-4, atol=1e-5)
-
-
-# -- scalers -----------------------------------------------------------------------------------------------------------
-
-@settings(max_examples=30)
-@given(st.integers(1, 6), st.integers(1, 4), st.booleans(), st.integers(0, 2**31))
-def test_scalers_into_linear_layers(features, outputs, bias, seed):
-    rng = np.random.default_rng(seed)
-    data = rng.standard_normal((9, features)) * rng.uniform(0.1, 90, features) + rng.uniform(-50, 50, features)
-    layer = nn.Linear(features, outputs, bias=bias).double()
-    for scaler in (StandardScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False),
-                   MinMaxScaler((-1, 2))):
-        expected = layer(torch.from_numpy(scaler.fit_transform(data)))
-        result = fold_scaler(scaler, layer)(torch.from_numpy(data))
-        np.testing.assert_allclose(result.detach().numpy(), expected.detach().numpy(), rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("options", [{}, {"groups": 3}, {"padding": 1, "padding_mode": "reflect"},
-                                     {"padding": "valid"}])
-def test_image_transforms_into_convolutions(options):
-    images = torch.randint(0, 256, (2, 3, 8, 8)).to(torch.uint8)
-    scale = Compose([Scale255(), Normalize((0.4, 0.5, 0.3), (0.2, 0.3, 0.25))])
-    layer = nn.Conv2d(3, 6, 3, **options)
-    result, expected = fold_scaler(scale, layer)(images.float()), layer(scale(images))
-    np.testing.assert_allclose(result.detach().numpy(), expected.detach().numpy(), rtol=1e-4, atol=2e-6)
-
-
-def test_scalers_that_do_not_fold():
-    shift, scale = Normalize(0.5, 0.2), Scale255()
-    padded, deconv = nn.Conv2d(3, 4, 3, padding=1), nn.ConvTranspose2d(3, 4, 3, groups=1)
-    with pytest.raises(ValueError, match="pads with zeros"):
-        fold_scaler(shift, padded)
-    with pytest.raises(ValueError, match="transposed"):
-        fold_scaler(shift, deconv)
-    with pytest.raises(ValueError, match="clip=True"):
-        fold_scaler(MinMaxScaler(clip=True).fit(np.eye(3)), nn.Linear(3, 2))
-    with pytest.raises(ValueError, match="4 features, the layer 3 inputs"):
-        fold_scaler(StandardScaler().fit(np.eye(4)), nn.Linear(3, 2))
-    with pytest.raises(TypeError, match="expected a StandardScaler"):
-        fold_scaler(lambda x: x, nn.Linear(3, 2))
-    x = torch.rand(1, 3, 5, 5) * 255
-    for layer in padded, deconv:
-        np.testing.assert_allclose(fold_scaler(scale, layer)(x).detach().numpy(), layer(x / 255).detach().numpy(),
-                                   atol=1e-5)
 
 
 # -- recalibration -----------------------------------------------------------------------------------------------------

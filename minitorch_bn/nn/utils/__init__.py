@@ -14,7 +14,7 @@ from .vector import parameters_to_vector, vector_to_parameters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .folding import Proof, fold, fold_norm, fold_scaler
+    from .folding import Proof, fold, fold_norm
     from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
     from .init import skip_init
     from .memory_format import convert_conv2d_weight_memory_format, convert_conv3d_weight_memory_format
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Proof", "Recalibration", "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_",
            "convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format", "fold", "fold_norm",
-           "fold_scaler", "fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights",
+           "fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights",
            "get_total_norm", "parameters_to_vector", "recalibrate", "remove_spectral_norm", "remove_weight_norm", "rnn",
            "skip_init", "spectral_norm", "vector_to_parameters", "weight_norm"]
 
 # Functions that are imported when they are first named, and where from; and modules likewise.
 _LAZY = {
-    "Proof": "folding", "fold": "folding", "fold_norm": "folding", "fold_scaler": "folding",
+    "Proof": "folding", "fold": "folding", "fold_norm": "folding",
     "Recalibration": "recalibration", "recalibrate": "recalibration",
     "fuse_conv_bn_eval": "fusion", "fuse_conv_bn_weights": "fusion", "fuse_linear_bn_eval": "fusion",
     "fuse_linear_bn_weights": "fusion", "skip_init": "init", "convert_conv2d_weight_memory_format": "memory_format",

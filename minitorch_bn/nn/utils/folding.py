@@ -1,7 +1,7 @@
-"""Networks for deployment: batch norms, and the scaling of the input, become part of the layers beside them.
+"""Networks for deployment: batch norms become part of the layers before them, and a probe proves it.
 
 In evaluation a batch norm is y = a x + c for each channel. After a convolution or linear layer W x + b it disappears
-into the layer's own weight and bias: a W, and a b + c. Before one, a scaler does likewise.
+into the layer's own weight and bias: a W, and a b + c. (Scalers of the input do likewise: `fold_into`.)
 """
 
 from __future__ import annotations
@@ -106,16 +106,6 @@ def _scale_and_shift(norm: Any) -> tuple[Tensor, Tensor]:
     return a, c if norm.bias is None else c + norm.bias.double()
 
 
-def _with(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:
-    """A copy of a layer with other parameters, given in float64."""
-    made = copy.deepcopy(layer)
-    like = layer.weight
-    made.weight = Parameter(weight.to(like.dtype).detach(), like.requires_grad)
-    if bias is not None:
-        made.bias = Parameter(bias.to(like.dtype).detach(), like.requires_grad)
-    return made
-
-
 @torch.no_grad()
 def fold_norm(layer: Any, norm: Any) -> Any:
     """A copy of a convolution, transposed convolution or linear layer that includes the batch norm after it.
@@ -129,7 +119,10 @@ def fold_norm(layer: Any, norm: Any) -> Any:
         weight = (grouped * a.reshape([layer.groups, 1, -1] + [1] * (weight.dim() - 2))).reshape(weight.shape)
     else:
         weight = weight * a.reshape([-1] + [1] * (weight.dim() - 1))
-    return _with(layer, weight, c if layer.bias is None else c + a * layer.bias.double())
+    bias = c if layer.bias is None else c + a * layer.bias.double()
+    made, like = copy.deepcopy(layer), layer.weight
+    made.weight, made.bias = (Parameter(p.to(like.dtype).detach(), like.requires_grad) for p in (weight, bias))
+    return made
 
 
 def _why_not(layer: Any, norm: Any, calls: dict, uses: dict, roots: set, owners: dict[int, int]) -> str | None:
@@ -231,72 +224,3 @@ def fold(model: Module, probe: Any, rtol: float = 1e-5) -> tuple[Module, Proof]:
 def _replace(model: Module, name: str, new: Module) -> None:
     path, _, last = name.rpartition(".")
     setattr(model.get_submodule(path), last, new)
-
-
-# -- scalers -----------------------------------------------------------------------------------------------------------
-
-def _affine_of(scaler: Any) -> tuple[Any, Any]:
-    """(a, c) of a scaler that computes a x + c for each feature: float64 tensors, of one element if all are alike."""
-    from minitorch_bn.preprocessing.scalers import MinMaxScaler, StandardScaler
-    from minitorch_bn.preprocessing.transforms import Compose, Normalize, Scale255
-
-    def tensor(value: Any) -> Tensor:
-        return torch.as_tensor(value, dtype=torch.float64).reshape(-1)
-
-    if isinstance(scaler, StandardScaler):
-        a = tensor(1.0) if scaler.scale_ is None else 1 / tensor(scaler.scale_)
-        return a, tensor(0.0) if scaler.mean_ is None or not scaler.with_mean else -tensor(scaler.mean_) * a
-    if isinstance(scaler, MinMaxScaler):
-        if scaler.clip:
-            raise ValueError("fold_scaler: a scaler with clip=True is not a x + c")
-        return tensor(scaler.scale_), tensor(scaler.min_)
-    if isinstance(scaler, Normalize):
-        return 1 / tensor(scaler.std), -tensor(scaler.mean) / tensor(scaler.std)
-    if isinstance(scaler, Scale255):
-        return tensor(1 / 255), tensor(0.0)
-    if isinstance(scaler, Compose):
-        a, c = tensor(1.0), tensor(0.0)
-        for part in scaler.transforms:
-            more, shift = _affine_of(part)
-            a, c = a * more, c * more + shift
-        return a, c
-    raise TypeError("fold_scaler: expected a StandardScaler, MinMaxScaler, Normalize, Scale255 or Compose of them, got "
-                    f"{type(scaler).__name__}")
-
-
-@torch.no_grad()
-def fold_scaler(scaler: Any, layer: Any) -> Any:
-    """A copy of the network's first layer (linear or convolution) that takes inputs which are not scaled.
-
-    The scaler's features are a linear layer's inputs, or a convolution's input channels (one feature counts for all).
-
-    ValueError: the sizes do not match; the scaler clips; or it shifts, and the convolution pads with zeros, which would
-    have to be shifted too (use another padding_mode, or padding=0), or is transposed.
-    """
-    a, c = _affine_of(scaler)
-    weight = layer.weight.double()
-    linear, transposed = isinstance(layer, Linear), isinstance(layer, _ConvTransposeNd)
-    inputs = layer.in_features if linear else layer.in_channels
-    for value in a, c:
-        if value.numel() not in (1, inputs):
-            raise ValueError(f"fold_scaler: the scaler has {value.numel()} features, the layer {inputs} inputs")
-    a, c = a.expand(inputs), c.expand(inputs)
-    if bool((c != 0).any()) and not linear:
-        padding = layer.padding if isinstance(layer.padding, tuple) else (layer.padding,)
-        if transposed:
-            raise ValueError("fold_scaler: a scaler that shifts cannot become part of a transposed convolution, whose "
-                             "borders see fewer inputs")
-        if layer.padding_mode == "zeros" and any(p not in (0, "valid") for p in padding):
-            raise ValueError("fold_scaler: the convolution pads with zeros, which are not shifted as the inputs are; "
-                             "use padding=0 or another padding_mode, or scale the inputs")
-    groups = 1 if linear else layer.groups
-    if transposed:  # (in, out / groups, *kernel)
-        return _with(layer, weight * a.reshape([-1] + [1] * (weight.dim() - 1)), None)
-    grouped = weight.reshape(groups, weight.size(0) // groups, inputs // groups, -1)
-
-    def over_inputs(value: Tensor) -> Tensor:
-        return value.reshape(groups, 1, -1, 1)
-
-    shift = (grouped * over_inputs(c)).sum((2, 3)).reshape(-1)
-    return _with(layer, (grouped * over_inputs(a)).reshape(weight.shape),
-                 shift if layer.bias is None else shift + layer.bias.double())
