@@ -18,7 +18,7 @@ import timeit
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-GROUPS = ("overhead", "elementwise", "reduce", "pool", "gemm", "conv", "norm", "train")
+GROUPS = ("overhead", "elementwise", "reduce", "pool", "gemm", "conv", "norm", "train", "deploy")
 CASES = {}  # "group: name" -> function of the library module `t`; filled by the group files
 
 

@@ -44,6 +44,12 @@ def test_quick(script, tmp_path):
     assert out and "loss=" in progress
 
 
+def test_policies(tmp_path):
+    """A row for each pair, with an accuracy and a time for both."""
+    out, _ = run("policies.py", "--quick", folder=tmp_path)
+    assert len(re.findall(r"^\S.* \| .*% .* ms +[\d.]+ % .* ms *$", out, re.MULTILINE)) == 7
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_help(script, tmp_path):
     assert "--seed" in run(script, "--help", folder=tmp_path)[0]
