@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -134,6 +135,7 @@ def write_json(path: Path, value: Any) -> None:
 def work() -> None:
     """A worker process: jobs come in by number on standard input, and are told done on standard output."""
     torch.set_num_threads(1)  # one process a core; the bits are the same
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of the terminal's processes: the parent decides
     known: dict[str, list[Job]] = {}
     for line in sys.stdin:
         name, number, run = json.loads(line)
@@ -141,7 +143,10 @@ def work() -> None:
         if name not in known:
             known[name] = jobs(name, run)
         measure(known[name][number], run)
-        print("done", flush=True)
+        try:
+            print("done", flush=True)
+        except OSError:  # nobody listens any more
+            os._exit(1)
 
 
 class _Worker(threading.local):
@@ -226,7 +231,6 @@ def _share(todo: Sequence[tuple[str, int, Job]], how: Run, workers: int, advance
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in _started:
-            assert process.stdin
-            process.stdin.close()
+            process.terminate()  # a result is a whole file or none
             process.wait()
         _started.clear()
