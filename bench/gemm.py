@@ -1,5 +1,7 @@
 """Matrix products: square, long, thin and odd, transposed in place, batched, and the linear layer with its backward."""
 
+import math
+
 from harness import case
 
 
@@ -10,7 +12,23 @@ def product(name, a_shape, b_shape, view=lambda a, b: (a, b), dtype="float32"):
         return "a @ b", {"a": a, "b": b}
 
     prepare.__module__ = __name__
-    case(name)(prepare)
+    case(name, *work(*view(Shape(a_shape), Shape(b_shape)), dtype), dtype)(prepare)
+
+
+class Shape(tuple):
+    """The shape of a factor, which a case may transpose as it does the factor itself."""
+
+    def t(self):
+        return Shape(self[::-1])
+
+    def transpose(self, *_):
+        return Shape((*self[:-2], *self[-2:][::-1]))
+
+
+def work(a, b, dtype):
+    """Operations, and bytes of both factors and the result, of a (batched) product of these shapes."""
+    results = math.prod(a[:-1]) * (b[-1] if len(b) > 1 else 1)
+    return 2 * results * a[-1], (math.prod(a) + math.prod(b) + results) * (8 if dtype == "float64" else 4)
 
 
 def second_transposed(a, b):
@@ -65,7 +83,7 @@ def linear(name, batch, inputs, outputs):
         return run
 
     prepare.__module__ = __name__
-    case(name)(prepare)
+    case(name, 6 * batch * inputs * outputs, 4 * (3 * inputs * outputs + 2 * batch * (inputs + outputs)))(prepare)
 
 
 linear("Linear(784, 256) forward and backward, batch 32", 32, 784, 256)

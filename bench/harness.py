@@ -17,19 +17,36 @@ import time
 import timeit
 from pathlib import Path
 
+import machine
+
 HERE = Path(__file__).resolve().parent
 GROUPS = ("overhead", "elementwise", "reduce", "pool", "gemm", "conv", "norm", "train", "deploy")
 CASES = {}  # "group: name" -> function of the library module `t`; filled by the group files
+WORK = {}  # the same -> (floating-point operations, bytes that have to move, dtype), where a case declares them
+JAX = {}  # the same -> function of the module jax
+compiling = False  # in the worker of the peer "torch.compile"
 
 
-def case(name):
-    """Register `prepare(t)`, which returns what to time: a function of no argument, or (statement, its namespace)."""
+def case(name, flops=0, bytes=0, dtype="float32", jax=None):
+    """Register `prepare(t)`, which returns what to time: a function of no argument, or (statement, its namespace).
+
+    `flops` (a multiply-add is two) and `bytes` (each input read once, each result written once) let the bench tell how
+    far a case is from what the machine can do. `jax` is the case for the peer of that name: a function of the module.
+    """
 
     def register(prepare):
-        CASES[f"{prepare.__module__}: {name}"] = prepare
+        key = f"{prepare.__module__}: {name}"
+        CASES[key], WORK[key] = prepare, (flops, bytes, dtype)
+        if jax is not None:
+            JAX[key] = jax
         return prepare
 
     return register
+
+
+def ready(t, model):
+    """The model as a case shall run it: compiled, when the peer is torch.compile."""
+    return t.compile(model) if compiling else model
 
 
 def load(groups):
@@ -50,18 +67,25 @@ def work(library, threads, groups):
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the answers
     sys.path.append(str(HERE.parent))
-    t = importlib.import_module(library)
-    t.set_num_threads(threads)
+    global compiling
+    compiling = library == "torch.compile"
+    t = importlib.import_module("torch" if compiling else library)
     load(groups)
+    cases = CASES
+    if library == "jax":
+        cases = JAX
+    else:
+        t.set_num_threads(threads)
     timer = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if "case" in request:
                 timer = None
-                t.manual_seed(0)
-                t.set_grad_enabled(True)  # a case may switch it off for itself
-                body = CASES[request["case"]](t)
+                if library != "jax":
+                    t.manual_seed(0)
+                    t.set_grad_enabled(True)  # a case may switch it off for itself
+                body = cases[request["case"]](t)
                 statement, names = ("body()", {"body": body}) if callable(body) else body
                 timer = timeit.Timer(statement, globals=names)
                 timer.timeit(1)
@@ -129,12 +153,15 @@ def quartiles(values):
 
 
 def measure(name, workers, rounds, seconds):
-    """Time one case in every worker; the row holds times for each library and the ratio of the first to the second."""
-    row = {"case": name}
+    """Time one case in every worker; the row holds times for each library and the ratio of the first to the second.
+
+    `name` may be a dict of the workers' cases instead, where they do not all run the same.
+    """
+    row = {"case": name if isinstance(name, str) else ""}
     counts, turns = {}, {}
     for library, worker in workers.items():
         try:
-            worker.ask(case=name)
+            worker.ask(case=name if isinstance(name, str) else name[library])
             counts[library] = worker.calibrate(seconds)
             turns[library] = []
         except RuntimeError as error:
@@ -152,11 +179,13 @@ def measure(name, workers, rounds, seconds):
         order.reverse()
     for library, times in turns.items():
         row[library] = summary(times)
-    if len(turns) == 2:
-        ours, theirs = turns.values()
-        ratios = [a / b for a, b in zip(ours, theirs)]
-        row["ratio"] = statistics.median(ratios)
-        row["middle_half"] = quartiles(ratios)
+    first = next(iter(workers))
+    for peer in list(workers)[1:]:
+        if first in turns and peer in turns:
+            ratios = [a / b for a, b in zip(turns[first], turns[peer])]
+            row.setdefault("ratios", {})[peer] = statistics.median(ratios)
+            if "ratio" not in row:
+                row["ratio"], row["middle_half"] = statistics.median(ratios), quartiles(ratios)
     return row
 
 
@@ -183,11 +212,11 @@ def line(row, libraries):
     return " ".join(cells)
 
 
-def compare(groups, libraries, rounds, seconds, threads, pattern=""):
+def compare(groups, libraries, rounds, seconds, threads, pattern="", limits=True):
     """Run the cases of the groups, print a line for each as it is ready, return the rows."""
     load(groups)
     heads = " ".join(f"{library[:10]:>10} {'best':>10}" for library in libraries)
-    print(f"{'case':<70} {heads}" + ("   ratio  middle half" if len(libraries) == 2 else ""), flush=True)
+    print(f"{'case':<70} {heads}" + ("   ratio  middle half" if len(libraries) > 1 else ""), flush=True)
     workers = {library: Worker(library, threads, groups) for library in libraries}
     rows = []
     try:
@@ -198,4 +227,8 @@ def compare(groups, libraries, rounds, seconds, threads, pattern=""):
     finally:
         for worker in workers.values():
             worker.close()
+    for row in rows if limits else []:
+        least = machine.limit_ns(*WORK[row["case"]], threads)
+        if least:
+            row["limit_ns"] = least
     return rows

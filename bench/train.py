@@ -1,11 +1,13 @@
 """Whole training steps (forward, loss, backward, optimizer) of small networks, and the optimizers alone."""
 
-from harness import case
+import models
+from harness import case, ready
 
 
 def stepper(t, model, optimizer, inputs, targets, shape_scores=lambda scores: scores):
     """One training step as a function."""
     loss_fn = t.nn.CrossEntropyLoss()
+    model = ready(t, model)
 
     def step():
         loss = loss_fn(shape_scores(model(inputs)), targets)
@@ -105,6 +107,69 @@ def transformer(t):
     model = nn.Sequential(nn.Embedding(94, 96), Block(), Block(), nn.LayerNorm(96), nn.Linear(96, 94))
     optimizer = t.optim.AdamW(model.parameters(), lr=1e-4)
     letters, targets = t.randint(0, 94, (24, 64)), t.randint(0, 94, (24 * 64,))
+    return stepper(t, model, optimizer, letters, targets, lambda scores: scores.flatten(0, 1))
+
+
+def jax_mlp(jax):
+    """The case below for JAX: the same network and optimizer, the whole step compiled by jit."""
+    np, key = jax.numpy, jax.random.key(0)
+    sizes = (784, 512, 512, 512, 10)
+    draws = jax.random.split(key, 2 * len(sizes))
+    weights = [jax.random.normal(k, (a, b)) / a ** 0.5 for k, a, b in zip(draws, sizes, sizes[1:])]
+    state = [(w, np.zeros(w.shape[1]), np.ones(w.shape[1])) for w in weights]
+    speed = jax.tree.map(np.zeros_like, state)
+    x, y = jax.random.normal(draws[-1], (128, 784)), jax.random.randint(draws[-2], (128,), 0, 10)
+
+    def loss(state):
+        h = x
+        for i, (w, shift, scale) in enumerate(state):
+            h = h @ w
+            if i < len(state) - 1:
+                h = jax.nn.relu((h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5) * scale + shift)
+            else:
+                h = h + shift
+        return -np.take_along_axis(jax.nn.log_softmax(h), y[:, None], 1).mean()
+
+    @jax.jit
+    def step(state, speed):
+        value, slope = jax.value_and_grad(loss)(state)
+        speed = jax.tree.map(lambda v, g: 0.9 * v + g, speed, slope)
+        return jax.tree.map(lambda p, v: p - 1e-3 * v, state, speed), speed, value
+
+    def run():
+        nonlocal state, speed
+        state, speed, value = step(state, speed)
+        value.block_until_ready()
+
+    return run
+
+
+@case("MLP 784-512-512-512-10 with batch norm, batch 128, SGD", jax=jax_mlp)
+def wide_mlp(t):
+    model = models.wide_mlp(t)
+    optimizer = t.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    return stepper(t, model, optimizer, t.randn(128, 784), t.randint(0, 10, (128,)))
+
+
+@case("ResNet-20 on 32 x 3 x 32 x 32, SGD")
+def resnet20(t):
+    model = models.resnet20(t)
+    optimizer = t.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    return stepper(t, model, optimizer, t.randn(32, 3, 32, 32), t.randint(0, 10, (32,)))
+
+
+@case("ResNet-18 on 16 x 3 x 32 x 32, SGD")
+def resnet18(t):
+    model = models.resnet18(t)
+    optimizer = t.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    return stepper(t, model, optimizer, t.randn(16, 3, 32, 32), t.randint(0, 10, (16,)))
+
+
+@case("GPT, 4 layers of width 128, 8 x 128 letters, AdamW")
+def gpt(t):
+    model = models.gpt(t, 65, 128, 4, 4, 128)
+    optimizer = t.optim.AdamW(model.parameters(), lr=1e-4)
+    letters, targets = t.randint(0, 65, (8, 128)), t.randint(0, 65, (8 * 128,))
     return stepper(t, model, optimizer, letters, targets, lambda scores: scores.flatten(0, 1))
 
 
