@@ -63,7 +63,8 @@ class _BatchNormAct(_BatchNorm):
     def forward(self, input: Tensor, residual: Tensor | None = None,  # type: ignore[override]
                 mask: Tensor | None = None) -> Tensor:
         fused = self.act == "relu" or (self.inplace and self.training)
-        if self._policy is not None or mask is not None or not fused:
+        hold = self._policy is not None and self._policy.chosen() == {"hold": True}  # statistics are left alone
+        if (self._policy is not None and not hold) or mask is not None or not fused:
             y = super().forward(input, mask)
             return activated(self.act, y if residual is None else y + residual)
         if self.training and 0 < input.numel() == input.size(1):
@@ -73,7 +74,7 @@ class _BatchNormAct(_BatchNorm):
         tracked = self.num_batches_tracked
         if not training:
             training = mean is None
-        elif recomputing.on or not self.track_running_stats:
+        elif hold or recomputing.on or not self.track_running_stats:
             mean = var = tracked = None
         if self.inplace:
             if residual is not None:
