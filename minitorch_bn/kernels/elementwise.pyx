@@ -116,7 +116,7 @@ cdef void choose(plan* p) noexcept nogil:
     if row >= LONG_ROW and not p.across:
         for i in range(p.n):
             if p.ops[i].strides[last] == 0 and p.period[i] > 1:
-                p.block = LONG_ROW           # one number a row: a short run of it serves the whole row
+                p.block = LONG_ROW if row < 4 * BLOCK else BLOCK  # one number a row: a run of it serves the whole row
 
 
 cdef inline int log2_size(int size) noexcept nogil:
@@ -259,7 +259,8 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef int e, last = p.ndim - 1
     cdef operand* x = &p.ops[p.across]
     cdef operand* y = &p.ops[0]
-    cdef i64 size = ITEMSIZE[x.dtype], i, t, r, m, high, place, flat, base
+    cdef i64 size = ITEMSIZE[x.dtype], i, t, r, m, high, place = 1, flat, step
+    cdef (char*)[MAXOPERANDS] corner
     cdef i64[8] index
     cdef bint in_place = y.strides[last] == 1 and y.dtype == y.want, turned = p.f == NULL and in_place
     for t in range(start, stop):
@@ -270,34 +271,37 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
             index[e] = flat % i * m
             flat //= i
         m, high = min(p.wide, p.shape[last] - index[last]), min(p.high, p.shape[p.line] - index[p.line])
-        at[0], place, base = y.data, 0, 0
-        for e in range(p.ndim):
-            place += index[e] * x.strides[e]
-            base += index[e] * y.strides[e]
+        for i in range(p.n):
+            place = 0
+            for e in range(p.ndim):
+                place += index[e] * p.ops[i].strides[e]
+            corner[i] = p.ops[i].data + place * ITEMSIZE[p.ops[i].dtype]
         turned = p.f == NULL and in_place and x.dtype == x.want
         K.convert.turn[log2_size(<int> size)](
-            y.data + base * size if turned else (<char*> blocks[p.across] if x.dtype == x.want else <char*> spare),
-            (y.strides[p.line] if turned else m) * size, x.data + place * size, x.strides[last] * size, high, m)
+            corner[0] if turned else (<char*> blocks[p.across] if x.dtype == x.want else <char*> spare),
+            (y.strides[p.line] if turned else m) * size, corner[p.across], x.strides[last] * size, high, m)
         if turned:
             continue
         if x.dtype != x.want:
             K.convert.cast[x.dtype][x.want](blocks[p.across], spare, high * m)
         if p.whole:
             m, high = m * high, 1
+        flat, step = 0, 1
+        for e in range(p.ndim - 1, -1, -1):
+            if e == p.line:
+                place = step                 # elements of the iteration from one row of the tile to the next
+            flat += index[e] * step
+            step *= p.shape[e]
         for r in range(high):
-            flat = 0
-            for e in range(p.ndim):
-                flat = flat * p.shape[e] + index[e]
-            index[p.line] += 1
             for i in range(p.n):
                 if i == p.across:
                     at[i] = <char*> blocks[i] + r * m * ITEMSIZE[x.want]
                 elif p.direct[i] or not p.whole and p.ops[i].strides[last] == 1 and p.ops[i].dtype == p.ops[i].want:
-                    at[i] = element(p, &p.ops[i], flat)
+                    at[i] = corner[i] + r * p.ops[i].strides[p.line] * ITEMSIZE[p.ops[i].dtype]
                 else:
                     at[i] = blocks[i]
                     if i:
-                        fetch(p, <int> i, flat, m, <char*> at[i], <char*> spare)
+                        fetch(p, <int> i, flat + r * place, m, <char*> at[i], <char*> spare)
             if p.f != NULL:
                 p.f(at, m, p.k)
             elif in_place:
@@ -305,7 +309,7 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
             else:
                 at[0] = at[1]
             if not in_place:
-                put(p, flat, m, <char*> at[0], <char*> spare)
+                put(p, flat + r * place, m, <char*> at[0], <char*> spare)
 
 
 cdef inline void part(plan* p, i64 start, i64 stop) noexcept nogil:
