@@ -372,8 +372,7 @@ cdef class Tensor:
         if self.numel != 1:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if self.numel == 0 else
                                "Boolean value of Tensor with more than one value is ambiguous")
-        settle_all()
-        return read_scalar(self.data, self.dtype) != 0
+        return item(self) != 0
 
     def __int__(self):
         return int(item(self))
@@ -387,8 +386,7 @@ cdef class Tensor:
     def __index__(self):
         if self.numel != 1 or is_float(self.dtype):
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        settle_all()
-        return int(read_scalar(self.data, self.dtype))
+        return int(item(self))
 
     def __len__(self):
         if self.ndim == 0:
