@@ -100,8 +100,8 @@ cdef void affine_of(Plan* q, i64 stat) noexcept nogil:
                      q.p + first * q.size, q.step)
 
 
-# The map that follows the sums: within a task while its channels are in cache; where all sums came first, from the end
-# of memory to its start, plane after plane, as the end is what the caches still hold.
+# The map that follows the sums: within a task while its channels are in cache; where all sums came first, plane after
+# plane, as memory lies. (Cores may have caches of their own at every level: a thread should meet its half again.)
 
 cdef void apply_rows(Plan* q, apply_kernel kernel, const char* p, i64 c, i64 count, i64 length, i64 offset, i64 stride,
                      i64 period) noexcept nogil:
@@ -163,7 +163,7 @@ cdef i64 plane_blocks(Plan* q) noexcept nogil:
 cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef i64 offset, count, length
-    block(q.view.n * q.view.c, q.view.s, q.view.s, plane_blocks(q) - 1 - i, &offset, &count, &length)
+    block(q.view.n * q.view.c, q.view.s, q.view.s, i, &offset, &count, &length)
     q.body(q, offset // q.view.s % q.view.c, count, length, offset, q.view.s, q.view.c)
 
 
@@ -232,7 +232,7 @@ cdef void moments_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void apply_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 rows, col, cols, offset = tile(q, q.chunks * q.panels - 1 - i, &rows, &col, &cols)
+    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols)
     apply_rows(q, q.kernels.apply_cols, q.p + col * q.size, 0, rows, cols, offset, q.stride, 1)
 
 
@@ -248,7 +248,7 @@ cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 rows, col, cols, offset = tile(q, q.chunks * q.panels - 1 - i, &rows, &col, &cols)
+    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols)
     backward_rows(q, q.kernels.backward_cols, q.p + col * q.size, 0, rows, cols, offset, q.stride, 1)
 
 
