@@ -7,7 +7,6 @@ paths, and what each is worth: docs/kernels/matmul.md.
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport uint64_t
 
-from minitorch_bn.kernels.parallel cimport run_tasks
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 
 cdef enum:
@@ -173,7 +172,8 @@ cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, 
     while j < n:
         columns = n - j
         if q.b_in == SHARED:
-            panels = q.shared_b + ((p - q.k0) // MTB_KC * q.panels * MTB_KC + (j0 - q.j0) // kernel.nr * k) * kernel.nr * size
+            t = (p - q.k0) // MTB_KC * q.panels * MTB_KC + (j0 - q.j0) // kernel.nr * k
+            panels = q.shared_b + t * kernel.nr * size
         else:
             columns = min(columns, CHUNK * kernel.nr)
             pack_panels(q, panels, kernel.nr * k, kernel.nr, b + j * q.csb * size, q.csb, columns, q.rsb, k)
@@ -264,7 +264,10 @@ cdef void share_out(product* q, i64 matrices, int threads) noexcept nogil:
     cdef i64 column_unit = kernel.nr
     q.row_b = q.m == 1 and q.rsb == 1
     q.b_in = RAW if q.csb == 1 and q.m <= FEW_ROWS and not q.row_b else OWN
-    q.a_in = OWN if q.n > FEW_COLUMNS and q.m * min(q.k, <i64> MTB_KC) * q.size > SMALL_A else RAW
+    q.a_in = RAW
+    if (q.n > FEW_COLUMNS and q.m * min(q.k, <i64> MTB_KC) * q.size > SMALL_A
+            or q.csa != 1 and q.n > 8 and q.m > q.step):
+        q.a_in = OWN
     if q.b_in == RAW:                               # long runs of each row of B
         column_unit *= 4
     q.mc = min(up(q.m, q.step), max(<i64> 1, 2 * A_BYTES // (MTB_KC * q.size) // q.step) * q.step)
@@ -279,12 +282,10 @@ cdef void share_out(product* q, i64 matrices, int threads) noexcept nogil:
 
 
 cdef void share_in(product* q, int threads) noexcept nogil:
-    """Large products, each element packed once: with many rows, a task takes some and packs its part of A, and all share
-    a packed B; with many columns, the other way round; in between, all share both. Several tasks for each thread, as a
-    thread may be late."""
-    cdef i64 tiles = q.tiles, panels, blocks, rows = 0
+    """Large products, each element packed once: with many rows, a task takes some and packs its part of A, all share
+    a packed B; with many columns, the other way round; else all share both. A thread may be late: many tasks."""
+    cdef i64 tiles = q.tiles, panels = parts(min(q.n, <i64> COLUMNS), q.kernel.nr), blocks, rows = 0
     q.ns = min(q.n, <i64> COLUMNS)
-    panels = parts(q.ns, q.kernel.nr)
     q.row_b, q.a_in, q.b_in = False, OWN, SHARED
     q.mc, q.nc = tiles * q.step, panels * q.kernel.nr
     if tiles >= MANY * threads:
@@ -371,7 +372,8 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
         q.step = parts(m, q.tiles)                  # rows shared out evenly
     q.tile_size = up(q.step * kb + q.kernel.vl, 16)
     q.ks, q.ns = max(k, <i64> 1), n
-    long_sum = threads > 1 and matrices < 2 * threads and k >= 4 * threads * MTB_KC and max(m, n) <= 512 and m * n <= SMALL_C
+    long_sum = (threads > 1 and matrices < 2 * threads and k >= 4 * threads * MTB_KC
+                and max(m, n) <= 512 and m * n <= SMALL_C)
     alone = (m <= FEW_ROWS or n <= FEW_COLUMNS or work <= 65536 or matrices >= 4 * threads > 4
              or matrices > 1 and m * n * k < 1 << 21)
     if long_sum or alone:

@@ -24,8 +24,8 @@ typedef struct {
 
     /* The same for any m, in tiles of step <= mr rows, tile t of A at a + t * a_step; B in packed panels (k, nr), one
      * after the other. */
-    void (*block)(int64_t m, int64_t step, int64_t n, int64_t k, const void *a, int64_t a_step, int64_t rsa, int64_t csa,
-                  const void *b, void *c, int64_t ldc, int add, const void *bias_n);
+    void (*block)(int64_t m, int64_t step, int64_t n, int64_t k, const void *a, int64_t a_step, int64_t rsa,
+                  int64_t csa, const void *b, void *c, int64_t ldc, int add, const void *bias_n);
 
     /* dst[p * width + j] = src[p * sk + j * sj] for p < k and j < n <= width, 1 <= n; columns n to width are filler.
      * Strides are not negative. May write up to vl elements past the k * width of dst, none if width is a multiple of

@@ -1,6 +1,5 @@
 /* gemm.c: matrix product in registers: tiles of C over one K block, packing of panels, and dot products. */
 #include "../kernel.h"
-#include "../transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -242,8 +241,8 @@ static void pack(void *dst_, int64_t width, const void *src_, int64_t sj, int64_
     const T *src = src_;
     int64_t done = 0;
     if (sj == 1 && width <= 2 * VL) {
-        const int64_t size = (k - 1) * sk + n, wide = width > VL ? 2 * VL : VL;  /* from the first element to the last */
-        if (size >= wide) done = sk ? (size - wide) / sk + 1 : k;                /* rows from which that many are there */
+        const int64_t size = (k - 1) * sk + n, wide = width > VL ? 2 * VL : VL;
+        if (size >= wide) done = sk ? (size - wide) / sk + 1 : k;  /* rows behind which whole vectors can be read */
         if (done > k) done = k;
         if (width > VL) copy_rows(2, dst, width, src, sk, done);
         else copy_rows(1, dst, width, src, sk, done);
@@ -284,6 +283,31 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
     if (bias) add_bias(1, n, c_, 0, bias, NULL);
 }
 
+/* A mask of the first n elements, and these elements of p; nothing behind them is read. */
+INLINE ivec first_lanes(int n) {
+    ivec at;
+    UNROLL for (int i = 0; i < VL; i++) at[i] = i;
+    return at < (TI)n;
+}
+#if VBYTES == 64
+INLINE vec load_some(const T *p, ivec mask, int n) {
+    (void)mask;
+    return sizeof(T) == 4 ? (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), (const float *)p)
+                     : (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), (const double *)p);
+}
+#elif VBYTES == 32
+INLINE vec load_some(const T *p, ivec mask, int n) {
+    (void)n;
+    return sizeof(T) == 4 ? (vec)_mm256_maskload_ps((const float *)p, (__m256i)mask)
+                     : (vec)_mm256_maskload_pd((const double *)p, (__m256i)mask);
+}
+#else
+static __attribute__((noinline)) vec load_some(const T *p, ivec mask, int n) {
+    (void)mask;
+    return vload_part(p, n, 0);
+}
+#endif
+
 /* Folds the 32 lanes of a dot product: lane i with lane i + 16, then + 8, + 4, + 2, + 1. */
 INLINE T fold(vec *acc) {
     UNROLL for (int w = DOT_LANES / VL / 2; w > 0; w /= 2) UNROLL for (int v = 0; v < w; v++) acc[v] += acc[v + w];
@@ -303,17 +327,15 @@ INLINE void dot_rows(const int n, int64_t k, const T *a, int64_t rsa, const T *x
             const vec t = vload(x + p + v * VL);
             UNROLL for (int r = 0; r < n; r++) acc[r][v] = vfma(vload(a + r * rsa + p + v * VL), t, acc[r][v]);
         }
-    for (int r = 0; r < n; r++) {
-        vec *own = acc[r], lanes[DOT_LANES / VL];
-        if (p < k) {
-            T lane[DOT_LANES];
-            UNROLL for (int v = 0; v < DOT_LANES / VL; v++) vstore(lane + v * VL, own[v]);
-            for (int64_t i = p; i < k; i++) lane[i - p] = sfma(a[r * rsa + i], x[i], lane[i - p]);
-            UNROLL for (int v = 0; v < DOT_LANES / VL; v++) lanes[v] = vload(lane + v * VL);
-            own = lanes;
-        }
-        y[r] = fold(own);
+    UNROLL for (int v = 0; v < DOT_LANES / VL; v++, p += VL) {
+        if (p >= k) break;
+        const int some = k - p < VL ? (int)(k - p) : VL;
+        const ivec mask = first_lanes(some);
+        const vec t = load_some(x + p, mask, some);
+        UNROLL for (int r = 0; r < n; r++)
+            acc[r][v] = vselect(mask, vfma(load_some(a + r * rsa + p, mask, some), t, acc[r][v]), acc[r][v]);
     }
+    UNROLL for (int r = 0; r < n; r++) y[r] = fold(acc[r]);
 }
 
 /* n <= 8 VL rows times x, where columns of A are contiguous, csa apart: each lane of every row waits in memory. */
@@ -370,5 +392,6 @@ static void total(int64_t n, int64_t count, const void *blocks_, int64_t step, v
 
 extern const mtb_gemm TABLE(gemm);
 const mtb_gemm TABLE(gemm) = {
-    .mr = MR, .nr = NR, .vl = VL, .strip = strip, .block = block, .pack = pack, .row = row, .dots = dots, .total = total,
+    .mr = MR, .nr = NR, .vl = VL, .strip = strip, .block = block, .pack = pack, .row = row, .dots = dots,
+    .total = total,
 };
