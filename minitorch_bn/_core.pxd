@@ -50,7 +50,7 @@ cdef class Node:                   # one recorded op: how to pass a gradient to 
     cdef Tensor s0, s1, s2         # saved tensors and the versions they had
     cdef unsigned int v0, v1, v2
     cdef int saved_output          # which of s0.. is this node's own output (kept without history), or -1
-    cdef tuple saved_more          # (tensor, version) pairs beyond three
+    cdef tuple saved_more          # beyond three: (tensor, version, which output of this node it is, or -1)
     cdef object e0, e1, e2         # edges: a Node, a leaf Tensor, or None
     cdef int i0, i1, i2            # which output of that Node
     cdef list edges_more           # (edge, output number) beyond three
