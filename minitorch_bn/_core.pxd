@@ -35,7 +35,7 @@ cdef class Tensor:                 # a strided view of a Storage, and its place 
     cdef Tensor base               # of a view: the tensor that owns the history
     cdef Tensor grad_
     cdef dict hooks                # tensor hooks by id, on a leaf
-    cdef dict extra                # attributes that the user set
+    cdef PyObject* extra           # attributes that the user set: a dict, made with the first
     cdef object __weakref__
 
 # g: Tensor (a tuple if the op has several outputs) -> Tensor | tuple | None

@@ -28,6 +28,7 @@ include "core/arguments.pxi"     # dims, shapes, integers: from what the user wr
 include "core/storage.pxi"       # Storage; making tensors
 include "core/deferred.pxi"      # results that wait for the operation that reads them
 include "core/tensor.pxi"        # the Tensor class: attributes and operators
+include "core/attributes.pxi"    # those that a user sets on a tensor
 include "core/graph.pxi"         # Node: recording
 include "core/elementwise.pxi"   # ops of the table: promotion, broadcasting, the loop, recording
 include "core/gradients.pxi"     # their one vjp; undoing broadcasts

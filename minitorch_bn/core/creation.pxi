@@ -129,19 +129,23 @@ def as_tensor_(data, dtype=None, device=None):
     return x if code < 0 else cast(x, code)
 
 
+cdef Tensor blank(tuple sizes, object size, object out, object dtype, object device):
+    """What empty(), zeros() and their like start from: a new tensor, or `out` with that size."""
+    cdef i64[MAXDIM] shape
+    cdef int ndim = shape_from(sizes_args(sizes, size), shape)
+    check_device(device)
+    if out is None:
+        return new_tensor(dtype_code(dtype, default_float), ndim, shape)
+    resize_out(out, ndim, shape)
+    bump(out)
+    return out
+
+
 def empty(*sizes, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
           memory_format=None):
     """A tensor of that size, not initialized."""
-    cdef i64[MAXDIM] shape
-    cdef int ndim = shape_from(sizes_args(sizes, size), shape)
-    cdef Tensor t
-    check_device(device)
-    if out is not None:
-        resize_out(out, ndim, shape)
-        bump(out)
-        return out
-    t = new_tensor(dtype_code(dtype, default_float), ndim, shape)
-    if memory_format is not None and memory_format is not singletons["contiguous_format"]:
+    cdef Tensor t = blank(sizes, size, out, dtype, device)
+    if out is None and memory_format is not None and memory_format is not singletons["contiguous_format"]:
         for d, s in enumerate(format_strides(shape_tuple(t), memory_format)):
             t.strides[<int> d] = s
         refresh_contiguous(t)
@@ -155,14 +159,14 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
         fill_value = item(fill_value)
     if dtype is None and out is None:
         dtype = dtypes[number_kind(fill_value)]
-    t = empty(*((size,) if isinstance(size, int) else tuple(size)), out=out, dtype=dtype, device=device)
+    t = blank((), size, out, dtype, device)
     copy_into(t, number_tensor(fill_value, t.dtype))
     return prepared(t, requires_grad, device)
 
 
 def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of zeros."""
-    cdef Tensor t = empty(*sizes, size=size, out=out, dtype=dtype, device=device)
+    cdef Tensor t = blank(sizes, size, out, dtype, device)
     if t.contiguous:
         zero_dense(t)
     else:
@@ -172,7 +176,7 @@ def zeros(*sizes, size=None, out=None, dtype=None, layout=None, device=None, req
 
 def ones(*sizes, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """A tensor of ones."""
-    cdef Tensor t = empty(*sizes, size=size, out=out, dtype=dtype, device=device)
+    cdef Tensor t = blank(sizes, size, out, dtype, device)
     copy_into(t, number_tensor(1, t.dtype))
     return prepared(t, requires_grad, device)
 

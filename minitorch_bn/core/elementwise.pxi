@@ -85,7 +85,6 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
     cdef double[FILL] fill
     cdef (void*)[4] p
     cdef mtb_loop f
-    cdef int i
     if deferred and out is None and (op == OP_RELU or op == OP_ADD):
         y = fused(op, a, b, False)
         if y is not None:
@@ -115,12 +114,7 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
                         return y
                 elif x.numel <= FILL and (type(b) is float or type(b) is int):
                     value = b
-                    if x.dtype == MTB_f32:
-                        for i in range(<int> x.numel):
-                            (<float*> fill)[i] = <float> value
-                    else:
-                        for i in range(<int> x.numel):
-                            fill[i] = value
+                    repeat(fill, x, value)
                     y = new_tensor(x.dtype, x.ndim, x.shape)
                     p[0], p[1], p[2] = y.data, x.data, fill
                     K.elementwise[x.dtype].value[op](p, x.numel, k)
@@ -130,25 +124,48 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
     return elementwise_general(op, a, b, c, k, out, False)
 
 
+cdef inline int repeat(double* fill, Tensor x, double value) noexcept:
+    """The value in x's dtype, as often as x has elements (FILL at most)."""
+    cdef int i
+    if x.dtype == MTB_f32:
+        for i in range(<int> x.numel):
+            (<float*> fill)[i] = <float> value
+    else:
+        for i in range(<int> x.numel):
+            fill[i] = value
+    return 0
+
+
 cdef object elementwise_inplace(int op, object a, object b, object c, const double* k):
     """The same, written over a."""
+    cdef const mtb_op_info* info = &mtb_ops[op]
+    cdef Tensor x, z = None
+    cdef double[FILL] fill
+    cdef (void*)[3] p
     if not isinstance(a, Tensor):
         raise TypeError(f"{op_names[op]}_(): the first argument must be a Tensor, not {type(a).__name__}")
-    cdef Tensor x = a, z
-    cdef (void*)[3] p
+    x = <Tensor> a
     if deferred and (op == OP_RELU or op == OP_ADD):
         y = fused(op, a, b, True)
         if y is not None:
             return y
-    if (x.contiguous and x.dtype >= MTB_f32 and mtb_ops[op].kind <= MTB_KIND_arith and isinstance(b, Tensor)
-            and mtb_ops[op].arity == 2):
-        z = b
-        if (z.dtype == x.dtype and z.contiguous and same_shape(x, z)
-                and (z.data == x.data or z.storage is not x.storage)
-                and not (mtb_grad_mode and (in_graph(x) or in_graph(z)))):
+    # The fast path: as above, where nothing is recorded and operands that share memory are one tensor.
+    if info.kind <= MTB_KIND_arith and info.arity <= 2 and x.contiguous and x.dtype >= MTB_f32:
+        p[0] = p[1] = x.data
+        p[2] = NULL
+        if info.arity == 2:
+            if isinstance(b, Tensor):
+                z = <Tensor> b
+                if z.dtype == x.dtype and z.contiguous and same_shape(x, z) and (z.data == x.data
+                                                                                  or z.storage is not x.storage):
+                    p[2] = z.data
+            elif x.numel <= FILL and (type(b) is float or type(b) is int):
+                repeat(fill, x, b)
+                p[2] = fill
+        if (info.arity == 1 or p[2] != NULL) and not (mtb_grad_mode and (in_graph(x) or in_graph(z))):
             check_inplace(x)
-            p[0], p[1], p[2] = x.data, x.data, z.data
-            kernel_flat(K.elementwise[x.dtype].value[op], 3, p, x.numel, ITEMSIZE[x.dtype], k, mtb_ops[op].cost[0])
+            kernel_flat(K.elementwise[x.dtype].value[op], info.arity + 1, p, x.numel, ITEMSIZE[x.dtype], k,
+                        info.cost[0])
             bump(x)
             return x
     return elementwise_general(op, a, b, c, k, a, True)

@@ -16,7 +16,7 @@ cdef inline Tensor pick(Tensor x, int dim, i64 i):
     """The slice at i of dim, which disappears."""
     if i < -x.shape[dim] or i >= x.shape[dim]:
         raise IndexError(f"index {i} is out of bounds for dimension {dim} with size {x.shape[dim]}")
-    return select(x, dim, i)
+    return select_at(x, dim, i + x.shape[dim] if i < 0 else i)
 
 
 cdef Tensor cut(Tensor x, int dim, object s):
@@ -125,12 +125,91 @@ cdef list expand_masks(list advanced):
     return out
 
 
+cdef extern from "Python.h":
+    int PySlice_Unpack(object s, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t* step) except -1
+    Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t step)
+    long long PyLong_AsLongLongAndOverflow(object i, int* overflow)
+    ctypedef struct PySliceObject:
+        PyObject* start
+        PyObject* stop
+        PyObject* step
+
+
+cdef inline bint plain_end(PyObject* end) noexcept:
+    """Whether an end of a slice is an integer or None."""
+    return end == <PyObject*> None or type(<object> end) is int
+
+
+cdef Tensor window(Tensor x, object index):
+    """x[index] in one view, where the index has integers, slices, None and ... only, all in bounds, and x is in no
+    graph. Else None: walk() takes one step after the other, and knows the errors."""
+    cdef i64[MAXDIM] shape, strides
+    cdef Py_ssize_t start, stop, step
+    cdef char* data = x.data
+    cdef int dim = 0, n = 0, more = x.ndim, overflow
+    cdef i64 i
+    cdef PySliceObject* s
+    cdef tuple parts = index if type(index) is tuple else (index,)
+    if mtb_grad_mode and in_graph(x) or len(parts) > MAXDIM or len(parts) == 0:
+        return None
+    for part in parts:
+        if type(part) is int or type(part) is slice:
+            more -= 1
+        elif part is not None and part is not Ellipsis:
+            return None
+    for part in parts:
+        if n == MAXDIM or more < 0:
+            return None
+        if type(part) is int:
+            i = PyLong_AsLongLongAndOverflow(part, &overflow)
+            if i < -x.shape[dim] or i >= x.shape[dim] or overflow:
+                return None
+            data += (i + x.shape[dim] if i < 0 else i) * x.strides[dim] * ITEMSIZE[x.dtype]
+            dim += 1
+        elif type(part) is slice:
+            s = <PySliceObject*> part
+            if not (plain_end(s.start) and plain_end(s.stop) and plain_end(s.step)):
+                return None
+            if s.step != <PyObject*> None and <object> s.step <= 0:
+                return None
+            PySlice_Unpack(part, &start, &stop, &step)
+            shape[n] = PySlice_AdjustIndices(x.shape[dim], &start, &stop, step)
+            strides[n] = x.strides[dim] * step
+            data += start * x.strides[dim] * ITEMSIZE[x.dtype] if shape[n] else 0
+            dim, n = dim + 1, n + 1
+        elif part is None:
+            shape[n], strides[n] = 1, -1
+            n += 1
+        else:  # as many dims as the rest leaves
+            if n + more > MAXDIM:
+                return None
+            while more:
+                shape[n], strides[n] = x.shape[dim], x.strides[dim]
+                dim, n, more = dim + 1, n + 1, more - 1
+    if n + more > MAXDIM:
+        return None
+    while more:
+        shape[n], strides[n] = x.shape[dim], x.strides[dim]
+        dim, n, more = dim + 1, n + 1, more - 1
+    i = 1
+    for dim in range(n - 1, -1, -1):  # a new dim steps over all of the old one after it
+        if strides[dim] == -1:
+            strides[dim] = i
+        else:
+            i = shape[dim] * strides[dim]
+    return make_view(x, n, shape, strides, data, window_vjp, "", None)
+
+
 cdef Tensor get_item(Tensor x, object index):
-    cdef list advanced = []
+    cdef list advanced
     cdef Tensor v
     cdef bint plain = True
     if type(index) is int and x.ndim:
         return pick(x, 0, index_arg(index, "index"))
+    v = window(x, index)
+    if v is not None:
+        return v
+    advanced = []
     v = walk(x, index, advanced)
     for i in advanced:
         plain = plain and i is None
@@ -143,11 +222,12 @@ cdef Tensor get_item(Tensor x, object index):
 
 cdef int set_item(Tensor x, object index, object value) except -1:
     cdef list advanced = []
-    cdef Tensor v
     cdef bint plain = True
-    v = walk(x, index, advanced)
-    for i in advanced:
-        plain = plain and i is None
+    cdef Tensor v = window(x, index)
+    if v is None:
+        v = walk(x, index, advanced)
+        for i in advanced:
+            plain = plain and i is None
     if not isinstance(value, Tensor):
         value = number_tensor(value, x.dtype) if isinstance(value, (int, float)) else from_data(value, -1)
     if plain:

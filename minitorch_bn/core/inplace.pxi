@@ -134,6 +134,22 @@ cdef int check_no_overlap(Tensor y) except -1:
     return 0
 
 
+cdef bint filled(Tensor x, object value) except -1:
+    """Whether `value` was written over all of x: done here where nothing is recorded and the memory is contiguous."""
+    if not x.contiguous or mtb_grad_mode and in_graph(x):
+        return False
+    if type(value) is int and value == 0:
+        check_inplace(x)
+        memset(x.data, 0, <size_t> (x.numel * ITEMSIZE[x.dtype]))
+    elif x.numel <= FILL and MTB_f32 <= x.dtype and (type(value) is float or type(value) is int):
+        check_inplace(x)
+        repeat(<double*> x.data, x, value)
+    else:
+        return False
+    bump(x)
+    return True
+
+
 def fill_(Tensor self not None, value):
     """Write one number everywhere."""
     if isinstance(value, Tensor):
@@ -141,11 +157,15 @@ def fill_(Tensor self not None, value):
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} "
                                "dimensions.")
         return write(self, value, "FillBackward1")
+    if filled(self, value):
+        return self
     return write(self, number_tensor(value, self.dtype), "FillBackward0")
 
 
 def zero_(Tensor self not None):
     """Write zeros."""
+    if filled(self, 0):
+        return self
     return write(self, scalar_tensor(0, self.dtype), "ZeroBackward0")
 
 

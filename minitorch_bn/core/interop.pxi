@@ -177,7 +177,8 @@ def rebuild_tensor(cls, data, dtype_name, shape, bint requires_grad, extra):
     if cls is not Tensor:
         x = Tensor._make_subclass(cls, x)
     x.requires_grad_ = requires_grad
-    x.extra = dict(extra) if extra else None
+    if extra:
+        x.__dict__.update(extra)
     return x
 
 
@@ -188,7 +189,8 @@ cdef object reduce_tensor(Tensor x, int protocol):
     settle_all()
     flat = raw_contiguous(x)
     data = (<char*> flat.data)[:flat.numel * ITEMSIZE[x.dtype]]
-    return rebuild_tensor, (type(x), data, NAMES[x.dtype], shape_tuple(x), x.requires_grad_, x.extra)
+    return rebuild_tensor, (type(x), data, NAMES[x.dtype], shape_tuple(x), x.requires_grad_,
+                            <object> x.extra if x.extra != NULL else None)
 
 
 cdef Tensor deep_copy(Tensor x, dict memo):
@@ -216,7 +218,6 @@ cdef Tensor deep_copy(Tensor x, dict memo):
     if x.grad_ is not None:
         y.grad_ = deep_copy(x.grad_, memo)
     from copy import deepcopy
-    y.extra = deepcopy(x.extra, memo)
-    if hasattr(x, "__dict__"):
-        y.__dict__.update(deepcopy(x.__dict__, memo))
+    if x.extra != NULL:
+        y.__dict__.update(deepcopy(<object> x.extra, memo))
     return y

@@ -167,6 +167,7 @@ cdef int write_scalar(char* p, int dtype, object value) except -1:
     """One Python number as the stored element; integers wrap as a C cast does."""
     cdef double f
     cdef i64 n
+    cdef int overflow
     if dtype == MTB_b8:
         p[0] = 1 if value else 0
     elif is_float(dtype):
@@ -178,6 +179,11 @@ cdef int write_scalar(char* p, int dtype, object value) except -1:
         else:
             K.convert.cast[MTB_f64][dtype](p, &f, 1)
     else:
+        if type(value) is int and dtype == MTB_i64:
+            n = PyLong_AsLongLongAndOverflow(value, &overflow)
+            if not overflow:
+                (<i64*> p)[0] = n
+                return 0
         if isinstance(value, float):
             if value != value or value in (float("inf"), -float("inf")):
                 raise RuntimeError(f"value cannot be converted to type {NAMES[dtype]} without overflow: {value}")
@@ -195,6 +201,10 @@ cdef object read_scalar(char* p, int dtype):
     """The stored element as a Python number."""
     cdef double f
     cdef i64 n
+    if dtype == MTB_f32:
+        return <double> (<float*> p)[0]
+    if dtype == MTB_i64:
+        return (<i64*> p)[0]
     if dtype == MTB_b8:
         return p[0] != 0
     if is_float(dtype):

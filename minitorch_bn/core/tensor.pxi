@@ -8,12 +8,9 @@ cdef extern from *:
         PyType_Modified((PyTypeObject *)type);
         return 0;
     }
+
     """
     int mtb_install(object type, object name, object value) except -1
-
-
-cdef extern from "Python.h":
-    int PyObject_GenericSetAttr(object o, object name, PyObject* value) except -1
 
 
 def install(str name, function):
@@ -196,30 +193,6 @@ cdef class Tensor:
         """Whether a non-leaf keeps its gradient."""
         return retains(self)
 
-    def __getattr__(self, str name):
-        if self.extra is not None and name in self.extra:
-            return self.extra[name]
-        if name == "__dict__":  # what vars() reads; subclasses have one of their own
-            self.extra = self.extra or {}
-            return self.extra
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def __setattr__(self, str name, value):
-        try:
-            PyObject_GenericSetAttr(self, name, <PyObject*> value)
-        except AttributeError:
-            if hasattr(type(self), name):
-                raise
-            if self.extra is None:
-                self.extra = {}
-            self.extra[name] = value
-
-    def __delattr__(self, str name):
-        if self.extra is not None and name in self.extra:
-            del self.extra[name]
-        else:
-            PyObject_GenericSetAttr(self, name, NULL)
-
     # -- operators -----------------------------------------------------------------------------------------------------
 
     def __add__(self, other):
@@ -396,7 +369,7 @@ cdef class Tensor:
     def __iter__(self):
         if self.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return iter([select(self, 0, i) for i in range(self.shape[0])])
+        return iter([select_at(self, 0, i) for i in range(self.shape[0])])
 
     def __contains__(self, element):
         if not is_operand(element):

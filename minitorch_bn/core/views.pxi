@@ -95,7 +95,14 @@ cdef Tensor reshape_to(Tensor x, object sizes):
     if not view_strides(x, ndim, shape, strides):
         x = contiguous(x)
         view_strides(x, ndim, shape, strides)
-    return make_view(x, ndim, shape, strides, x.data, reshape_vjp, "ViewBackward0", shape_tuple(x))
+    return reshaped(x, ndim, shape, strides)
+
+
+cdef Tensor reshaped(Tensor x, int ndim, const i64* shape, const i64* strides):
+    cdef Tensor v = make_view(x, ndim, shape, strides, x.data, reshape_vjp, "ViewBackward0", None)
+    if v.node is not None:
+        v.node.aux = shape_tuple(x)
+    return v
 
 
 def reshape(Tensor input not None, *sizes, shape=None):
@@ -117,7 +124,7 @@ def view(Tensor self not None, *shape, size=None, dtype=None):
     if not view_strides(self, ndim, sizes, strides):
         raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one dimension "
                            "spans across two contiguous subspaces). Use .reshape(...) instead.")
-    return make_view(self, ndim, sizes, strides, self.data, reshape_vjp, "ViewBackward0", shape_tuple(self))
+    return reshaped(self, ndim, sizes, strides)
 
 
 cdef Tensor view_dtype(Tensor x, int code):

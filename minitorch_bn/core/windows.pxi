@@ -16,23 +16,31 @@ cdef object window_vjp(Node n, object g):
     return z
 
 
+cdef Tensor select_at(Tensor x, int at, i64 i):
+    """The slice at position i (inside) of dim `at`."""
+    cdef i64[MAXDIM] shape, strides
+    cdef Tensor v
+    cdef int d
+    for d in range(x.ndim - 1):
+        shape[d], strides[d] = x.shape[d + (d >= at)], x.strides[d + (d >= at)]
+    v = make_view(x, x.ndim - 1, shape, strides, x.data + i * x.strides[at] * ITEMSIZE[x.dtype], window_vjp,
+                  "SelectBackward0", None)
+    if v.node is not None:
+        v.node.aux = shape_tuple(x), select, (at, i)
+    return v
+
+
 def select(Tensor input not None, dim, index):
     """The slice at position `index` of dim `dim`, which disappears."""
-    cdef int at, d
+    cdef int at
     cdef i64 i = index_arg(index, "index")
-    cdef i64[MAXDIM] shape, strides
     if input.ndim == 0:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     at = wrap_dim(dim, input.ndim)
     if i < -input.shape[at] or i >= input.shape[at]:
         raise IndexError(f"select(): index {i} out of range for tensor of size {list(shape_tuple(input))} at dimension "
                          f"{at}")
-    if i < 0:
-        i += input.shape[at]
-    for d in range(input.ndim - 1):
-        shape[d], strides[d] = input.shape[d + (d >= at)], input.strides[d + (d >= at)]
-    return make_view(input, input.ndim - 1, shape, strides, input.data + i * input.strides[at] * ITEMSIZE[input.dtype],
-                     window_vjp, "SelectBackward0", (shape_tuple(input), select, (at, i)))
+    return select_at(input, at, i + input.shape[at] if i < 0 else i)
 
 
 cdef Tensor slice_dim(Tensor x, int at, i64 start, i64 length, i64 step):
@@ -42,8 +50,12 @@ cdef Tensor slice_dim(Tensor x, int at, i64 start, i64 length, i64 step):
     memcpy(strides, x.strides, sizeof(strides))
     shape[at] = length
     strides[at] = x.strides[at] * step
-    return make_view(x, x.ndim, shape, strides, x.data + (start * x.strides[at] * ITEMSIZE[x.dtype] if length else 0),
-                     window_vjp, "SliceBackward0", (shape_tuple(x), slice_dim_, (at, start, length, step)))
+    cdef Tensor v = make_view(x, x.ndim, shape, strides,
+                              x.data + (start * x.strides[at] * ITEMSIZE[x.dtype] if length else 0),
+                              window_vjp, "SliceBackward0", None)
+    if v.node is not None:
+        v.node.aux = shape_tuple(x), slice_dim_, (at, start, length, step)
+    return v
 
 
 def slice_dim_(Tensor x, int at, i64 start, i64 length, i64 step):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import minitorch_bn as torch
+from minitorch_bn import _core
 
 from . import hooks
 from .conversions import Convertible
@@ -76,6 +77,11 @@ class Module(Hooked, Stateful, Convertible):
         self.__dict__.update({"_non_persistent_buffers_set": set(), **state})
 
     # -- attributes ----------------------------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__getattr__ is Module.__getattr__ and cls.__getattribute__ is object.__getattribute__:
+            _core.look_in_stores(cls, ("_parameters", "_modules", "_buffers"))
 
     def __getattr__(self, name: str) -> Any:
         # Reached only when normal lookup fails, which is where parameters, buffers and submodules live.
