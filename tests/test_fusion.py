@@ -157,12 +157,13 @@ def odd_values(x, other, norm):
 
 
 def layers(x, other, norm):
-    net = nn.Sequential(norm, nn.ReLU(inplace=True), nn.Conv2d(x.size(1), 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU())
-    return net(x)
+    conv = nn.Conv2d(x.size(1), 6, 3, bias=False)
+    return nn.Sequential(norm, nn.ReLU(inplace=True), conv, nn.BatchNorm2d(6), nn.ReLU())(x)
 
 
 PROGRAMS = [sum_in_place, sum_into_other, looked_at_later, sum_and_all_parts, input_changes_afterwards,
-            array_changes_afterwards, memory_changes_before_backward, parameter_changes_afterwards, through_a_view, written_in_part, evaluation,
+            array_changes_afterwards, memory_changes_before_backward, parameter_changes_afterwards, through_a_view,
+            written_in_part, evaluation,
             without_recording, hooked, kept_gradient, gradient_of_the_middle, second_order, output_unused, odd_values,
             layers,
             lambda x, other, norm: F.relu(norm(x * 1)), lambda x, other, norm: F.relu_(norm(x * 1)),
@@ -187,7 +188,8 @@ def test_rows_and_volumes(program):
         assert everything(POISONED, program, layer, shape) == expected
 
 
-STEPS = ["norm", "norm other", "relu", "relu_", "add", "add_", "add other", "into other", "scale", "scale_", "view", "look"]
+STEPS = ["norm", "norm other", "relu", "relu_", "add", "add_", "add other", "into other", "scale", "scale_", "view",
+         "look"]
 
 
 def perform(steps):

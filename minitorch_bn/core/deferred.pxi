@@ -31,7 +31,8 @@ cdef class Deferred:
         raise NotImplementedError
 
     cdef int fill(self, Tensor out, Tensor residual, bint relu) except -1:
-        """Write relu(result + residual) to `out`, which is laid out like the result; the result itself stays deferred."""
+        """Write relu(result + residual) to `out`, which is laid out like the result; the result itself stays
+        deferred."""
         raise NotImplementedError
 
     cdef Deferred plus(self, Tensor residual):

@@ -156,8 +156,8 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
         if info.arity == 2:
             if isinstance(b, Tensor):
                 z = <Tensor> b
-                if z.dtype == x.dtype and z.contiguous and same_shape(x, z) and (z.data == x.data
-                                                                                  or z.storage is not x.storage):
+                if (z.dtype == x.dtype and z.contiguous and same_shape(x, z)
+                        and (z.data == x.data or z.storage is not x.storage)):
                     p[2] = z.data
             elif x.numel <= FILL and (type(b) is float or type(b) is int):
                 repeat(fill, x, b)

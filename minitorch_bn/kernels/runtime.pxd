@@ -62,7 +62,7 @@ cdef extern from "mtb.h" nogil:
 
 cdef const mtb_level* K                       # the tables of the chosen level
 cdef int team(i64 work) noexcept nogil        # threads for that many element operations: 1 when it would not pay
-cdef void spread() noexcept nogil               # first in each task of a team: leave the CPU of the thread that started it
+cdef void spread() noexcept nogil               # first in a task of a team: off the CPU of the thread that started it
 cdef i64 CACHE                                # bytes of the last-level cache
 cdef void* take(size_t n) except NULL         # n bytes, 64-byte aligned, from the cache; MemoryError. With the GIL.
 cdef void give(void* p, size_t n) noexcept    # back to the cache, with the n of take

@@ -1,8 +1,10 @@
 """Batch normalization, also fused with an addition and ReLU: forward, backward, and backward of any order."""
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
-from minitorch_bn._core import Tensor
+from typing_extensions import disjoint_base
+
+from minitorch_bn._core import Deferred, Tensor
 
 PRIMITIVES: dict[str, Callable[..., Any]]
 def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
@@ -10,3 +12,7 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
 def batch_norm_relu(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor,
                     bias: Tensor | None, training: bool, momentum: float, eps: float,
                     residual: Any = None) -> Tensor: ...
+
+@final
+@disjoint_base
+class Normalization(Deferred): ...
