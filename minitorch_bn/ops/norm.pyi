@@ -2,8 +2,6 @@
 from collections.abc import Callable
 from typing import Any, final
 
-from typing_extensions import disjoint_base
-
 from minitorch_bn._core import Deferred, Tensor
 
 PRIMITIVES: dict[str, Callable[..., Any]]
@@ -14,5 +12,4 @@ def batch_norm_relu(input: Tensor, running_mean: Tensor | None, running_var: Ten
                     residual: Any = None) -> Tensor: ...
 
 @final
-@disjoint_base
 class Normalization(Deferred): ...
