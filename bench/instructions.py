@@ -4,6 +4,7 @@ A case runs N calls in one process and 2N in another; the difference, over N, is
 `python bench/instructions.py --accept` writes ceilings for the tests, 5% above the counts.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -41,11 +42,12 @@ CASES = {
 def executed(prepare, statement, calls):
     """Instructions of a process that imports the package, prepares, and makes so many calls."""
     code = f"import minitorch_bn as t\nt.set_num_threads(1)\n{prepare}\nfor _ in range({calls}):\n    {statement}\n"
-    environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONHASHSEED="0", MTB_ISA="v3", PYTHONPATH=os.pathsep.join(
-        [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    spec = importlib.util.find_spec("minitorch_bn")  # the copy that this process would import; else the checkout's
+    place = Path(spec.origin).parent.parent if spec and spec.origin else HERE.parent
+    environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONHASHSEED="0", MTB_ISA="v3", PYTHONPATH=str(place))
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", sys.executable, "-c", code]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode or not found:
         raise RuntimeError(done.stderr[-500:])

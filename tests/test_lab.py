@@ -2,11 +2,13 @@
 
 import html.parser
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import browser
 import pytest
@@ -152,7 +154,8 @@ def test_the_same_numbers_again_and_after_a_kill(tmp_path):
     whole = files(tmp_path / "a")
     assert len(whole) == 10
     again = lab("run", "evaluation", "--quick", "--seeds", 2, "--out", tmp_path / "b", "--workers", 2)
-    process = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    where = {"cwd": tmp_path, "env": dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent))}
+    process = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **where)
     while len(files(tmp_path / "b")) < 2 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -164,7 +167,7 @@ def test_the_same_numbers_again_and_after_a_kill(tmp_path):
     victim = next(iter(kept))
     path = next((tmp_path / "b").rglob(victim))
     path.write_text('{"digest": "cut o')  # what a machine that fell over may leave
-    subprocess.run(again, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(again, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **where)
     assert files(tmp_path / "b") == whole
     after = {name: next((tmp_path / "b").rglob(name)).stat().st_mtime_ns for name in kept}
     assert {name for name in kept if after[name] != times[name]} == {victim}
@@ -186,9 +189,10 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert list(verdicts) == ["evaluation"]
 
 
-def test_the_lab_is_not_imported_unasked():
+def test_the_lab_is_not_imported_unasked(tmp_path):
     code = "import sys, minitorch_bn; assert not [m for m in sys.modules if m.startswith('minitorch_bn.lab')]"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path,
+                   env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent)))
 
 
 class Outline(html.parser.HTMLParser):

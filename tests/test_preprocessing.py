@@ -291,7 +291,7 @@ def test_folding_that_would_be_wrong_is_refused():
     assert Scale255().fold_into(nn.Conv2d(3, 4, 3, padding=1)).weight.shape == (4, 3, 3, 3)
 
 
-def test_scikit_learn_is_not_needed():
+def test_scikit_learn_is_not_needed(tmp_path):
     """Nothing of it is loaded by importing or using the scalers with arrays and tensors."""
     import os
     import subprocess
@@ -303,4 +303,4 @@ def test_scikit_learn_is_not_needed():
             "MinMaxScaler().fit_transform([[1.0], [2.0]]); s(x[0]); s.set_output(transform='default')\n"
             "assert not any(name.partition('.')[0] in ('sklearn', 'scipy') for name in sys.modules)")
     folder = str(Path(mt.__file__).parent.parent)
-    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ, PYTHONPATH=folder))
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=dict(os.environ, PYTHONPATH=folder))
