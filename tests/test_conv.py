@@ -99,6 +99,12 @@ CASES = [
     ((1, 3, 64, 200), (8, 3, 3, 3), {"padding": 1}),
     ((2, 3, 10, 10), (2, 3, 2, 2), {"stride": 3}),
     ((2, 300, 4, 4), (3, 300, 3, 3), {"padding": 1}),
+    # few output channels; a source that is read as it is; strides larger than the input; phases without a tap
+    ((2, 70, 9, 21), (3, 70, 3, 3), {"padding": 1}),
+    ((3, 4, 13, 40), (8, 2, 5, 5), {"stride": 2, "padding": 2, "groups": 2, "dilation": 2}),
+    ((3, 33, 7, 9), (130, 33, 1, 1), {}),
+    ((2, 5, 3, 4), (6, 5, 2, 2), {"stride": (9, 12), "padding": 1}),
+    ((2, 9, 16, 31), (20, 9, 1, 1), {"stride": (3, 2)}),
     ((0, 3, 6, 7), (4, 3, 3, 3), {}),
     ((2, 0, 6, 7), (4, 0, 3, 3), {}),
     # by transformed tiles: blocks of images, rows and columns; more output channels than tiles; several K blocks;

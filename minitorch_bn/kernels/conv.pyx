@@ -18,109 +18,141 @@ from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
 from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_sweep
 
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void* p) noexcept nogil
+
 cdef enum:
     POSITIONS = 512          # output positions of a block: what it reads and writes stays in a second-level cache
     FEW_POSITIONS = 64       # not less, to feed more threads
+    W_BYTES = 256 << 10      # of packed weights, one K block of them, that all panels of a block meet
     C_BYTES = 256 << 10      # of results that wait in scratch
+    PAD_BYTES = 256 << 10    # of padded source, if it is all channels
     TASK_WORK = 1 << 17      # multiply-adds that are worth a task
+    WOVEN = 8                # phases of the last axis that are written together, at most
+    FEW_ROWS = 4             # output channels a group: too few to fill tiles,
+    FEW_CHANNELS = 128       # and so few input channels that they are padded together
 
 cdef struct sweep:
     window at
-    i64 m, k, step, tiles    # output channels a group, in tiles of `step`
+    i64 m, k, step, tiles    # output channels a group, in tiles of `step`; rows of the unfolded matrix, in all phases
+    i64 phases, woven        # of the stride, backward: each has its own taps; how many are written together
+    i64* first_tap           # (phases + 1)
     i64 tile_size            # elements that a packed tile takes, and what packing writes past it
     i64 row_block, row_blocks, group_block, group_blocks, tasks
-    i64* source_at           # of each row of the unfolded matrix, its offset in the padded block of its K block
-    const char* w            # packed tiles; or rows, if by lines
+    i64* source_at           # of each row of the unfolded matrix, its offset in the padded block
+    const char* w            # packed tiles
     const char* bias
     char* y                  # (images, groups * m, extent[0], extent[1], extent[2])
     i64 y_extent[3]
-    i64 y_step[3]
-    i64 y_first[3]
+    i64 y_step[3]            # also the number of phases, but for strides larger than y
     i64 y_volume
-    bint by_lines            # one output channel a group: no tiles to fill
+    bint by_lines            # few output channels a group: no tiles to fill
     bint into_y              # the positions of a block lie together in y
+    bint at_once             # all channels are padded together, not those of a K block
+    bint direct              # 1 x 1: the source is its own padded block
     i64 panel_at, c_at, runs_at, pieces_at, scratch   # bytes
 
 
-cdef void put(const sweep* q, const spot* s, i64 group, i64 i0, i64 rows, const char* c) noexcept nogil:
-    """Copies what a block computed, c (rows, positions), to its places in y."""
-    cdef i64 i, n, d, h, size = q.at.size, line = s.count[3], image_line = s.positions // s.count[0]
-    cdef bint together = q.y_step[0] == 1 and q.y_step[1] == 1 and q.y_step[2] == 1
+cdef inline i64 phases_of(const sweep* q, int d) noexcept nogil:
+    return min(q.y_step[d], q.y_extent[d])
+
+
+cdef inline i64 line_of(const sweep* q, const spot* s) noexcept nogil:
+    """Elements from one row of what waits in scratch to the next: pieces of a row are written in whole vectors."""
+    return s.positions + q.at.conv.vl
+
+
+cdef void put(const sweep* q, const spot* s, i64 group, i64 i0, i64 rows, i64 phase, const char* c) noexcept nogil:
+    """Copies what a block computed for some phases, c (phases, rows, line_of(positions)), to its places in y."""
+    cdef i64 size = q.at.size, i, n, d, h, width, pitch = rows * line_of(q, s), image_line = s.positions // s.count[0]
+    cdef i64 rest = phase // phases_of(q, 2), z = s.start[1] * q.y_step[0] + rest // phases_of(q, 1)
+    cdef i64 y = s.start[2] * q.y_step[1] + rest % phases_of(q, 1)
+    cdef i64 x = s.start[3] * q.y_step[2] + phase % phases_of(q, 2)
+    cdef i64 first = (z * q.y_extent[1] + y) * q.y_extent[2] + x
     cdef char* image
-    cdef char* to
-    for i in range(rows):
-        for n in range(s.count[0]):
-            image = q.y + (((s.start[0] + n) * q.at.groups + group) * q.m + i0 + i) * q.y_volume * size
-            if together:
-                to = image + ((s.start[1] * q.y_extent[1] + s.start[2]) * q.y_extent[2] + s.start[3]) * size
-                memcpy(to, c, image_line * size)
+    cdef char* row
+    width = min(s.count[3] * q.y_step[2], q.y_extent[2] - x)
+    for i in range(i0, i0 + rows):
+        for n in range(s.start[0], s.start[0] + s.count[0]):
+            image = q.y + (((n * q.at.groups + group) * q.m + i) * q.y_volume + first) * size
+            if q.phases == 1:
+                memcpy(image, c, image_line * size)
                 c += image_line * size
                 continue
             for d in range(s.count[1]):
+                row = image + d * q.y_step[0] * q.y_extent[1] * q.y_extent[2] * size
                 for h in range(s.count[2]):
-                    to = image + ((((s.start[1] + d) * q.y_step[0] + q.y_first[0]) * q.y_extent[1]
-                                   + (s.start[2] + h) * q.y_step[1] + q.y_first[1]) * q.y_extent[2]
-                                  + s.start[3] * q.y_step[2] + q.y_first[2]) * size
-                    q.at.conv.place(to, q.y_step[2], c, line)
-                    c += line * size
+                    if z + d * q.y_step[0] < q.y_extent[0] and y + h * q.y_step[1] < q.y_extent[1]:
+                        q.at.conv.weave(row, q.y_step[2], c, pitch, q.woven, width)
+                    row += q.y_step[1] * q.y_extent[2] * size
+                    c += s.count[3] * size
+        c += (line_of(q, s) - s.positions) * size
 
 
-cdef void line_group(const sweep* q, const spot* s, i64 pieces, const i64* source, const i64* to, i64 group,
-                     char* scratch) noexcept nogil:
-    """The only output channel of one group, for one block."""
-    cdef const char* bias = q.bias
-    if bias != NULL:
-        bias += group * q.at.size
-    pad_block(&q.at, s, group * q.at.channels, q.at.channels, scratch)
-    q.at.conv.slide(scratch + q.c_at, source, to, pieces, q.w + group * q.k * q.at.size, scratch, q.source_at, q.k,
-                    bias)
-    put(q, s, group, 0, 1, scratch + q.c_at)
-
-
-cdef void sweep_group(const sweep* q, const spot* s, const run* runs, i64* source, i64* to, i64 group, i64 tile0,
-                      i64 tile1, char* scratch) noexcept nogil:
-    """Some output channels of one group, for one block: tiles of q.step rows."""
+cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* source, i64* to, i64 pieces, i64 group,
+                      i64 phase, i64 tile0, i64 tile1, char* c, i64 ldc, char* scratch) noexcept nogil:
+    """The outputs of one phase in some tiles of one group, for one block, to c (rows, positions)."""
     cdef const mtb_gemm* gemm = q.at.gemm
-    cdef i64 size = q.at.size, p = 0, kb, c0, t, i, j, m, panel, columns, pieces, i0 = tile0 * q.step
-    cdef i64 rows = min(q.m, tile1 * q.step) - i0, ldc = q.y_volume if q.into_y else s.positions
-    cdef char* c = scratch + q.c_at
+    cdef i64 size = q.at.size, taps = q.first_tap[phase + 1] - q.first_tap[phase], k = q.at.channels * taps, p = 0
+    cdef i64 first = q.at.channels * q.first_tap[phase], kb, c0, t, i, j, m, panel, columns, last
+    cdef const i64* at = q.source_at + first
     cdef const char* w = q.w + group * q.tiles * q.tile_size * size
     cdef const char* bias = NULL
-    if q.into_y:
-        c = q.y + (((s.start[0] * q.at.groups + group) * q.m + i0) * q.y_volume
-                   + (s.start[1] * q.y_extent[1] + s.start[2]) * q.y_extent[2] + s.start[3]) * size
+    cdef const char* padded = scratch
+    cdef char* unfolded = scratch + q.panel_at
+    cdef char* to_c
+    if q.direct:
+        padded = q.at.x + ((s.start[0] * q.at.groups + group) * q.at.channels * q.at.volume
+                           + (s.start[1] * q.at.extent[1] + s.start[2]) * q.at.extent[2] + s.start[3]) * size
+    if q.by_lines:
+        if q.bias != NULL:
+            bias = q.bias + group * q.m * size
+        q.at.conv.slide(c, ldc, source, to, pieces, w + first * q.m * size, q.m, padded, at, k, bias)
+        return
     while True:                                      # K blocks; just one, and empty, if k = 0
-        kb = min(q.k - p, <i64> MTB_KC)
-        if kb > 0:
-            c0 = p // q.at.taps
-            pad_block(&q.at, s, group * q.at.channels + c0, parts(p + kb, q.at.taps) - c0, scratch)
+        kb = min(k - p, <i64> MTB_KC)
+        if kb > 0 and not q.at_once:
+            c0 = p // taps
+            pad_block(&q.at, s, group * q.at.channels + c0, parts(p + kb, taps) - c0, scratch)
+        # Whole vectors are read, but not behind the source.
+        last = q.direct and p + kb == k and group == q.at.groups - 1 and s.start[0] + s.count[0] == q.at.images
         for panel in range(parts(s.positions, gemm.nr)):
             j = panel * gemm.nr
             columns = min(gemm.nr, s.positions - j)
             if kb > 0:
                 pieces = cut_pieces(&q.at, runs, j, j + columns, source, to)
-                q.at.conv.unfold(scratch + q.panel_at, gemm.nr, scratch, q.source_at + p, kb, source, to, pieces)
-            if p + kb == q.k and q.bias != NULL:
-                bias = q.bias + (group * q.m + i0) * size
+                q.at.conv.unfold(unfolded, gemm.nr, padded, at + p, kb - last, source, to, pieces)
+                if last:
+                    to[pieces] = columns
+                    for i in range(pieces):
+                        memcpy(unfolded + ((kb - 1) * gemm.nr + to[i]) * size,
+                               padded + (at[k - 1] + source[i]) * size, (to[i + 1] - to[i]) * size)
+            if p + kb == k and q.bias != NULL:
+                bias = q.bias + (group * q.m + tile0 * q.step) * size
+            to_c = c + j * size
             for t in range(tile0, tile1):
-                i, m = t * q.step, min(q.step, q.m - t * q.step)
-                gemm.strip(m, columns, kb, w + (t * q.tile_size + p * m) * size, 1, m, scratch + q.panel_at, gemm.nr,
-                           c + ((i - i0) * ldc + j) * size, ldc, p > 0, NULL, bias)
+                m = min(q.step, q.m - t * q.step)
+                if q.into_y:
+                    for i in range(m):
+                        prefetch(to_c + i * ldc * size)
+                        prefetch(to_c + (i * ldc + columns - 1) * size)
+                gemm.strip(m, columns, kb, w + (t * q.tile_size + (first + p) * m) * size, 1, m, unfolded, gemm.nr,
+                           to_c, ldc, p > 0, NULL, bias)
+                to_c += m * ldc * size
                 if bias != NULL:
                     bias += m * size
         p += kb
-        if p == q.k:
+        if p == k:
             break
-    if not q.into_y:
-        put(q, s, group, i0, rows, scratch + q.c_at)
 
 
 cdef void sweep_task(const sweep* q, i64 index, char* scratch) noexcept nogil:
     cdef spot s
     cdef run* runs = <run*> (scratch + q.runs_at)
     cdef i64* source = <i64*> (scratch + q.pieces_at)
-    cdef i64* to = source + max(q.at.positions, q.at.gemm.nr)
-    cdef i64 group_block, row_block, group, pieces = 0
+    cdef i64* to = source + max(q.at.positions, q.at.gemm.nr) + 1
+    cdef i64 group_block, row_block, group, pieces = 0, phase, i0, tile0, tile1, rows
+    cdef char* c
     row_block = index % q.row_blocks
     index //= q.row_blocks
     group_block = index % q.group_blocks
@@ -128,24 +160,43 @@ cdef void sweep_task(const sweep* q, i64 index, char* scratch) noexcept nogil:
     find_runs(&q.at, &s, runs)
     if q.by_lines:
         pieces = cut_pieces(&q.at, runs, 0, s.positions, source, to)
+    tile0, tile1 = row_block * q.row_block, min(q.tiles, (row_block + 1) * q.row_block)
+    i0 = tile0 * q.step
+    rows = min(q.m, tile1 * q.step) - i0
     for group in range(group_block * q.group_block, min(q.at.groups, (group_block + 1) * q.group_block)):
-        if q.by_lines:
-            line_group(q, &s, pieces, source, to, group, scratch)
-        else:
-            sweep_group(q, &s, runs, source, to, group, row_block * q.row_block,
-                        min(q.tiles, (row_block + 1) * q.row_block), scratch)
+        if q.at_once and not q.direct:
+            pad_block(&q.at, &s, group * q.at.channels, q.at.channels, scratch)
+        for phase in range(q.phases):
+            if q.into_y:
+                c = q.y + (((s.start[0] * q.at.groups + group) * q.m + i0) * q.y_volume
+                           + (s.start[1] * q.y_extent[1] + s.start[2]) * q.y_extent[2] + s.start[3]) * q.at.size
+                sweep_phase(q, &s, runs, source, to, pieces, group, phase, tile0, tile1, c, q.y_volume, scratch)
+                continue
+            c = scratch + q.c_at
+            sweep_phase(q, &s, runs, source, to, pieces, group, phase, tile0, tile1,
+                        c + phase % q.woven * rows * line_of(q, &s) * q.at.size, line_of(q, &s), scratch)
+            if (phase + 1) % q.woven == 0:
+                put(q, &s, group, i0, rows, phase + 1 - q.woven, c)
 
 
 cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
     """Cuts the work into tasks. Free choices, no bit depends on them."""
-    cdef i64 most = 4 * POSITIONS if q.by_lines else POSITIONS, blocks, work
-    cdef bint whole = q.y_step[0] == 1 and q.y_step[1] == 1 and q.y_step[2] == 1 and not q.by_lines
+    cdef i64 most = 4 * POSITIONS if q.by_lines else POSITIONS, blocks, work, rows, wide = 1, size = q.at.size
+    cdef i64 image = q.at.grid[0] * q.at.grid[1] * q.at.grid[2]
+    cdef bint whole = q.phases == 1 and not q.by_lines
+    q.row_block = parts(q.tiles, 1 + q.tiles * q.step * min(q.k, <i64> MTB_KC) * size // W_BYTES)
+    rows = min(q.m, q.row_block * q.step) * q.woven
+    if q.at_once:
+        wide = q.at.channels * min(q.at.step[0] * q.at.step[1] * q.at.step[2], q.at.taps)
+    if whole and image >= 2 * FEW_POSITIONS:
+        most = min(most, image)                     # whole images: results go to their place at once
     while True:
         cut_blocks(&q.at, most)
         q.into_y = whole and q.at.block[0] == 1
         blocks = q.at.blocks[0] * q.at.blocks[1] * q.at.blocks[2] * q.at.blocks[3]
-        if most <= FEW_POSITIONS or ((threads == 1 or blocks * q.at.groups >= 4 * threads)
-                                     and (q.into_y or q.m * most * q.at.size <= C_BYTES)):
+        if most <= FEW_POSITIONS or ((threads == 1 or blocks * q.at.groups * parts(q.tiles, q.row_block) >= 4 * threads)
+                                     and (q.into_y or rows * most * size <= C_BYTES)
+                                     and (not q.at_once or q.direct or wide * most * size <= PAD_BYTES)):
             break
         most //= 2
     work = max(<i64> 1, q.at.positions * q.m * max(q.k, <i64> 1))
@@ -153,44 +204,72 @@ cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
     if threads > 1:
         q.group_block = max(<i64> 1, min(q.group_block, q.at.groups * blocks // (4 * threads)))
     q.group_blocks = parts(q.at.groups, q.group_block)
-    q.row_block = q.tiles
     if not q.by_lines and threads > 1:
-        q.row_block = parts(q.tiles, parts(2 * threads, blocks * q.group_blocks))
+        q.row_block = min(q.row_block, parts(q.tiles, parts(2 * threads, blocks * q.group_blocks)))
     q.row_blocks = parts(q.tiles, q.row_block)
     q.tasks = blocks * q.group_blocks * q.row_blocks
 
 
-cdef void pack_tile(const sweep* q, i64 index, const char* w, char* rows, char* packed, bint backward,
+cdef void pack_tile(const sweep* q, i64 index, const char* w, char* packed, bint backward,
                     i64 kernel_volume) noexcept nogil:
-    """One tile of w as it will be read. Backward, the channels change sides and only some taps count: gathered to rows
-    first."""
-    cdef i64 group = index // q.tiles, i0 = index % q.tiles * q.step, n = min(q.step, q.m - i0), i, c, t, p, kb
-    cdef i64 size = q.at.size, channels = q.at.channels, taps = q.at.taps, at, source
-    if backward:
-        for c in range(channels):
-            for i in range(i0, i0 + n):
-                source = ((group * channels + c) * q.m + i) * kernel_volume
-                at = ((group * q.m + i) * channels + c) * taps
-                for t in range(taps):
-                    if size == 4:
-                        (<uint32_t*> rows)[at + t] = (<const uint32_t*> w)[source + q.at.kernel_at[t]]
-                    else:
-                        (<uint64_t*> rows)[at + t] = (<const uint64_t*> w)[source + q.at.kernel_at[t]]
-        w = rows
-    if q.by_lines:
-        return
-    for t in range(parts(q.k, MTB_KC)):
-        p = t * MTB_KC
+    """One tile of w as it will be read, (k, rows). Backward, the channels change sides."""
+    cdef i64 group = index // q.tiles, i0 = index % q.tiles * q.step, n = min(q.step, q.m - i0), i, c, t, p = 0, kb
+    cdef i64 size = q.at.size, channels = q.at.channels, phase, taps, to, source
+    packed += index * q.tile_size * size
+    while not backward and p < q.k:
         kb = min(q.k - p, <i64> MTB_KC)
-        q.at.gemm.pack(packed + (index * q.tile_size + p * n) * size, n,
-                       w + ((group * q.m + i0) * q.k + p) * size, q.k, n, 1, kb)
+        q.at.gemm.pack(packed + p * n * size, n, w + ((group * q.m + i0) * q.k + p) * size, q.k, n, 1, kb)
+        p += kb
+    for c in range(channels if backward else 0):
+        for phase in range(q.phases):
+            taps = q.first_tap[phase + 1] - q.first_tap[phase]
+            for t in range(q.first_tap[phase], q.first_tap[phase + 1]):
+                to = (q.first_tap[phase] * (channels - 1) + c * taps + t) * n
+                source = ((group * channels + c) * q.m + i0) * kernel_volume + q.at.kernel_at[t]
+                for i in range(n):
+                    if size == 4:
+                        (<uint32_t*> packed)[to + i] = (<const uint32_t*> w)[source + i * kernel_volume]
+                    else:
+                        (<uint64_t*> packed)[to + i] = (<const uint64_t*> w)[source + i * kernel_volume]
+
+
+cdef void sort_taps(sweep* q, const conv_geometry* g, i64* spare) noexcept nogil:
+    """Puts the taps of each phase together, in the order they have."""
+    cdef i64 volume = g.kernel[0] * g.kernel[1] * g.kernel[2], t, rest, phase, i, p
+    cdef int d
+    cdef bint inside
+    for i in range(q.phases + 1):
+        q.first_tap[i] = 0
+    memcpy(spare, q.at.tap_at, volume * sizeof(i64))
+    for t in range(volume):                          # first the phase of each tap, and how many each has
+        rest, phase, i, inside = t, 0, 1, True
+        for d in range(2, -1, -1):
+            p = (rest % g.kernel[d] * g.dilation[d] - g.pad_lo[d]) % g.stride[d]
+            p += g.stride[d] if p < 0 else 0
+            inside = inside and p < phases_of(q, d)
+            phase += i * p
+            i *= phases_of(q, d)
+            rest //= g.kernel[d]
+        spare[volume + t] = phase if inside else -1
+        if inside:
+            q.first_tap[phase + 1] += 1
+    for phase in range(q.phases):
+        q.first_tap[phase + 1] += q.first_tap[phase]
+    for t in range(volume):
+        phase = spare[volume + t]
+        if phase >= 0:
+            q.at.tap_at[q.first_tap[phase]], q.at.kernel_at[q.first_tap[phase]] = spare[t], t
+            q.first_tap[phase] += 1
+    for phase in range(q.phases - 1, 0, -1):
+        q.first_tap[phase] = q.first_tap[phase - 1]
+    q.first_tap[0] = 0
 
 
 cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* w, const void* bias, void* y,
-                   bint backward, const i64* phase) except -1:
-    """The whole convolution; or, backward, those of its dx whose index is `phase` modulo the stride."""
+                   bint backward) except -1:
+    """The whole convolution, or the gradient of its input."""
     cdef sweep q
-    cdef i64 d, t, i, table = 0, most = 0, total, at, rows_size, packed_size
+    cdef i64 d, t, i, table = 0, most = 0, total, at, packed_size, phase, taps, first
     cdef i64 counts[3]
     cdef i64* offsets[3]
     cdef i64* index[3]
@@ -198,83 +277,93 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
     cdef int threads
     cdef i64* tables
     cdef char* memory
-    cdef char* packed
     cdef char* scratch
     q.at.gemm, q.at.conv, q.at.size = <const mtb_gemm*> K.gemm[real], <const mtb_conv*> K.conv[real], 8 if real else 4
     q.at.images, q.at.groups = g.n, g.groups
     q.at.channels, q.m = g.c_in // g.groups, g.c_out // g.groups
     if backward:
         q.at.channels, q.m = q.m, q.at.channels
-    q.y_volume, q.at.volume = 1, 1
+    q.y_volume, q.at.volume, q.phases, q.direct, q.at.taps = 1, 1, 1, kernel_volume == 1, kernel_volume
     for d in range(3):
         q.at.extent[d], q.y_extent[d] = g.in_[d], g.out[d]
-        q.at.grid[d], q.at.step[d], q.y_step[d], q.y_first[d] = g.out[d], g.stride[d], 1, 0
+        q.at.grid[d], q.at.step[d], q.y_step[d] = g.out[d], g.stride[d], 1
         if backward:
             q.at.extent[d], q.y_extent[d] = g.out[d], g.in_[d]
-            q.at.step[d], q.y_step[d], q.y_first[d] = 1, g.stride[d], phase[d]
-            q.at.grid[d] = parts(g.in_[d] - phase[d], g.stride[d])
+            q.at.step[d], q.y_step[d] = 1, g.stride[d]
+            q.at.grid[d] = parts(g.in_[d], g.stride[d])
+        q.phases *= phases_of(&q, d)
         q.y_volume *= q.y_extent[d]
         q.at.volume *= q.at.extent[d]
+        q.direct = q.direct and g.stride[d] == 1 and g.in_[d] == g.out[d]
         table += 4 * g.kernel[d]
-    q.k = q.at.channels * kernel_volume              # an upper bound, backward
-    table += 2 * kernel_volume + q.k
+    q.woven = phases_of(&q, 2)
+    if q.woven > WOVEN:
+        q.woven = 1
+    q.k = q.at.channels * kernel_volume
+    q.tiles = parts(q.m, q.at.gemm.mr)
+    q.step = parts(q.m, q.tiles)
+    q.by_lines = q.m <= min(<i64> FEW_ROWS, q.at.gemm.mr) and q.at.channels <= FEW_CHANNELS
+    q.direct = q.direct and not q.by_lines
+    q.at_once = q.by_lines or q.direct or q.phases > 1
+    table += 4 * kernel_volume + q.k + q.phases + 1
     tables = <i64*> take(table * sizeof(i64))
     try:
-        at, q.at.taps = 0, 1
+        at = 0
         for d in range(3):
             q.at.origin[d] = tables + at
             offsets[d], index[d] = q.at.origin[d] + 2 * g.kernel[d], q.at.origin[d] + 3 * g.kernel[d]
             at += 4 * g.kernel[d]
-            counts[d] = 0
+            counts[d] = g.kernel[d]
             for t in range(g.kernel[d]):
-                i = t * g.dilation[d] - g.pad_lo[d]
-                if backward:
-                    i = phase[d] - i
-                    if i % g.stride[d] != 0:
-                        continue
-                    i //= g.stride[d]
-                offsets[d][counts[d]] = i
-                index[d][counts[d]] = t * (g.kernel[1] * g.kernel[2] if d == 0 else g.kernel[2] if d == 1 else 1)
-                counts[d] += 1
-            q.at.taps *= counts[d]
+                index[d][t] = t * (g.kernel[1] * g.kernel[2] if d == 0 else g.kernel[2] if d == 1 else 1)
+                offsets[d][t] = t * g.dilation[d] - g.pad_lo[d]
+                if backward:                         # rounded up: the output of that phase with index 0
+                    i = offsets[d][t] % g.stride[d]
+                    offsets[d][t] = (i + (g.stride[d] if i < 0 else 0) - offsets[d][t]) // g.stride[d]
         q.at.tap_at = tables + at
         q.at.kernel_at, q.source_at = q.at.tap_at + kernel_volume, q.at.tap_at + 2 * kernel_volume
-        q.k = q.at.channels * q.at.taps
-        q.tiles = parts(q.m, q.at.gemm.mr)
-        q.step = parts(q.m, q.tiles)
-        q.by_lines = q.m == 1 and 0 < q.k <= MTB_KC
+        q.first_tap = q.source_at + q.k
         total = g.n * g.groups * q.m * q.at.grid[0] * q.at.grid[1] * q.at.grid[2]
         threads = team(<i64> min(<double> total * (q.k + 1) / 16, <double> (1 << 60)))
         plan_sweep(&q, threads)
         lay_taps(&q.at, counts, offsets, index)
-        for i in range(q.k):
-            t = i - i % MTB_KC
-            q.source_at[i] = (i // q.at.taps - t // q.at.taps) * q.at.c_pitch + q.at.tap_at[i % q.at.taps]
-            most = max(most, i // q.at.taps - t // q.at.taps + 1)
-        q.at.n_pitch = most * q.at.c_pitch
+        if q.direct:
+            q.at.plane, q.at.c_pitch, q.at.length[2] = q.at.extent[1] * q.at.extent[2], q.at.volume, q.at.extent[2]
+        if backward:
+            sort_taps(&q, g, q.first_tap + q.phases + 1)
+        else:
+            q.first_tap[0], q.first_tap[1] = 0, kernel_volume
+        if not q.by_lines and not q.direct and q.at.channels * q.at.c_pitch * q.at.block[0] * q.at.size > 2 * PAD_BYTES:
+            q.at_once = False
+        for phase in range(q.phases):
+            first = q.at.channels * q.first_tap[phase]
+            taps = q.first_tap[phase + 1] - q.first_tap[phase]
+            for i in range(q.at.channels * taps):
+                t = 0 if q.at_once else (i - i % MTB_KC) // taps      # the first channel of its K block
+                q.source_at[first + i] = (i // taps - t) * q.at.c_pitch + q.at.tap_at[q.first_tap[phase] + i % taps]
+                most = max(most, i // taps - t + 1)
+        q.at.n_pitch = q.at.groups * q.at.channels * q.at.volume if q.direct else most * q.at.c_pitch
         q.at.x, q.at.end = <const char*> x, <const char*> x + g.n * g.groups * q.at.channels * q.at.volume * q.at.size
         q.y, q.bias = <char*> y, <const char*> bias
-        q.panel_at = up((q.at.block[0] * q.at.n_pitch + q.at.conv.vl) * q.at.size, 64)
+        q.panel_at = 0 if q.direct else up((q.at.block[0] * q.at.n_pitch + q.at.conv.vl) * q.at.size, 64)
         q.c_at = q.panel_at + up((MTB_KC * q.at.gemm.nr + q.at.conv.vl) * q.at.size, 64)
-        q.runs_at = q.c_at + (0 if q.into_y else up((min(q.m, q.row_block * q.step) * q.at.positions + q.at.conv.vl)
-                                                    * q.at.size, 64))
+        q.runs_at = q.c_at + (0 if q.into_y else up(q.woven * min(q.m, q.row_block * q.step)
+                                                    * (q.at.positions + q.at.conv.vl) * q.at.size, 64))
         q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
-        q.scratch = q.pieces_at + 2 * max(q.at.positions, q.at.gemm.nr) * sizeof(i64)
+        q.scratch = up(q.pieces_at + 2 * (max(q.at.positions, q.at.gemm.nr) + 1) * sizeof(i64), 64)
         q.tile_size = q.step * q.k + q.at.gemm.vl
         total = g.groups * q.m * q.k
-        rows_size = up(total * q.at.size, 64) if backward else 0
         packed_size = up(g.groups * q.tiles * q.tile_size * q.at.size, 64)
-        memory = <char*> take(rows_size + packed_size + threads * q.scratch)
-        packed = memory + rows_size
-        scratch = packed + packed_size
-        q.w = <const char*> w if q.by_lines and not backward else memory if q.by_lines else packed
+        memory = <char*> take(packed_size + threads * q.scratch)
+        scratch = memory + packed_size
+        q.w = memory
         if team(total) > 1:
             for i in prange(g.groups * q.tiles, num_threads=threads, schedule="static", nogil=True):
                 spread()
-                pack_tile(&q, i, <const char*> w, memory, packed, backward, kernel_volume)
+                pack_tile(&q, i, <const char*> w, memory, backward, kernel_volume)
         else:
             for i in range(g.groups * q.tiles):
-                pack_tile(&q, i, <const char*> w, memory, packed, backward, kernel_volume)
+                pack_tile(&q, i, <const char*> w, memory, backward, kernel_volume)
         if threads > 1:
             for i in prange(q.tasks, num_threads=threads, schedule="dynamic", chunksize=1 + q.tasks // (16 * threads),
                             nogil=True):
@@ -284,7 +373,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
             with nogil:
                 for i in range(q.tasks):
                     sweep_task(&q, i, scratch)
-        give(memory, rows_size + packed_size + threads * q.scratch)
+        give(memory, packed_size + threads * q.scratch)
     finally:
         give(tables, table * sizeof(i64))
     return 0
@@ -296,8 +385,6 @@ cdef int by_tiles(const conv_geometry* g, const void* x, const void* w, const vo
     cdef char* bad = <char*> take(g.n)
     cdef conv_geometry one = g[0]
     cdef i64 n, out = g.c_out * g.out[1] * g.out[2], in_ = g.c_in * g.in_[1] * g.in_[2]
-    cdef i64 phase[3]
-    phase[:] = [0, 0, 0]
     one.n = 1
     try:
         memset(bad, 0, g.n)
@@ -305,7 +392,7 @@ cdef int by_tiles(const conv_geometry* g, const void* x, const void* w, const vo
         for n in range(g.n):
             if bad[n]:
                 run_sweep(0, &one, <const float*> x + n * (out if backward else in_), w, bias,
-                          <float*> y + n * (in_ if backward else out), backward, phase)
+                          <float*> y + n * (in_ if backward else out), backward)
     finally:
         give(bad, g.n)
     return 0
@@ -317,18 +404,13 @@ cdef int conv_forward(int real, const conv_geometry* g, const void* x, const voi
         return 0
     if suits_winograd(real, g, g.out):
         return by_tiles(g, x, w, bias, y, False)
-    return run_sweep(real, g, x, w, bias, y, False, NULL)
+    return run_sweep(real, g, x, w, bias, y, False)
 
 
 cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, const void* w, const void* bias,
                             void* dx) except -1:
-    cdef i64 phase[3]
     if g.n * g.c_in * g.in_[0] * g.in_[1] * g.in_[2] == 0:
         return 0
     if suits_winograd(real, g, g.in_):
         return by_tiles(g, dy, w, bias, dx, True)
-    for phase[0] in range(min(g.stride[0], g.in_[0])):
-        for phase[1] in range(min(g.stride[1], g.in_[1])):
-            for phase[2] in range(min(g.stride[2], g.in_[2])):
-                run_sweep(real, g, dy, w, bias, dx, True, phase)
-    return 0
+    return run_sweep(real, g, dy, w, bias, dx, True)

@@ -15,14 +15,14 @@ cdef extern from "mtb.h" nogil:
                     const mtb_conv_axis* columns) noexcept nogil
         void (*unfold)(void* dst, i64 width, const void* src, const i64* at, i64 k, const i64* source, const i64* to,
                        i64 pieces) noexcept nogil
-        void (*slide)(void* dst, const i64* source, const i64* to, i64 pieces, const void* w, const void* src,
-                      const i64* at, i64 k, const void* bias) noexcept nogil
+        void (*slide)(void* dst, i64 ldd, const i64* source, const i64* to, i64 pieces, const void* w, i64 m,
+                      const void* src, const i64* at, i64 k, const void* bias) noexcept nogil
         void (*dots)(void* sums, const void* dy, const void* src, const i64* at, i64 k, const run* runs, i64 n_runs,
                      int add) noexcept nogil
         void (*fold)(void* dst, const void* sums, i64 rows, i64 parts, i64 part_size) noexcept nogil
         void (*merge)(void* dst, i64 ldd, const void* src, i64 lds, i64 rows, i64 columns, i64 parts,
                       i64 part_size) noexcept nogil
-        void (*place)(void* dst, i64 step, const void* src, i64 n) noexcept nogil
+        void (*weave)(void* dst, i64 step, const void* src, i64 pitch, i64 phases, i64 n) noexcept nogil
     # Up to three spatial axes; absent leading axes have size 1, kernel 1, stride 1. y[o] reads x[o * stride - pad_lo +
     # k * dilation], and 0 outside of x; so `out` decides how much padding there is behind.
     ctypedef struct conv_geometry "mtb_conv_geometry":

@@ -1,7 +1,7 @@
 /* api/conv.h: the leaf kernels of convolution: padding an image block, unfolding it to rows of a matrix, and edges. */
 #ifndef MTB_API_CONV_H
 #define MTB_API_CONV_H
-#include <stdint.h>
+#include "gemm.h"
 
 /* A convolution with up to three spatial axes; absent leading axes have size 1, kernel 1, stride 1. */
 typedef struct {
@@ -34,10 +34,10 @@ typedef struct {
     void (*unfold)(void *dst, int64_t width, const void *src, const int64_t *at, int64_t k, const int64_t *from,
                    const int64_t *to, int64_t pieces);
 
-    /* dst[to[i] + l] = sum over r < k of w[r] * src[at[r] + from[i] + l], then + *bias unless NULL; pieces as above,
-     * k <= MTB_KC. The order of a product's additions (gemm.h). */
-    void (*slide)(void *dst, const int64_t *from, const int64_t *to, int64_t pieces, const void *w, const void *src,
-                  const int64_t *at, int64_t k, const void *bias);
+    /* dst[j * ldd + to[i] + l] = sum over r < k of w[r * m + j] * src[at[r] + from[i] + l], then + bias[j] unless NULL,
+     * for j < m <= 4; pieces as above. The order of a product's additions (gemm.h). */
+    void (*slide)(void *dst, int64_t ldd, const int64_t *from, const int64_t *to, int64_t pieces, const void *w,
+                  int64_t m, const void *src, const int64_t *at, int64_t k, const void *bias);
 
     /* sums[r][lanes] += (or =, unless add) dy[position] * src[position's place in the padded block + at[r]] for r < k
      * and the positions of the runs; the i-th of a run goes into lane i % lanes. May read up to vl elements too far.
@@ -49,7 +49,7 @@ typedef struct {
     /* dst[c * ldd + r] = sum of src[part * part_size + r * lds + c] over the parts, in order; r < rows, c < columns. */
     void (*merge)(void *dst, int64_t ldd, const void *src, int64_t lds, int64_t rows, int64_t columns, int64_t parts,
                   int64_t part_size);
-    /* dst[j * step] = src[j] for j < n. */
-    void (*place)(void *dst, int64_t step, const void *src, int64_t n);
+    /* dst[j * step + f] = src[f * pitch + j] for f < phases <= step, j * step + f < n. */
+    void (*weave)(void *dst, int64_t step, const void *src, int64_t pitch, int64_t phases, int64_t n);
 } mtb_conv;
 #endif

@@ -4,18 +4,22 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Two vectors of neighbors to one of every other element. */
-static inline vec even(vec x, vec y) {
+/* Lists of lanes. */
+#define L2(F, i) F(i), F(i + 1)
+#define L4(F, i) L2(F, i), L2(F, i + 2)
+#define L8(F, i) L4(F, i), L4(F, i + 4)
 #if MTB_T_f32 && VBYTES == 64
-    return __builtin_shuffle(x, y, (ivec){0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30});
+#define LANES_OF(F) (ivec){L8(F, 0), L8(F, 8)}
 #elif MTB_T_f32 ? VBYTES == 32 : VBYTES == 64
-    return __builtin_shuffle(x, y, (ivec){0, 2, 4, 6, 8, 10, 12, 14});
+#define LANES_OF(F) (ivec){L8(F, 0)}
 #elif MTB_T_f32 || VBYTES == 32
-    return __builtin_shuffle(x, y, (ivec){0, 2, 4, 6});
+#define LANES_OF(F) (ivec){L4(F, 0)}
 #else
-    return __builtin_shuffle(x, y, (ivec){0, 2});
+#define LANES_OF(F) (ivec){L2(F, 0)}
 #endif
-}
+#define EVERY_OTHER(l) (2 * (l))                              /* of two vectors */
+#define IN_TURN(l) ((l) / 2 + (l) % 2 * VL)                   /* one of each: their first halves */
+#define IN_TURN_HIGH(l) ((l) / 2 + VL / 2 + (l) % 2 * VL)     /* their second */
 
 /* Zeros from element i, as whole vectors. The barrier keeps the compiler from calling memset for a vector or two. */
 INLINE void zero(T *dst, int64_t i, int64_t end) {
@@ -40,7 +44,7 @@ INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src
     zero(dst, 0, lo);
     if (step == 2)
         for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL)
-            vstore(dst + i, even(vload(src), vload(src + VL)));
+            vstore(dst + i, __builtin_shuffle(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER)));
     for (; i < hi; i++, src += step) dst[i] = *src;
     zero(dst, hi, length);
 }
@@ -53,13 +57,15 @@ INLINE void inside(const mtb_conv_axis *axis, int64_t begin, int64_t *lo, int64_
     *lo = i, *hi = j;
 }
 
+enum { PHASES = 8 };  /* whose ends are found once for all rows: strides up to 8 */
+
 /* Pads and sorts by phase one plane.  src (rows->size, columns->size), dst (phases * length of both).  One pass. */
 static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_axis *rows,
                 const mtb_conv_axis *columns) {
     T *dst = dst_;
     const T *src = src_;
     const int64_t length = columns->length, pitch = columns->phases * length;
-    int64_t top, bottom, lo = 0, hi = 0;
+    int64_t top, bottom, lo = 0, hi = 0, ends[PHASES][3];
     zero(dst, 0, src && columns->step > 1 ? 0 : rows->phases * rows->length * pitch);
     for (int64_t s = 0; src && s < rows->phases; s++, dst += rows->length * pitch) {
         const int64_t y = rows->begin + rows->origin[s], x = columns->begin + columns->origin[0];
@@ -73,11 +79,14 @@ static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_ax
         for (int64_t i = 0; i < rows->length; i++)
             for (int64_t t = 0; t < columns->phases; t++) {
                 T *to = dst + i * pitch + t * length;
-                const int64_t x0 = columns->begin + columns->origin[t];
-                inside(columns, x0, &lo, &hi);
-                if (top <= i && i < bottom && lo < hi)
-                    pad_row(to, length, lo, hi, src + (y + i * rows->step) * columns->size + x0 + lo * columns->step,
-                            end, columns->step);
+                int64_t *e = ends[t % PHASES];
+                if (i == 0 || columns->phases > PHASES) {
+                    e[2] = columns->begin + columns->origin[t];
+                    inside(columns, e[2], e, e + 1);
+                }
+                if (top <= i && i < bottom && e[0] < e[1])
+                    pad_row(to, length, e[0], e[1], src + (y + i * rows->step) * columns->size + e[2]
+                            + e[0] * columns->step, end, columns->step);
                 else
                     zero(to, 0, length);
             }
@@ -99,23 +108,42 @@ static void unfold(void *dst, int64_t width, const void *src, const int64_t *at,
     else copy_pieces(dst, width, src, at, k, from, to, pieces);
 }
 
-/* Output positions of one channel, without an unfolded matrix, n pieces of them side by side.
- * w (k), src (padded block), dst (positions).  Reads src k times, from cache. */
-INLINE void slide_n(const int n, T *dst, const int64_t *from, const int64_t *to, const T *w, const T *src,
-                    const int64_t *at, int64_t k, const T *bias) {
-    vec s[4] = {};
-    for (int64_t r = 0; r < k; r++) {
-        const vec x = vset(w[r]);
-        UNROLL for (int i = 0; i < n; i++) s[i] = vfma(x, vload(src + at[r] + from[i]), s[i]);
+/* Output positions of m channels, without an unfolded matrix, n pieces of them side by side: m * n chains hide the
+ * latency of a multiply-add, and leave registers for n pieces of the source and one weight.
+ * w (k, m), src (padded block), dst (m, positions).  Reads src k times, from cache. */
+INLINE void slide_n(const int m, const int n, T *dst, int64_t ldd, const int64_t *from, const int64_t *to,
+                    int64_t pieces, const T *w, const T *src, const int64_t *at, int64_t k, const T *bias) {
+    vec s[4][8], total[4][8];
+    const T *x[8];
+    UNROLL for (int i = 0; i < n; i++) x[i] = src + from[i < pieces ? i : pieces - 1];
+    UNROLL for (int j = 0; j < m; j++) UNROLL for (int i = 0; i < n; i++) total[j][i] = (vec){};
+    for (int64_t p = 0; p < k; p += MTB_KC) {
+        UNROLL for (int j = 0; j < m; j++) UNROLL for (int i = 0; i < n; i++) s[j][i] = (vec){};
+        for (int64_t r = p; r < k && r < p + MTB_KC; r++, w += m) {
+            vec v[8];
+            UNROLL for (int i = 0; i < n; i++) v[i] = vload(x[i] + at[r]);
+            UNROLL for (int j = 0; j < m; j++) {
+                const vec y = vset(w[j]);
+                UNROLL for (int i = 0; i < n; i++) s[j][i] = vfma(y, v[i], s[j][i]);
+            }
+        }
+        UNROLL for (int j = 0; j < m; j++)
+            UNROLL for (int i = 0; i < n; i++) total[j][i] = p ? total[j][i] + s[j][i] : s[j][i];
     }
-    UNROLL for (int i = 0; i < n; i++) vstore(dst + to[i], bias ? s[i] + vset(*bias) : s[i]);
+    UNROLL for (int i = 0; i < n; i++)
+        UNROLL for (int j = 0; j < m; j++)
+            vstore(dst + j * ldd + to[i < pieces ? i : pieces - 1], bias ? total[j][i] + vset(bias[j]) : total[j][i]);
 }
 
-static void slide(void *dst, const int64_t *from, const int64_t *to, int64_t pieces, const void *w, const void *src,
-                  const int64_t *at, int64_t k, const void *bias) {
-    int64_t i = 0;
-    for (; i + 4 <= pieces; i += 4) slide_n(4, dst, from + i, to + i, w, src, at, k, bias);
-    for (; i < pieces; i++) slide_n(1, dst, from + i, to + i, w, src, at, k, bias);
+static void slide(void *dst, int64_t ldd, const int64_t *from, const int64_t *to, int64_t pieces, const void *w,
+                  int64_t m, const void *src, const int64_t *at, int64_t k, const void *bias) {
+#define SLIDE(m, n)                                                                             \
+    for (; pieces > 0; pieces -= n, from += n, to += n)                                         \
+        slide_n(m, n, dst, ldd, from, to, pieces, w, src, at, k, bias);
+    if (m == 1) SLIDE(1, 8)
+    else if (m == 2) SLIDE(2, 4)
+    else if (m == 3) SLIDE(3, 3)
+    else SLIDE(4, 3)
 }
 
 enum { TAPS = VBYTES == 64 ? 9 : 3 };  /* as many as there are registers for, and rather the 3 x 3 of most kernels */
@@ -185,15 +213,23 @@ static void merge(void *dst_, int64_t ldd, const void *src_, int64_t lds, int64_
             }
 }
 
-static void place(void *dst_, int64_t step, const void *src_, int64_t n) {
+/* Phases of a row side by side again.  One pass. */
+static void weave(void *dst_, int64_t step, const void *src_, int64_t pitch, int64_t phases, int64_t n) {
     T *dst = dst_;
     const T *src = src_;
-    if (step == 1) memcpy(dst, src, (size_t)n * sizeof(T));
-    else for (int64_t j = 0; j < n; j++) dst[j * step] = src[j];
+    int64_t j = 0;
+    if (step == 2 && phases == 2)
+        for (; 2 * (j + VL) <= n; j += VL) {
+            const vec x = vload(src + j), y = vload(src + pitch + j);
+            vstore(dst + 2 * j, __builtin_shuffle(x, y, LANES_OF(IN_TURN)));
+            vstore(dst + 2 * j + VL, __builtin_shuffle(x, y, LANES_OF(IN_TURN_HIGH)));
+        }
+    for (; j * step < n; j++)
+        for (int64_t f = 0; f < phases && j * step + f < n; f++) dst[j * step + f] = src[f * pitch + j];
 }
 
 extern const mtb_conv TABLE(conv);
 const mtb_conv TABLE(conv) = {
     .vl = VL, .lanes = LANES, .pad = pad, .unfold = unfold, .slide = slide, .dots = dots, .fold = fold, .merge = merge,
-    .place = place,
+    .weave = weave,
 };
