@@ -72,18 +72,31 @@ cdef class Deferred:               # an operation that has promised its result a
     cdef char* data                # where the result lies in it, and how
     cdef int dtype, ndim
     cdef bint over                 # the result replaces what the job reads in its own place
+    cdef Tensor source, params     # once `maps`: the result is source, mapped channel by channel as api/norm.h says
+    cdef bint rectify              # ... and then its ReLU
+    cdef Tensor result             # the result, while an operation that read `source` in its place has just returned
+    cdef Node reader               # the node of that operation, if it keeps the result
+    cdef int shares                # how many tensors of the graph share the result's memory
     cdef i64[MAXDIM] shape
     cdef i64[MAXDIM] strides
     cdef int run(self) except -1                                           # fill the result
-    cdef int fill(self, Tensor out, Tensor residual, bint relu) except -1  # relu(result + residual) to out
     cdef Deferred plus(self, Tensor residual)                              # a job for result + residual, or None
+    cdef Deferred rectified(self)                                          # a job for relu(result), or None
+    cdef bint maps(self) except -1                                         # make source and params, if it can be done
     cdef bint touches(self, Storage s) noexcept                            # does it read or write that memory?
 
 # -- deferred results: see core/deferred.pxi --------------------------------------------------------------------------
 cdef bint defers(Tensor x) noexcept                                        # may a job read x later?
 cdef int defer(Deferred job, Tensor y, bint keep) except -1                # y is what job will make
 cdef int settle_all() except -1                                                # fill all that is deferred
+cdef int settle_for(Tensor a, Tensor b, Tensor c) except -1                # for one that reads these: lifted ones wait on
+# An operation may read what a job reads, and do the job's work on the way: `lift` gives it the job of x, if that maps
+# channels, and takes it from those that are filled; `put_back` when the operation is done, with its node (or None).
+cdef Deferred lift(Tensor x)
+cdef int put_back(Deferred job, Tensor x, Node reader) except -1
+cdef Deferred sleeper(Node n, int slot)                                    # the job of what n saved, if it was never filled
 cdef Tensor fresh_like(Tensor x)                                           # new_like without settling
+cdef Tensor fresh_tensor(int dtype, int ndim, const i64* shape)            # new_tensor likewise
 # nodes of vjp also do the backward of a ReLU of their output: masked(node, gradient of the ReLU's output), if ready
 ctypedef bint (*ready_t)(Node node) noexcept
 cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready) except -1

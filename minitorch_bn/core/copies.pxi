@@ -5,6 +5,7 @@ cdef int copy_into(Tensor dst, Tensor src) except -1:
     cdef operand a, b
     cdef int d, shift = dst.ndim - src.ndim
     settle_all()
+    wake_readers(dst.storage)
     if overlaps(dst, src):
         src = raw_clone(src)
     for d in range(src.ndim):

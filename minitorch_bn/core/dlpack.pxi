@@ -64,8 +64,7 @@ cdef void drop_capsule(object capsule) noexcept:
 
 cdef int fill_dl(mtb_dl_tensor* dl, Tensor x, i64* room) except -1:
     cdef int d
-    settle_all()
-    x.storage.lent = True
+    lend(x.storage)
     dl.data, dl.byte_offset, dl.ndim = x.data, 0, x.ndim
     dl.device.device_type, dl.device.device_id = 1, 0
     dl.dtype.code, dl.dtype.bits = DL_TYPES[x.dtype]

@@ -149,6 +149,13 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
         y = fused(op, a, b, True)
         if y is not None:
             return y
+    if op == OP_ADD and x.dtype == MTB_i64 and x.numel == 1 and type(b) is int and \
+            -LARGE < b < LARGE and not x.requires_grad_:  # a counter, such as that of batches
+        check_writable(x)
+        settle_for(x, None, None)
+        (<i64*> x.data)[0] += <i64> b
+        bump(x)
+        return x
     # The fast path: as above, where nothing is recorded and operands that share memory are one tensor.
     if info.kind <= MTB_KIND_arith and info.arity <= 2 and x.contiguous and x.dtype >= MTB_f32:
         p[0] = p[1] = x.data
@@ -367,6 +374,7 @@ cdef Tensor check_out(str name, object out, list tensors, int result, int ndim, 
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     y = out
     settle_all()
+    wake_readers(y.storage)
     if not can_cast_code(result, y.dtype):
         raise RuntimeError(f"result type {SCALAR_NAMES[result]} can't be cast to the desired output type "
                            f"{SCALAR_NAMES[y.dtype]}")

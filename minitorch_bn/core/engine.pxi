@@ -143,7 +143,7 @@ cdef bint hands_on(_Run run, Node n, bint create_graph, list targets) except -1:
     s = run.find(<PyObject*> m)
     if s == NULL or s.edges != 1 or s.grad != NULL:
         return False
-    saved(n, n.saved_output)  # the error if it was overwritten
+    check_version(n, n.s0, n.v0)  # the error if it was overwritten
     s.masked = True
     return True
 

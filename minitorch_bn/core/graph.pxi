@@ -231,11 +231,16 @@ cdef int check_version(Node n, Tensor x, unsigned int version) except -1:
 cdef Tensor saved(Node n, int slot):
     cdef Tensor x = n.s0 if slot == 0 else n.s1 if slot == 1 else n.s2
     cdef Tensor y
+    cdef Deferred job
     if n.released:
         raise_released()
     if x is None:
         return None
     check_version(n, x, n.v0 if slot == 0 else n.v1 if slot == 1 else n.v2)
+    if x.storage.deferred:
+        job = sleeper(n, slot)
+        if job is not None:
+            wake(job)
     if slot == n.saved_output and mtb_grad_mode:
         y = alias_of(x)
         y.node, y.out_nr = n, 0

@@ -31,7 +31,8 @@ cdef Node node_of(Tensor x):
 
 cdef int check_inplace(Tensor x) except -1:
     check_writable(x)
-    return settle_all()
+    settle_all()
+    return wake_readers(x.storage)
 
 
 cdef int check_writable(Tensor x) except -1:

@@ -17,8 +17,7 @@ cdef int fill_buffer(Tensor x, Py_buffer* b, int flags) except -1:
         raise BufferError("the tensor shares the memory of a read-only array")
     if flags & PyBUF_STRIDES != PyBUF_STRIDES and not x.contiguous:
         raise BufferError("the tensor is not contiguous")
-    settle_all()
-    x.storage.lent = True
+    lend(x.storage)
     sizes = <Py_ssize_t*> PyMem_Malloc((2 * MAXDIM) * sizeof(Py_ssize_t))
     if sizes == NULL:
         raise MemoryError

@@ -84,8 +84,7 @@ def item_(Tensor self not None):
 
 def data_ptr(Tensor self not None):
     """The address of the first element."""
-    settle_all()
-    self.storage.lent = True
+    lend(self.storage)
     return <uintptr_t> self.data
 
 

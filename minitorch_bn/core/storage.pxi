@@ -18,8 +18,7 @@ cdef class Storage:
 
     def data_ptr(self):
         """The address of the first byte."""
-        settle_all()
-        self.lent = True
+        lend(self)
         return <uintptr_t> self.data
 
     def __len__(self):
@@ -59,7 +58,7 @@ cdef Tensor new_tensor(int dtype, int ndim, const i64* shape):
     return fresh_tensor(dtype, ndim, shape)
 
 
-cdef inline Tensor fresh_tensor(int dtype, int ndim, const i64* shape):
+cdef Tensor fresh_tensor(int dtype, int ndim, const i64* shape):
     cdef Tensor t = Tensor.__new__(Tensor)
     t.dtype = dtype
     set_shape(t, ndim, shape)

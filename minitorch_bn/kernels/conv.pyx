@@ -13,8 +13,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
+from minitorch_bn.kernels.norm cimport mtb_norm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
-from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
+from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
 from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_sweep
 
@@ -379,31 +380,49 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
     return 0
 
 
-cdef int by_tiles(const conv_geometry* g, const void* x, const void* w, const void* bias, void* y,
-                  bint backward) except -1:
+cdef void map_image(const channel_map* map, i64 channels, i64 volume, const float* x, float* y) noexcept nogil:
+    (<const mtb_norm*> K.norm[0]).apply_runs(channels, volume, x, NULL, volume, map.params, map.apart, 0, channels,
+                                             map.relu, y)
+
+
+cdef int by_tiles(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,
+                  void* y, bint backward) except -1:
     """winograd_sweep; then again, plainly, the items with infinities or NaNs: each is then only where it should be."""
     cdef char* bad = <char*> take(g.n)
     cdef conv_geometry one = g[0]
     cdef i64 n, out = g.c_out * g.out[1] * g.out[2], in_ = g.c_in * g.in_[1] * g.in_[2]
+    cdef const float* source
+    cdef float* image = NULL
     one.n = 1
     try:
         memset(bad, 0, g.n)
-        winograd_sweep(g, x, w, bias, y, backward, bad)
+        winograd_sweep(g, x, map, w, bias, y, backward, bad)
         for n in range(g.n):
             if bad[n]:
-                run_sweep(0, &one, <const float*> x + n * (out if backward else in_), w, bias,
-                          <float*> y + n * (in_ if backward else out), backward)
+                source = <const float*> x + n * (out if backward else in_)
+                if map != NULL:
+                    if image == NULL:
+                        image = <float*> take(in_ * 4)
+                    map_image(map, g.c_in, g.in_[1] * g.in_[2], source, image)
+                    source = image
+                run_sweep(0, &one, source, w, bias, <float*> y + n * (in_ if backward else out), backward)
     finally:
+        if image != NULL:
+            give(image, in_ * 4)
         give(bad, g.n)
     return 0
 
 
-cdef int conv_forward(int real, const conv_geometry* g, const void* x, const void* w, const void* bias,
-                      void* y) except -1:
+cdef bint conv_maps(int real, const conv_geometry* g) noexcept:
+    return suits_winograd(real, g, g.out)
+
+
+cdef int conv_forward(int real, const conv_geometry* g, const void* x, const channel_map* map, const void* w,
+                      const void* bias, void* y) except -1:
     if g.n * g.c_out * g.out[0] * g.out[1] * g.out[2] == 0:
         return 0
     if suits_winograd(real, g, g.out):
-        return by_tiles(g, x, w, bias, y, False)
+        return by_tiles(g, x, map, w, bias, y, False)
     return run_sweep(real, g, x, w, bias, y, False)
 
 
@@ -412,5 +431,5 @@ cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, co
     if g.n * g.c_in * g.in_[0] * g.in_[1] * g.in_[2] == 0:
         return 0
     if suits_winograd(real, g, g.in_):
-        return by_tiles(g, dy, w, bias, dx, True)
+        return by_tiles(g, dy, NULL, w, bias, dx, True)
     return run_sweep(real, g, dy, w, bias, dx, True)

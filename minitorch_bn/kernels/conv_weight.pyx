@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
-from minitorch_bn.kernels.window cimport (conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
+from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
                                           mtb_conv, pad_block, parts, run, spot, up, window)
 from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_weight
 
@@ -114,7 +114,8 @@ cdef void merge_task(const correlation* q, i64 index, char* dw) noexcept nogil:
         q.at.conv.merge(dw, q.k, sums + r * q.columns * size, q.columns, rows, q.m, q.chunks, q.chunk_size)
 
 
-cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, const void* dy, void* dw) except -1:
+cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, const channel_map* map, const void* dy,
+                              void* dw) except -1:
     cdef correlation q
     cdef i64 d, t, i, at = 0, table = 0, positions, nbytes, tasks
     cdef i64 counts[3]
@@ -140,9 +141,9 @@ cdef int conv_backward_weight(int real, const conv_geometry* g, const void* x, c
         return 0
     if suits_winograd(real, g, g.out):
         at = 0
-        winograd_weight(g, x, dy, dw, <char*> &at)
-        if at == 0:
-            return 0
+        winograd_weight(g, x, map, dy, dw, <char*> &at)
+        if at == 0 or map != NULL:
+            return at != 0
     at = 0                                           # a plain sum: infinities and NaNs are where they belong
     table += 2 * q.at.taps + q.k
     tables = <i64*> take(table * sizeof(i64))

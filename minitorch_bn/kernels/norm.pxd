@@ -72,6 +72,10 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
 # the same with given statistics (of one statistic a channel)
 cdef int apply(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                const void* bias, bint relu, void* y, const double* mean, const double* invstd) except -1
+# the same of f32 in two steps, without columns: p (MTB_NORM_K0, c) as api/norm.h says; then y = the map (ReLU)
+cdef void params(const Channels* view, const double* mean, const double* invstd, const void* weight, const void* bias,
+                 void* p) noexcept
+cdef void apply_params(const Channels* view, const void* x, const void* p, bint relu, void* y) noexcept
 # dx, and where not NULL dresidual (the masked dy), dweight, dbias (period values each); frozen: constant statistics
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
                             const void* weight, const void* bias, const double* mean, const double* invstd, int mask,

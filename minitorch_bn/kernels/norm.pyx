@@ -382,6 +382,20 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
     return 0
 
 
+cdef void params(const Channels* view, const double* mean, const double* invstd, const void* weight, const void* bias,
+                 void* p) noexcept:
+    (<const mtb_norm*> K.norm[0]).affine(view.c, mean, invstd, view.per, weight, bias, view.period, p, view.c)
+
+
+cdef void apply_params(const Channels* view, const void* x, const void* p, bint relu, void* y) noexcept:
+    cdef Plan q
+    cdef i64 work = view.n * view.c * view.s
+    prepare(&q, 0, view)
+    q.x, q.p, q.relu, q.y, q.body = <char*> x, <char*> p, relu, <char*> y, apply_block
+    q.streamed = x != y and work * q.size > STREAM
+    run_tasks(map_planes_task, &q, plane_blocks(&q), work)
+
+
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
                             const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1:

@@ -34,6 +34,13 @@ cdef extern from "mtb.h" nogil:
         i64 pad_lo[3]
         i64 dilation[3]
 
+# The source is not x but, channel by channel, ((x - mean) - mean's rest) * scale + shift (api/norm.h: params, `apart`
+# from one parameter to the next), and its ReLU.
+cdef struct channel_map:
+    const float* params
+    i64 apart
+    bint relu
+
 cdef struct window:          # the taps, the source they slide over, and the grid of positions, cut into blocks
     const mtb_gemm* gemm
     const mtb_conv* conv

@@ -11,7 +11,7 @@ from cython.parallel cimport prange, threadid
 
 from minitorch_bn.kernels.matmul cimport mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
-from minitorch_bn.kernels.window cimport conv_geometry, parts, up
+from minitorch_bn.kernels.window cimport channel_map, conv_geometry, parts, up
 
 cdef extern from "mtb.h" nogil:
     enum:
@@ -19,6 +19,8 @@ cdef extern from "mtb.h" nogil:
     ctypedef struct block "mtb_winograd_block":
         i64 images, rows, columns, y, x, height, width, image, step
         i64 dilation[2]
+        const float* params
+        i64 apart, relu
     ctypedef struct mtb_winograd:
         i64 vl
         void (*input)(float* v, i64 points, i64 pitch, int size, const float* src, i64 n, const float* end,
@@ -53,6 +55,8 @@ cdef struct grid:            # tiles on one side of the convolution, and the pla
     i64 points               # floats from one point to the next
     i64 height, width, image
     i64 y, x                 # of the first tile
+    const float* params      # what is loaded is mapped by them, and its ReLU; or NULL
+    i64 apart, relu
 
 cdef struct tiling:
     i64 size, step           # of a filter, of the outputs of a tile
@@ -119,6 +123,7 @@ cdef i64 find(const tiling* t, const grid* g, i64 index, block* b) noexcept nogi
     b.step, b.dilation[0], b.dilation[1] = t.step, t.dilation[0], t.dilation[1]
     b.y, b.x = g.y + t.step * t.dilation[0] * row, g.x + t.step * t.dilation[1] * column
     b.height, b.width, b.image = g.height, g.width, g.image
+    b.params, b.apart, b.relu = NULL, g.apart, g.relu
     return image
 
 
@@ -128,6 +133,8 @@ cdef void load(const plan* q, const grid* g, int size, i64 index, i64 c0, i64 c1
     cdef block b
     cdef i64 image = find(&q.t, g, index, &b), c = c0
     while c < c1:
+        if g.params != NULL:
+            b.params = g.params + c
         q.kernel.input(v + c, g.points, g.pitch, size, g.at + image * g.image + c * g.height * g.width,
                        min(q.kernel.vl, g.channels - c), g.end, &b, band)
         c += q.kernel.vl
@@ -230,10 +237,16 @@ cdef void side(grid* p, const void* at, i64 channels, i64 groups, i64 images, co
         p.pitch += 16
     p.height, p.width, p.image, p.y, p.x = extent[1], extent[2], groups * channels * extent[1] * extent[2], y, x
     p.end = p.at + images * p.image
+    p.params, p.apart, p.relu = NULL, 0, 0
 
 
-cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, const void* bias, void* y, bint backward,
-                        char* bad) except -1:
+cdef void mapped(grid* p, const channel_map* map) noexcept nogil:
+    if map != NULL:
+        p.params, p.apart, p.relu = map.params, map.apart, map.relu
+
+
+cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,
+                        void* y, bint backward, char* bad) except -1:
     cdef plan q
     cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total
     cdef i64 taps = g.kernel[1] * g.kernel[2]
@@ -252,6 +265,7 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, co
         side(&q.a, x, c, g.groups, g.n, g.in_, -g.pad_lo[1], -g.pad_lo[2])
         side(&q.b, y, m, g.groups, g.n, g.out, 0, 0)
         q.across, q.down = c * taps, taps
+    mapped(&q.a, map)
     q.w, q.bias = <const float*> w, <const float*> bias
     q.w_end = q.w + g.c_out * c * taps
     # Free choices from here on, but for MTB_WINOGRAD_K: no bit depends on them.
@@ -298,6 +312,8 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const void* w, co
                 spread()
                 block_task(&q, i, scratch + threadid() * q.scratch)
         q.a.at += q.a.channels * q.a.height * q.a.width
+        if map != NULL:
+            q.a.params += q.a.channels
         q.b.at += q.b.channels * q.b.height * q.b.width
         q.w += m * c * taps
         if q.bias != NULL:
@@ -359,7 +375,8 @@ cdef void square_task(const plan* q, i64 index, float* scratch) noexcept nogil:
         gradients(q, m0, m1, c0, c1, sums)
 
 
-cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, void* dw, char* bad) except -1:
+cdef int winograd_weight(const conv_geometry* g, const void* x, const channel_map* map, const void* dy, void* dw,
+                         char* bad) except -1:
     cdef plan q
     cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, tiles, size, total, chunk, tasks
     cdef int threads
@@ -370,6 +387,7 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, 
     q.bad, q.dw = bad, <float*> dw
     side(&q.a, dy, m, g.groups, g.n, g.out, 0, 0)
     side(&q.b, x, c, g.groups, g.n, g.in_, -g.pad_lo[1], -g.pad_lo[2])
+    mapped(&q.b, map)
     tiles = min(max(CACHE // (36 * (q.a.pitch + q.b.pitch)), <i64> 2 * FEW_TILES), <i64> MANY_TILES)
     cut_tiles(&q.t, tiles, 1)                      # decides the order of additions: by the shapes alone
     q.sum_pitch, q.pieces = q.b.pitch, 1
@@ -438,6 +456,8 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const void* dy, 
                 q.first = q.last
         q.a.at += m * q.a.height * q.a.width
         q.b.at += c * q.b.height * q.b.width
+        if map != NULL:
+            q.b.params += c
         q.dw += m * c * q.t.size * q.t.size
     give(memory, total)
     return 0

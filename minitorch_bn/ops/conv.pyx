@@ -5,12 +5,13 @@ both of its arguments, and the gradients of each are the other two: so derivativ
 `vjp_convolve`. A transposed convolution is the second one.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, index_arg, new_node, new_tensor, raw_cast,
-                                 raw_contiguous, save, saved, set_history, shape_tuple, tracks2, tracks3, wants)
-from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward
+from minitorch_bn._core cimport (MAXDIM, Deferred, Node, Tensor, dtype_object, fresh_tensor, grad_enabled, index_arg, lift, new_node,
+                                 new_tensor, put_back, raw_cast, raw_contiguous, save, saved, set_history, settle_for,
+                                 shape_tuple, sleeper, tracks2, tracks3, wants)
+from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward, conv_maps
 from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
 from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, MTB_i64, i64
-from minitorch_bn.kernels.window cimport conv_geometry
+from minitorch_bn.kernels.window cimport channel_map, conv_geometry
 
 cdef enum:
     FORWARD = 0                  # (x, w) -> y
@@ -34,7 +35,9 @@ cdef object vjp_convolve(Node node, object g_):
             ga = convolve(FORWARD, g, b, None, q, n)
         else:
             ga = convolve(DATA, b, g, None, q, n)
-    if wants(node, 1):
+    if wants(node, 1) and kind == FORWARD:
+        gb = weight_of_map(node, g, q)
+    if wants(node, 1) and gb is None:
         a = saved(node, 0)
         if kind == FORWARD:
             gb = convolve(WEIGHT, a, g, None, q, n)
@@ -47,14 +50,55 @@ cdef object vjp_convolve(Node node, object g_):
     return ga, gb, gc
 
 
-cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geometry* q, int n):
-    """One of the three, with n spatial dims; bias for the channels of the result (not of dw), or None."""
+cdef channel_map map_of(Deferred job) noexcept:
+    return channel_map(<const float*> job.params.data, job.params.shape[1], job.rectify)
+
+
+cdef Tensor weight_of_map(Node node, Tensor g, const conv_geometry* q):
+    """The weight's gradient where the input was never made, but read as a map of another tensor; or None."""
+    cdef Deferred job = None if grad_enabled() else sleeper(node, 0)
+    cdef Tensor dy, dw
+    cdef channel_map map
+    cdef i64[4] shape
+    if job is None:
+        return None
+    map = map_of(job)
+    shape[0], shape[1], shape[2], shape[3] = q.c_out, q.c_in // q.groups, q.kernel[1], q.kernel[2]
+    dy, dw = raw_contiguous(g), new_tensor(MTB_f32, 4, shape)
+    if conv_backward_weight(0, q, job.source.data, &map, dy.data, dw.data):
+        return None
+    return dw
+
+
+cdef Tensor convolve_map(Tensor a, Tensor w, Tensor bias, const conv_geometry* q, int n):
+    """A convolution that does on the way what a waits for (a batch norm, its ReLU); None if a does not wait."""
+    cdef Deferred job
+    cdef Tensor y
+    cdef Node node = None
+    if n != 2 or a.dtype != MTB_f32 or not a.storage.deferred or not a.contiguous or not conv_maps(0, q):
+        return None
+    job = lift(a)
+    if job is None:
+        return None
+    try:
+        y = convolve(FORWARD, a, w, bias, q, n, job)
+        node = y.node
+    finally:
+        put_back(job, a, node if node is not None and node.s0 is a else None)
+    return y
+
+
+cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geometry* q, int n, Deferred job=None):
+    """One of the three, with n spatial dims; bias for the channels of the result (not of dw), or None. With a job, that
+    is done on a's source on the way; a itself is not read."""
     cdef i64[MAXDIM] shape
     cdef int d, dtype = a.dtype, want = MTB_f64 if a.dtype == MTB_f64 else MTB_f32
     cdef Tensor x = raw_contiguous(raw_cast(a, want)), w = raw_contiguous(raw_cast(b, want)), c = None, y
     cdef const void* plus = NULL
+    cdef channel_map map
     cdef i64* sizes
     cdef Node node
+    settle_for(a, b, bias)
     if bias is not None:
         c = raw_contiguous(raw_cast(bias, want))
         plus = c.data
@@ -68,13 +112,16 @@ cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geome
         sizes = <i64*> q.in_
     for d in range(n):
         shape[2 + d] = sizes[3 - n + d]
-    y = new_tensor(want, n + 2, shape)
-    if kind == FORWARD:
-        conv_forward(want - MTB_f32, q, x.data, w.data, plus, y.data)
+    y = fresh_tensor(want, n + 2, shape)
+    if job is not None:
+        map = map_of(job)
+        conv_forward(0, q, job.source.data, &map, w.data, plus, y.data)
+    elif kind == FORWARD:
+        conv_forward(want - MTB_f32, q, x.data, NULL, w.data, plus, y.data)
     elif kind == DATA:
         conv_backward_data(want - MTB_f32, q, x.data, w.data, plus, y.data)
     else:
-        conv_backward_weight(want - MTB_f32, q, x.data, w.data, y.data)
+        conv_backward_weight(want - MTB_f32, q, x.data, NULL, w.data, y.data)
     y = raw_cast(y, dtype)
     if tracks2(a, b) or bias is not None and tracks3(a, b, bias):
         node = new_node(vjp_convolve, "ConvolutionBackward0", a, b, bias)
@@ -222,8 +269,10 @@ cdef Tensor run(Tensor x, Tensor w, Tensor bias, object stride, object padding, 
                 extra[d] = q.dilation[d] * (q.kernel[d] - 1) + 1
             raise RuntimeError(f"Calculated padded input size per channel: {per_channel(padded, n)}. Kernel size: "
                                f"{per_channel(extra, n)}. Kernel size can't be greater than actual input size")
-    x = convolve(DATA if transposed else FORWARD, x, w, bias, &q, n)
-    return x.squeeze(0) if alone else x
+    y = None if transposed or alone else convolve_map(x, w, bias, &q, n)
+    if y is None:
+        y = convolve(DATA if transposed else FORWARD, x, w, bias, &q, n)
+    return y.squeeze(0) if alone else y
 
 
 # -- the functions -----------------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ from cpython.object cimport PyObject
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, bump, cast, contiguous, copy_into, defer, defers,
-                                 fuse_relu_backward, grad_enabled, is_float, new_like,
+from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, bump, cast, contiguous, copy_into, defer,
+                                 defers, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float, new_like,
                                  new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
-                                 shape_tuple, tracks3, wants)
+                                 settle_for, shape_tuple, tracks3, wants)
 from minitorch_bn._core import attach
 from minitorch_bn.kernels cimport norm as kernels, normtwice as twice_kernels
-from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, Channels
+from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, MTB_NORM_K0, Channels
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
 
 # -- what all of them share ----------------------------------------------------------------------------------------
@@ -84,6 +84,7 @@ cdef i64 product(Tensor x, int first, int end) noexcept:
 
 cdef enum:
     WORTH_WAITING = 1     # elements
+    LEAST_PLANE = 16      # elements of an image's channel that the reader of a result may make
 
 # -- batch norm ----------------------------------------------------------------------------------------------------
 
@@ -114,11 +115,17 @@ cdef object batch_norm_relu_vjp(Node node, object g):
 
 cdef bint same_as_before(Node node) noexcept:
     """Whether the mask of a ReLU can be computed again: the input and the weight are, to the last bit, as they were."""
-    return node.aux is not None and defers(node.s0) and node.k[2] == quiet_writes(node.s0, node.s1)
+    return (node.aux is not None and defers(node.s0) and node.k[2] == quiet_writes(node.s0, node.s1)
+            and node.k[3] == places(node.s0, node.s1))
 
 
 cdef double quiet_writes(Tensor x, Tensor w) noexcept:
     return x.storage.quiet + (<double> w.storage.quiet if w is not None else 0)
+
+
+cdef double places(Tensor x, Tensor w) noexcept:
+    """Where their memory lies: another after `x.data = ...`."""
+    return <double> <size_t> x.data + (<double> <size_t> w.data if w is not None else 0)
 
 
 fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before)
@@ -224,7 +231,13 @@ cdef tuple channel_algebra(Tensor x, object g, object w, list dims, Tensor stats
 
 
 cdef int read_running(Tensor running, double* value, i64 n) except -1:
-    cdef Tensor double_ = raw_contiguous(raw_cast(running, MTB_f64))
+    cdef Tensor double_
+    cdef i64 i
+    if running.dtype == MTB_f32 and running.contiguous and not running.storage.deferred:
+        for i in range(n):
+            value[i] = (<float*> running.data)[i]
+        return 0
+    double_ = raw_contiguous(raw_cast(running, MTB_f64))
     memcpy(value, double_.data, n * sizeof(double))
     return 0
 
@@ -301,6 +314,7 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
     """
     cdef Tensor y, stats, w, b
     cdef i64 c, nbytes
+    cdef i64[2] shape
     cdef Node node
     check_input(input, "batch_norm")
     if input.dtype < MTB_f32:
@@ -308,14 +322,16 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
                     input.dtype)
     c = input.shape[1]
     w, b = parameter(weight, input, "weight", "batch_norm", c), parameter(bias, input, "bias", "batch_norm", c)
-    stats = new_statistics(3, c)
+    settle_for(input, w, b)
+    shape[0], shape[1] = 3, c
+    stats = fresh_tensor(MTB_f64, 2, shape)
     y = checked_forward(input, running_mean, running_var, w, b, None, False, training, momentum, eps, stats)
     if tracks3(input, w, b):
         node = new_node(batch_norm_vjp, "NativeBatchNormBackward0", input, w, b)
         save(node, 0, input)
         save(node, 1, w)
         save(node, 2, stats)
-        node.k[0], node.k[1], node.k[2] = training, eps, quiet_writes(input, w)
+        node.k[0], node.k[1], node.k[2], node.k[3] = training, eps, quiet_writes(input, w), places(input, w)
         nbytes = 0 if b is None else c * (8 if b.dtype == MTB_f64 else 4)
         node.aux = PyBytes_FromStringAndSize(<char*> data_of(b), nbytes)
         set_history(y, node)

@@ -8,40 +8,83 @@ cdef class Normalization(Deferred):
     cdef double momentum, eps
     cdef Normalization first           # of a sum: the job that it is the sum of
 
+    cdef Normalization origin(self):
+        """The job of the batch norm itself."""
+        if self.first is None:
+            return self
+        return self.first
+
     cdef int run(self) except -1:
-        return self.write(self.data, self.residual, False)
-
-    cdef int fill(self, Tensor out, Tensor residual, bint relu) except -1:
-        return self.write(out.data, self.residual, relu)
-
-    cdef int write(self, char* y, Tensor residual, bint relu) except -1:
-        cdef Normalization first = self if self.first is None else self.first
-        cdef Tensor x = self.x
         cdef Channels view
+        cdef Tensor x = self.x
         as_channels(x, &view)
-        if first.done:
-            kernels.apply(x.dtype - MTB_f32, &view, x.data, data_of(residual), data_of(self.w), data_of(self.b), relu,
-                          y, row_of(self.stats, 0), row_of(self.stats, 1))
+        if self.params is not None:
+            kernels.apply_params(&view, x.data, self.params.data, self.rectify, self.data)
             return 0
-        kernels.normalize(x.dtype - MTB_f32, &view, x.data, data_of(residual), data_of(self.w), data_of(self.b),
-                          self.eps, relu, y, row_of(self.stats, 0), row_of(self.stats, 2), row_of(self.stats, 1))
+        if self.origin().done:
+            kernels.apply(x.dtype - MTB_f32, &view, x.data, data_of(self.residual), data_of(self.w), data_of(self.b),
+                          self.rectify, self.data, row_of(self.stats, 0), row_of(self.stats, 1))
+            return 0
+        self.normalize(&view, self.data)
+        return 0
+
+    cdef int normalize(self, Channels* view, char* y) except -1:
+        """The batch's statistics, and y unless it is NULL."""
+        cdef Normalization first = self.origin()
+        cdef Tensor x = self.x
+        kernels.normalize(x.dtype - MTB_f32, view, x.data, data_of(self.residual), data_of(self.w), data_of(self.b),
+                          self.eps, self.rectify, y, row_of(self.stats, 0), row_of(self.stats, 2),
+                          row_of(self.stats, 1))
         first.done = True
         update_statistics(x, self.running_mean, self.running_var, self.stats, self.momentum)
         self.kept = first.kept = None  # who looks at the result can still be served; else it is not made
         return 0
 
+    cdef bint maps(self) except -1:
+        cdef Channels view
+        cdef i64[2] shape
+        cdef Tensor params
+        as_channels(self.x, &view)
+        if self.residual is not None or view.columns or view.s < LEAST_PLANE or self.x.dtype != MTB_f32:
+            return False
+        shape[0], shape[1] = MTB_NORM_K0, self.x.shape[1]
+        params = new_tensor(MTB_f32, 2, shape)
+        if not self.origin().done:
+            self.normalize(&view, NULL)
+        kernels.params(&view, row_of(self.stats, 0), row_of(self.stats, 1), data_of(self.w), data_of(self.b),
+                       params.data)
+        self.source = self.x = alias_of(self.x)   # whatever becomes of the tensor that the user has
+        self.params = params
+        return True
+
     cdef Deferred plus(self, Tensor residual):
         cdef Normalization sum_
-        if self.residual is not None:
+        if self.residual is not None or self.rectify:
             return None
-        sum_ = Normalization.__new__(Normalization)
-        sum_.x, sum_.w, sum_.b, sum_.stats = self.x, self.w, self.b, self.stats
-        sum_.residual, sum_.first = residual, self
-        sum_.running_mean, sum_.running_var = self.running_mean, self.running_var
-        sum_.eps, sum_.momentum, sum_.kept = self.eps, self.momentum, self.kept
+        sum_ = self.followed()
+        sum_.residual = residual
         return sum_
 
+    cdef Deferred rectified(self):
+        cdef Normalization relu
+        if self.rectify:
+            return None
+        relu = self.followed()
+        relu.residual, relu.rectify = self.residual, True
+        return relu
+
+    cdef Normalization followed(self):
+        """A job of the same batch norm, for something that follows."""
+        cdef Normalization job = Normalization.__new__(Normalization)
+        job.x, job.w, job.b, job.stats = self.x, self.w, self.b, self.stats
+        job.first = self.origin()
+        job.running_mean, job.running_var = self.running_mean, self.running_var
+        job.eps, job.momentum, job.kept = self.eps, self.momentum, self.kept
+        return job
+
     cdef bint touches(self, Storage s) noexcept:
+        if self.params is not None:
+            return self.x.storage is s
         return (self.x.storage is s or self.stats.storage is s or self.target == <PyObject*> s
                 or self.residual is not None and self.residual.storage is s
                 or self.w is not None and self.w.storage is s or self.b is not None and self.b.storage is s
@@ -67,7 +110,7 @@ cdef Tensor deferred_forward(Tensor x, Tensor running_mean, Tensor running_var, 
     job.momentum, job.eps, job.done = momentum, eps, not training
     if training:
         job.running_mean, job.running_var = running_mean, running_var
-    y = new_like(x, x.dtype)
+    y = fresh_like(x)
     defer(job, y, training)
     return y
 

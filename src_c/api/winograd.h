@@ -13,9 +13,12 @@ enum { MTB_WINOGRAD_K = 128 };
 
 /* The tiles of a block, in the order images, rows, rows of the dilation, its columns, columns; and the planes (images,
  * channels, height, width) that they lie on. The first tile's first element has the coordinates y, x, which may be
- * negative; a tile's outputs are step x step; the images are `image` elements apart. */
+ * negative; a tile's outputs are step x step; the images are `image` elements apart. What is loaded is mapped by params
+ * (api/norm.h), unless that is NULL: those of the first channel, the next parameter `apart` from it; and its ReLU. */
 typedef struct {
     int64_t images, rows, columns, y, x, height, width, image, step, dilation[2];
+    const float *params;
+    int64_t apart, relu;
 } mtb_winograd_block;
 
 typedef struct {

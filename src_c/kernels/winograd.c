@@ -11,6 +11,7 @@ typedef float T;
 #define MTB_T_f32 1
 #include "../vec.h"
 #include "../transpose.h"
+#include "../api/norm.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define A 0.70710678118654752440f
@@ -89,12 +90,16 @@ INLINE void zero(T *dst, int64_t from, int64_t to) {
 
 /* A part of n planes with zeros around it, channels last: band (rows, columns, VL).  One pass.
  * Whole squares are stored, top to bottom and left to right: what one writes too far a later one overwrites. */
-static __attribute__((noinline)) void load_band(T *band, const T *src, int64_t n, const T *end,
-                                                const mtb_winograd_block *b, int64_t rows, int64_t columns) {
+INLINE void load_band_of(T *band, const T *src, int64_t n, const T *end, const mtb_winograd_block *b, int64_t rows,
+                         int64_t columns, const int maps) {
     const T *at[VL];
+    vec p[MTB_NORM_K0];
+    (void)p;
     int64_t lo = b->x < 0 ? -b->x : 0, hi = b->width - b->x;
     if (hi > columns) hi = columns;
     if (lo > hi) lo = hi = 0;
+    UNROLL for (int k = 0; k < MTB_NORM_K0 && maps; k++)
+        p[k] = n < VL ? vload_part(b->params + k * b->apart, (int)n, 0) : vload(b->params + k * b->apart);
     for (int64_t y = b->y; y < b->y + rows; y++, band += columns * VL) {
         if (y < 0 || y >= b->height || lo == hi) {
             zero(band, 0, columns);
@@ -102,13 +107,25 @@ static __attribute__((noinline)) void load_band(T *band, const T *src, int64_t n
         }
         zero(band, 0, lo);
         row_starts(at, src + y * b->width + b->x, b->height * b->width, n);
-        for (int64_t p = lo; p < hi; p += VL) {
+        for (int64_t x = lo; x < hi; x += VL) {
             vec r[VL];
-            load_square(r, at, p, end);
-            UNROLL for (int i = 0; i < VL; i++) vstore(band + (p + i) * VL, r[i]);
+            load_square(r, at, x, end);
+            UNROLL for (int i = 0; i < VL; i++) {
+                if (maps) {
+                    r[i] = ((r[i] - p[MTB_NORM_HI]) - p[MTB_NORM_LO]) * p[MTB_NORM_SCALE] + p[MTB_NORM_SHIFT];
+                    if (b->relu) r[i] = vselect(r[i] <= 0, (vec){}, r[i]);
+                }
+                vstore(band + (x + i) * VL, r[i]);
+            }
         }
         zero(band, hi, columns);
     }
+}
+
+static __attribute__((noinline)) void load_band(T *band, const T *src, int64_t n, const T *end,
+                                                const mtb_winograd_block *b, int64_t rows, int64_t columns) {
+    if (b->params) load_band_of(band, src, n, end, b, rows, columns, 1);
+    else load_band_of(band, src, n, end, b, rows, columns, 0);
 }
 
 /* Points of one row of tiles: columns first, those of RUN tiles at a time, then rows. Elements are `right` and rows
