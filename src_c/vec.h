@@ -94,8 +94,17 @@ static inline vec vfma(vec a, vec b, vec c) {
 }
 
 static inline vec vselect(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
-static inline vec vmax(vec a, vec b) { return vselect(a > b, a, b); }  /* b where either is NaN */
+/* b where either is NaN, or where they are equal */
+#if defined(__AVX512F__) && MTB_T_f32
+static inline vec vmax(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline vec vmin(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__) && !defined(__AVX512F__) && MTB_T_f32
+static inline vec vmax(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline vec vmin(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
+static inline vec vmax(vec a, vec b) { return vselect(a > b, a, b); }
 static inline vec vmin(vec a, vec b) { return vselect(a < b, a, b); }
+#endif
 
 /* The one tree that folds 16 lanes: lane i with lane i + 8, then + 4, + 2, + 1. */
 static inline T fold_sum(T *a) {

@@ -125,6 +125,8 @@ FAMILIES = {
     "softmax columns": (lambda x: F.softmax(x, 0), [(300, 301)]),
     "log_softmax": (lambda x: F.log_softmax(x, -1), [(300, 301)]),
     "cross_entropy": (lambda x: F.cross_entropy(x, torch.arange(300) % 301), [(300, 301)]),
+    "cross_entropy of columns": (
+        lambda x: F.cross_entropy(x, torch.arange(400).reshape(2, 200) % 21, label_smoothing=0.1), [(2, 21, 200)]),
     "matmul": (lambda a, b: a @ b, [(130, 300), (300, 90)]),
     "matmul transposed": (lambda a, b: a.t() @ b.t(), [(300, 130), (90, 300)]),
     "matmul vector": (lambda a, b: a @ b, [(333, 700), (700,)]),

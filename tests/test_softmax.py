@@ -71,7 +71,10 @@ def test_values_and_gradients(shape, dtype):
 
 @pytest.mark.parametrize(
     ("shape", "target_shape"),
-    [((5, 4), (5,)), ((4,), ()), ((2, 4, 3), (2, 3)), ((2, 4, 3, 2), (2, 3, 2)), ((200, 10), (200,)), ((6, 500), (6,))],
+    [
+        ((5, 4), (5,)), ((4,), ()), ((2, 4, 3), (2, 3)), ((2, 4, 3, 2), (2, 3, 2)), ((200, 10), (200,)), ((6, 500), (6,)),
+        ((2, 4, 20), (2, 20)), ((3, 7, 11, 13), (3, 11, 13)),
+    ],
 )
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_losses(shape, target_shape, reduction):
@@ -125,6 +128,21 @@ def losses():
     yield "log_softmax", lambda x: F.log_softmax(x, 0)
     yield "logsumexp", lambda x: torch.logsumexp(x, (0, 1), keepdim=True)
     yield "maps", lambda x: F.cross_entropy(x.reshape(1, 4, 5), torch.tensor([[0, 3, 1, -100, 2]]))
+    stretch, labels = torch.linspace(-1, 1, 20, dtype=torch.float64), torch.arange(20).reshape(1, 20) * 7 % 5 - 1
+    for reduction, smoothing in (("none", 0.2), ("mean", 0.0), ("sum", 0.2)):
+        for w in (weight, None):
+            yield (
+                f"columns {reduction} {w is not None}",
+                lambda x, w=w, r=reduction, s=smoothing: F.cross_entropy(
+                    x[:, :, None] * stretch, labels.expand(5, 20), w, ignore_index=-1, reduction=r, label_smoothing=s
+                ),
+            )
+        yield (
+            f"nll of columns {reduction}",
+            lambda x, r=reduction: F.nll_loss(
+                x[:, :, None] * stretch, labels.expand(5, 20), weight, ignore_index=-1, reduction=r
+            ),
+        )
 
 
 @pytest.mark.parametrize(("name", "f"), list(losses()))

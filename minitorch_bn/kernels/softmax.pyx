@@ -14,11 +14,14 @@ cdef extern from "mtb.h" nogil:
                               void* dx) noexcept nogil
         void (*logsumexp_rows)(i64 rows, i64 n, const void* x, void* out) noexcept nogil
         void (*logsumexp_cols)(i64 n, i64 cols, const void* x, i64 stride, void* out) noexcept nogil
-        void (*cross_entropy)(i64 rows, i64 n, const void* x, const i64* target, const void* weight, double weight_sum,
-                              i64 ignore, double smoothing, void* loss, void* stats, double* total) noexcept nogil
-        void (*cross_entropy_backward)(i64 rows, i64 n, const void* x, const i64* target, const void* weight,
-                                       double weight_sum, i64 ignore, double smoothing, const void* stats,
-                                       const void* dloss, i64 dloss_stride, double divisor, void* dx) noexcept nogil
+        void (*cross_entropy_rows)(const mtb_loss* q, i64 rows, const void* x, const i64* target, void* loss,
+                                   void* stats, double* total) noexcept nogil
+        void (*cross_entropy_cols)(const mtb_loss* q, i64 cols, const void* x, i64 stride, const i64* target,
+                                   void* loss, void* stats, double* total) noexcept nogil
+        void (*cross_entropy_backward_rows)(const mtb_loss* q, i64 rows, const void* x, const i64* target,
+                                            const void* stats, const void* dloss, void* dx) noexcept nogil
+        void (*cross_entropy_backward_cols)(const mtb_loss* q, i64 cols, const void* x, i64 stride, const i64* target,
+                                            const void* stats, const void* dloss, void* dx) noexcept nogil
 
 cdef enum:
     GROUP = 8192       # elements of a group of rows
@@ -121,52 +124,59 @@ cdef int logsumexp(int real, i64 outer, i64 n, i64 inner, const void* x, void* o
 # ---- cross entropy -----------------------------------------------------------------------------------------------
 
 cdef struct Loss:
-    const mtb_softmax* kernels
-    i64 size, rows, n, group, ignore, dloss_stride
+    Plan cut                                 # x, and dx as out
+    mtb_loss loss
     const i64* target
-    source x, weight, dloss
-    target_p loss, stats, dx
-    double weight_sum, smoothing, divisor
+    source dloss
+    target_p losses, stats
     double* totals
+
+
+cdef inline i64 losses_of(Plan* q, i64 i, i64* cols, i64* at) noexcept nogil:
+    """Of task i: its first loss, how many there are, and the offset of its first element of x."""
+    if q.inner == 1:
+        cols[0], at[0] = min(q.group, q.outer - i * q.group), i * q.group * q.n * q.size
+        return i * q.group
+    at[0] = slab(q, i, cols) * q.size
+    return i // q.panels * q.inner + i % q.panels * MTB_SOFTMAX_COLS
 
 
 cdef void cross_entropy_task(void* plan, i64 i) noexcept nogil:
     cdef Loss* q = <Loss*> plan
-    cdef i64 r = i * q.group
+    cdef i64 count, at, r = losses_of(&q.cut, i, &count, &at), size = q.cut.size
     q.totals[2 * i] = q.totals[2 * i + 1] = 0
-    q.kernels.cross_entropy(min(q.group, q.rows - r), q.n, q.x + r * q.n * q.size, q.target + r, q.weight, q.weight_sum,
-                            q.ignore, q.smoothing, q.loss + r * q.size, q.stats + 2 * r * q.size, q.totals + 2 * i)
+    if q.cut.inner == 1:
+        q.cut.kernels.cross_entropy_rows(&q.loss, count, q.cut.x + at, q.target + r, q.losses + r * size,
+                                         q.stats + 2 * r * size, q.totals + 2 * i)
+    else:
+        q.cut.kernels.cross_entropy_cols(&q.loss, count, q.cut.x + at, q.cut.inner, q.target + r,
+                                         q.losses + r * size, q.stats + 2 * r * size, q.totals + 2 * i)
 
 
 cdef void cross_entropy_backward_task(void* plan, i64 i) noexcept nogil:
     cdef Loss* q = <Loss*> plan
-    cdef i64 r = i * q.group
-    q.kernels.cross_entropy_backward(min(q.group, q.rows - r), q.n, q.x + r * q.n * q.size, q.target + r, q.weight,
-                                     q.weight_sum, q.ignore, q.smoothing, q.stats + 2 * r * q.size,
-                                     q.dloss + r * q.dloss_stride * q.size, q.dloss_stride, q.divisor,
-                                     q.dx + r * q.n * q.size)
+    cdef i64 count, at, r = losses_of(&q.cut, i, &count, &at), size = q.cut.size
+    cdef source dloss = q.dloss + r * q.loss.dloss_stride * size
+    if q.cut.inner == 1:
+        q.cut.kernels.cross_entropy_backward_rows(&q.loss, count, q.cut.x + at, q.target + r, q.stats + 2 * r * size,
+                                                  dloss, q.cut.out + at)
+    else:
+        q.cut.kernels.cross_entropy_backward_cols(&q.loss, count, q.cut.x + at, q.cut.inner, q.target + r,
+                                                  q.stats + 2 * r * size, dloss, q.cut.out + at)
 
 
-cdef Loss make_loss(int real, i64 rows, i64 n, const void* x, const i64* target, const void* weight, double weight_sum,
-                    i64 ignore, double smoothing, void* stats) noexcept:
+cdef int cross_entropy(int real, i64 outer, i64 inner, const mtb_loss* loss, const void* x, const i64* target,
+                       void* losses, void* stats, double* total) except -1:
     cdef Loss q
-    memset(&q, 0, sizeof(Loss))
-    q.kernels, q.size, q.rows, q.n = <const mtb_softmax*> K.softmax[real], 8 if real else 4, rows, n
-    q.group = max(<i64> 1, GROUP // max(<i64> 1, n))
-    q.x, q.target, q.weight, q.stats = <char*> x, target, <char*> weight, <char*> stats
-    q.weight_sum, q.ignore, q.smoothing = weight_sum, ignore, smoothing
-    return q
-
-
-cdef int cross_entropy(int real, i64 rows, i64 n, const void* x, const i64* target, const void* weight,
-                       double weight_sum, i64 ignore, double smoothing, void* loss, void* stats,
-                       double* total) except -1:
-    cdef Loss q = make_loss(real, rows, n, x, target, weight, weight_sum, ignore, smoothing, stats)
-    cdef i64 tasks = ceil_div(rows, q.group), i
-    cdef size_t room = max(<i64> 1, tasks) * 16
-    q.loss, q.totals = <char*> loss, <double*> take(room)
+    cdef i64 tasks, i
+    cdef size_t room
+    q.cut = make_plan(real, outer, loss.n, inner)
+    q.cut.x, q.loss, q.target, q.losses, q.stats = <char*> x, loss[0], target, <char*> losses, <char*> stats
+    tasks = count_tasks(&q.cut)
+    room = max(<i64> 1, tasks) * 16
+    q.totals = <double*> take(room)
     try:
-        run_tasks(cross_entropy_task, &q, tasks, rows * n * EXP)
+        run_tasks(cross_entropy_task, &q, tasks, outer * inner * loss.n * EXP)
         total[0] = total[1] = 0
         for i in range(tasks):
             total[0] += q.totals[2 * i]
@@ -176,10 +186,11 @@ cdef int cross_entropy(int real, i64 rows, i64 n, const void* x, const i64* targ
     return 0
 
 
-cdef int cross_entropy_backward(int real, i64 rows, i64 n, const void* x, const i64* target, const void* weight,
-                                double weight_sum, i64 ignore, double smoothing, const void* stats,
-                                const void* dloss, i64 dloss_stride, double divisor, void* dx) except -1:
-    cdef Loss q = make_loss(real, rows, n, x, target, weight, weight_sum, ignore, smoothing, <void*> stats)
-    q.dloss, q.dloss_stride, q.divisor, q.dx = <char*> dloss, dloss_stride, divisor, <char*> dx
-    run_tasks(cross_entropy_backward_task, &q, ceil_div(rows, q.group), rows * n * EXP)
+cdef int cross_entropy_backward(int real, i64 outer, i64 inner, const mtb_loss* loss, const void* x, const i64* target,
+                                const void* stats, const void* dloss, void* dx) except -1:
+    cdef Loss q
+    q.cut = make_plan(real, outer, loss.n, inner)
+    q.cut.x, q.loss, q.target, q.stats, q.dloss = <char*> x, loss[0], target, <char*> stats, <char*> dloss
+    q.cut.out = <char*> dx
+    run_tasks(cross_entropy_backward_task, &q, count_tasks(&q.cut), outer * inner * loss.n * EXP)
     return 0

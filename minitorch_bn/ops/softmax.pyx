@@ -4,6 +4,7 @@ from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, gr
                                  new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved,
                                  scalar_tensor, set_history, shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport softmax as kernels
+from minitorch_bn.kernels.softmax cimport mtb_loss
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
 from minitorch_bn.ops.reduce cimport in_dtype, positions, required_dim, with_out
 
@@ -179,8 +180,10 @@ cdef int check_reduction(str reduction) except -1:
     return 0
 
 
-cdef tuple as_rows(Tensor input, Tensor target, str op):
-    """(N, C, ...) and (N, ...), or (C) and (), as (rows, C) and (rows); and the shape of one loss each."""
+cdef tuple as_columns(Tensor input, Tensor target, str op):
+    """(N, C, ...) and (N, ...), or (C) and (), as (N, C) or (N, C, S) and a flat target; and the shape of one loss
+    each."""
+    cdef Tensor last
     cdef object x = input
     if input.ndim == 0:
         raise ValueError(f"{op}: Expected 1 or more dimensions (got {input.ndim})")
@@ -196,25 +199,42 @@ cdef tuple as_rows(Tensor input, Tensor target, str op):
     if shape[:1] + shape[2:] != shape_tuple(target):
         raise RuntimeError(f"Expected target size {list(shape[:1] + shape[2:])}, got {list(shape_tuple(target))}")
     if input.ndim > 2:
-        x = x.movedim(1, -1).reshape([-1, shape[1]]) if input.numel else x.reshape([target.numel, shape[1]])
+        last = x.movedim(1, -1)
+        if input.numel == 0:
+            x = x.reshape([target.numel, shape[1]])
+        elif last.contiguous or target.numel < NARROW * shape[0]:  # few columns fill no vector
+            x = last.reshape([-1, shape[1]])
+        else:
+            x = x.reshape([shape[0], shape[1], -1])
     return x, (<object> target).reshape([-1]), shape_tuple(target)
 
 
 # -- cross entropy -------------------------------------------------------------------------------------------------
 
+cdef mtb_loss describe(i64 n, i64 ignore, i64 dloss_stride, Tensor weight, double weight_sum, double smoothing,
+                       double divisor) noexcept:
+    cdef mtb_loss q
+    q.n, q.ignore, q.dloss_stride, q.weight = n, ignore, dloss_stride, NULL
+    q.weight_sum, q.smoothing, q.divisor = weight_sum, smoothing, divisor
+    if weight is not None:
+        q.weight = weight.data
+    return q
+
+
 cdef object cross_entropy_vjp(Node node, object g):
     """dx = g (weight[t] (1 - s) (p - onehot) + s / C (sum(weight) p - weight)) / divisor, p = softmax(x)."""
     cdef Tensor x = saved(node, 0), target = saved(node, 1), stats = saved(node, 2), weight, dx, dy
-    cdef i64 rows = x.shape[0], n = x.shape[1], ignore
-    cdef double smoothing = node.k[0], divisor = node.k[1], total = node.k[2]
+    cdef mtb_loss loss
+    cdef i64 outer, n, inner, ignore
     weight, ignore = node.aux
     if grad_enabled():
-        return cross_entropy_algebra(x, target, weight, ignore, smoothing, divisor, total, g)
+        return cross_entropy_algebra(x, target, weight, ignore, node.k[0], node.k[1], node.k[2], g)
     x, dy = raw_contiguous(x), raw_contiguous(raw_cast(<Tensor> g, x.dtype))
-    dx = new_tensor(x.dtype, 2, x.shape)
-    kernels.cross_entropy_backward(x.dtype - MTB_f32, rows, n, x.data, <i64*> target.data,
-                                   weight.data if weight is not None else NULL, total, ignore, smoothing, stats.data,
-                                   dy.data, dy.ndim, divisor, dx.data)
+    dx = new_tensor(x.dtype, x.ndim, x.shape)
+    middle(x, 1, &outer, &n, &inner)
+    loss = describe(n, ignore, dy.ndim, weight, node.k[2], node.k[0], node.k[1])
+    kernels.cross_entropy_backward(x.dtype - MTB_f32, outer, inner, &loss, x.data, <i64*> target.data, stats.data,
+                                   dy.data, dx.data)
     return dx
 
 
@@ -222,34 +242,40 @@ cdef object cross_entropy_algebra(object x, object target, object weight, i64 ig
                                   double total, object g):
     if divisor == 0:  # no row counts: the mean of nothing is nan, its gradient zero
         divisor = 1
-    valid = target != ignore
-    clean = target.masked_fill(target == ignore, 0)
-    onehot = (clean.unsqueeze(1) == positions(x.shape[1])).to(x.dtype)
-    own = valid.to(x.dtype) * ((1 - smoothing) / divisor)
-    own = (own if weight is None else own * (onehot * weight).sum(1)).unsqueeze(1)
-    each = valid.to(x.dtype).unsqueeze(1) * (smoothing / x.shape[1] / divisor)
+    classes, down = x.shape[1], [-1] + [1] * (x.ndim - 2)
+    target = target.reshape(x.shape[:1] + x.shape[2:]).unsqueeze(1)
+    valid = (target != ignore).to(x.dtype)
+    onehot = (target.masked_fill(target == ignore, 0) == positions(classes).reshape(down)).to(x.dtype)
+    own, each = valid * ((1 - smoothing) / divisor), valid * (smoothing / classes / divisor)
+    if weight is not None:
+        weight = weight.reshape(down)
+        own = own * (onehot * weight).sum(1, True)
     spread = each if weight is None else each * weight
-    g = g.unsqueeze(1) if g.ndim else g
+    g = g.reshape(target.shape) if g.ndim else g
     return g * (softmax_of(x, 1, False) * (own + each * total) - onehot * own - spread)
 
 
-cdef object cross_entropy_rows(Tensor input, Tensor target, Tensor weight, i64 ignore, str reduction, double smoothing):
-    """Losses of (rows, C) logits: (rows), or their sum or weighted mean."""
+cdef object cross_entropy_columns(Tensor input, Tensor target, Tensor weight, i64 ignore, str reduction,
+                                  double smoothing):
+    """Losses of (N, C) or (N, C, S) logits, all in a row, or their sum or weighted mean."""
     cdef Tensor x = raw_contiguous(input), t, w, loss, stats, y
-    cdef i64 rows = x.shape[0], n = x.shape[1], i
+    cdef mtb_loss q
+    cdef i64 outer, n, inner, i
     cdef double[2] total
-    cdef double weight_sum = <double> n, divisor = 1
+    cdef double weight_sum, divisor = 1
     cdef i64[2] shape
     cdef Node node
-    shape[0], shape[1] = rows, 2
+    middle(x, 1, &outer, &n, &inner)
+    weight_sum = <double> n
+    shape[0], shape[1] = outer * inner, 2
     t, w = class_indices(target, n, ignore), class_weights(weight, x, n)
     if w is not None:
         weight_sum = 0
         for i in range(n):
             weight_sum += value_at(w, i)
     loss, stats = new_tensor(x.dtype, 1, shape), new_tensor(x.dtype, 2, shape)
-    kernels.cross_entropy(x.dtype - MTB_f32, rows, n, x.data, <i64*> t.data, w.data if w is not None else NULL,
-                          weight_sum, ignore, smoothing, loss.data, stats.data, total)
+    q = describe(n, ignore, 0, w, weight_sum, smoothing, 1)
+    kernels.cross_entropy(x.dtype - MTB_f32, outer, inner, &q, x.data, <i64*> t.data, loss.data, stats.data, total)
     if reduction == "none":
         y = loss
     else:
@@ -288,8 +314,8 @@ def cross_entropy(Tensor input not None, Tensor target not None, Tensor weight, 
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
         return cross_entropy_probabilities(input, cast(target, input.dtype), weight, reduction, label_smoothing)
-    x, t, shape = as_rows(input, target, "cross_entropy")
-    y = cross_entropy_rows(x, t, weight, ignore_index, reduction, label_smoothing)
+    x, t, shape = as_columns(input, target, "cross_entropy")
+    y = cross_entropy_columns(x, t, weight, ignore_index, reduction, label_smoothing)
     return y.reshape(shape) if reduction == "none" else y
 
 
@@ -306,57 +332,73 @@ cdef object cross_entropy_probabilities(object x, object target, object weight, 
     return -loss.sum() if reduction == "sum" else -loss.sum() / (x.numel() // classes)
 
 
-# -- negative log-likelihood: one element of each row, a linear map, and its adjoint -------------------------------
+# -- negative log-likelihood: one element of each column times a factor, a linear map, and its adjoint --------------
+
+cdef inline i64 place_of(const i64* target, i64 r, i64 n, i64 inner) noexcept:
+    """Where element target[r] of column r of (outer, n, inner) is."""
+    return r * n + target[r] if inner == 1 else (r // inner * n + target[r]) * inner + r % inner
+
 
 cdef object take_vjp(Node node, object g):
-    return place_elements(<Tensor> g, saved(node, 0), saved(node, 1), <i64> node.k[0])
+    return place_elements(<Tensor> g, saved(node, 0), saved(node, 1), node.aux)
 
 
 cdef object place_vjp(Node node, object g):
-    return take_elements(<Tensor> g, saved(node, 0), saved(node, 1))
+    return take_elements(<Tensor> g, saved(node, 0), saved(node, 1), node.k[0] != 0)
 
 
-cdef Tensor take_elements(Tensor input, Tensor target, Tensor factor):
-    """y[r] = factor[r] x[r, target[r]]; 0 where factor is."""
-    cdef Tensor x = raw_contiguous(input), y = new_tensor(x.dtype, 1, x.shape)
-    cdef i64 r, n = x.shape[1], at
-    cdef double f, v
+cdef Tensor take_elements(Tensor input, Tensor target, Tensor factor, bint total):
+    """y[r] = factor[r] x[column r, target[r]], 0 where factor is; or the sum of them."""
+    cdef Tensor x = raw_contiguous(input), y = None if total else new_tensor(x.dtype, 1, target.shape)
+    cdef i64 r, outer, n, inner
+    cdef double f, v, s = 0
+    cdef const i64* t = <i64*> target.data
     cdef Node node
-    for r in range(x.shape[0]):
-        f, at = (<double*> factor.data)[r], r * n + (<i64*> target.data)[r]
-        v = f * value_at(x, at) if f != 0 else 0
-        if x.dtype == MTB_f64:
+    middle(x, 1, &outer, &n, &inner)
+    for r in range(target.numel):
+        f = (<double*> factor.data)[r]
+        v = f * value_at(x, place_of(t, r, n, inner)) if f != 0 else 0
+        if total:
+            s += v
+        elif x.dtype == MTB_f64:
             (<double*> y.data)[r] = v
         else:
             (<float*> y.data)[r] = <float> v
+    if total:
+        y = scalar_tensor(s, x.dtype)
     if tracks(input):
         node = new_node(take_vjp, "NllLossBackward0", input, None, None)
         save(node, 0, target)
         save(node, 1, factor)
-        node.k[0] = n
+        node.aux = shape_tuple(x)
         set_history(y, node)
     return y
 
 
-cdef Tensor place_elements(Tensor g, Tensor target, Tensor factor, i64 n):
-    """dx[r, target[r]] = factor[r] g[r], the rest 0."""
-    cdef i64[2] shape
-    cdef i64 r, at
+cdef Tensor place_elements(Tensor g, Tensor target, Tensor factor, tuple shape):
+    """dx[column r, target[r]] = factor[r] g[r] or, of one g for all, factor[r] g; the rest 0."""
+    cdef i64[3] sizes
+    cdef i64 r, at, outer, n, inner
+    cdef int d
     cdef double f
+    cdef const i64* t = <i64*> target.data
     cdef Tensor dy = raw_contiguous(g), dx
     cdef Node node
-    shape[0], shape[1] = dy.shape[0], n
-    dx = new_zeros(dy.dtype, 2, shape)
-    for r in range(dy.shape[0]):
-        f, at = (<double*> factor.data)[r], r * n + (<i64*> target.data)[r]
+    for d in range(len(shape)):
+        sizes[d] = shape[d]
+    dx = new_zeros(dy.dtype, len(shape), sizes)
+    middle(dx, 1, &outer, &n, &inner)
+    for r in range(target.numel):
+        f, at = (<double*> factor.data)[r], place_of(t, r, n, inner)
         if f != 0 and dx.dtype == MTB_f64:
-            (<double*> dx.data)[at] = f * value_at(dy, r)
+            (<double*> dx.data)[at] = f * (<double*> dy.data)[r if dy.ndim else 0]
         elif f != 0:
-            (<float*> dx.data)[at] = <float> (f * value_at(dy, r))
+            (<float*> dx.data)[at] = <float> (f * (<float*> dy.data)[r if dy.ndim else 0])
     if tracks(g):
         node = new_node(place_vjp, "NllLossBackwardBackward0", g, None, None)
         save(node, 0, target)
         save(node, 1, factor)
+        node.k[0] = dy.ndim == 0
         set_history(dx, node)
     return dx
 
@@ -368,26 +410,28 @@ def nll_loss(Tensor input not None, Tensor target not None, Tensor weight, ignor
     """
     cdef Tensor t, w, factor
     cdef i64 r, rows, ignore = ignore_index
-    cdef double total = 0
+    cdef double total = 0, one
+    cdef double* f
     check_reduction(reduction)
     need_float(input, "nll_loss")
     if input.dtype < MTB_f32:
         return cast(nll_loss(cast(input, MTB_f32), target, widened(weight), ignore_index, reduction), input.dtype)
-    x, flat, shape = as_rows(input, target, "nll_loss")
-    rows = (<Tensor> x).shape[0]
+    x, flat, shape = as_columns(input, target, "nll_loss")
     t, w = class_indices(flat, (<Tensor> x).shape[1], ignore), class_weights(weight, input, (<Tensor> x).shape[1])
-    factor = new_zeros(MTB_f64, 1, &rows)
+    rows = t.numel
+    factor = new_tensor(MTB_f64, 1, &rows)
+    f = <double*> factor.data
     for r in range(rows):
-        if (<i64*> t.data)[r] != ignore:
-            (<double*> factor.data)[r] = -value_at(w, (<i64*> t.data)[r]) if w is not None else -1
-            total -= (<double*> factor.data)[r]
-    y = <object> take_elements(x, t, factor)
+        f[r] = 0 if (<i64*> t.data)[r] == ignore else -1 if w is None else -value_at(w, (<i64*> t.data)[r])
+        total -= f[r]
     if reduction == "none":
-        return y.reshape(shape)
-    y = y.sum()
-    if reduction == "sum":
-        return y
-    return y / total if total != 0 else y * 0.0 + float("nan")
+        return (<object> take_elements(x, t, factor, False)).reshape(shape)
+    if reduction == "mean" and total != 0:
+        one = 1 / total
+        for r in range(rows):
+            f[r] *= one
+    y = <object> take_elements(x, t, factor, True)
+    return y + float("nan") if reduction == "mean" and total == 0 else y
 
 
 METHODS = {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp}

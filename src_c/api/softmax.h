@@ -9,6 +9,14 @@
 
 enum { MTB_SOFTMAX_COLS = 128 };
 
+/* A cross entropy over n classes: of targets t, 0 <= t < n or t == ignore; weight (n), whose sum is weight_sum, may be
+ * NULL: all 1. The gradient of loss r is dloss[r * dloss_stride], divided by `divisor`. */
+typedef struct {
+    int64_t n, ignore, dloss_stride;
+    const void *weight;
+    double weight_sum, smoothing, divisor;
+} mtb_loss;
+
 typedef struct {
     /* y = softmax of x, or its logarithm */
     void (*rows)(int64_t rows, int64_t n, const void *x, int log, void *y);
@@ -20,14 +28,15 @@ typedef struct {
     void (*logsumexp_rows)(int64_t rows, int64_t n, const void *x, void *out);
     void (*logsumexp_cols)(int64_t n, int64_t cols, const void *x, int64_t stride, void *out);
 
-    /* Cross entropy of rows x with class indices target, 0 <= target < n or target == ignore; weight (n), whose sum is
-     * weight_sum, may be NULL: all 1. loss[r]; stats[2 r], stats[2 r + 1] = max of the row, 1 / sum exp(x - max);
-     * total[0] += sum of loss, total[1] += sum of weight[target]. */
-    void (*cross_entropy)(int64_t rows, int64_t n, const void *x, const int64_t *target, const void *weight,
-                          double weight_sum, int64_t ignore, double smoothing, void *loss, void *stats, double *total);
-    /* dx; dloss[r * dloss_stride] is the gradient of loss r, divided by `divisor` */
-    void (*cross_entropy_backward)(int64_t rows, int64_t n, const void *x, const int64_t *target, const void *weight,
-                                   double weight_sum, int64_t ignore, double smoothing, const void *stats,
-                                   const void *dloss, int64_t dloss_stride, double divisor, void *dx);
+    /* loss[r] of row or column r with class target[r]; stats[2 r], stats[2 r + 1] = max of the row, 1 / sum
+     * exp(x - max); total[0] += sum of loss, total[1] += sum of weight[target]. And the gradient dx. */
+    void (*cross_entropy_rows)(const mtb_loss *q, int64_t rows, const void *x, const int64_t *target, void *loss,
+                               void *stats, double *total);
+    void (*cross_entropy_cols)(const mtb_loss *q, int64_t cols, const void *x, int64_t stride, const int64_t *target,
+                               void *loss, void *stats, double *total);
+    void (*cross_entropy_backward_rows)(const mtb_loss *q, int64_t rows, const void *x, const int64_t *target,
+                                        const void *stats, const void *dloss, void *dx);
+    void (*cross_entropy_backward_cols)(const mtb_loss *q, int64_t cols, const void *x, int64_t stride,
+                                        const int64_t *target, const void *stats, const void *dloss, void *dx);
 } mtb_softmax;
 #endif

@@ -12,6 +12,11 @@
 
 enum { BLOCK = 256, SHORT = 32, COLS = MTB_SOFTMAX_COLS, TURNED = 64, TOGETHER = 16 };
 #define INF ((T)__builtin_inf())
+#if MTB_T_f32
+#define LARGEST ((T)0x1.fffffep127)
+#else
+#define LARGEST ((T)0x1.fffffffffffffp1023)
+#endif
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 /* The largest of n values, which are not all NaN (a NaN reaches the result through the sum). */
@@ -40,9 +45,10 @@ static double block_sum(int64_t n, const T *x) {
     return (double)lanes_sum(s) + rest;
 }
 
-/* e = exp(e), s = log(s): one instance of each, as they are long */
-static __attribute__((noinline)) void exp_all(int64_t n, T *restrict e) {
-    for (int64_t i = 0; i < n; i++) e[i] = m_exp(e[i]);
+/* e = exp(x - m) where that is at most 1; s = log(s): one instance of each, as they are long. e may be x. */
+static __attribute__((noinline)) void exp_all(int64_t n, const T *x, T m, T *e) {
+    _Pragma("GCC ivdep")
+    for (int64_t i = 0; i < n; i++) e[i] = m_exp_minus(x[i] - m);
 }
 static __attribute__((noinline)) void log_all(int64_t n, double *restrict s) {
     for (int64_t i = 0; i < n; i++) s[i] = LOG(s[i]);
@@ -54,50 +60,64 @@ static double sum_exp(int64_t n, const T *x, T m, T *y) {
     T buffer[BLOCK];
     for (int64_t i = 0; i < n; i += BLOCK) {
         int64_t count = MIN(BLOCK, n - i);
-        T *restrict e = y ? y + i : buffer;
-        const T *restrict v = x + i;
-        for (int64_t j = 0; j < count; j++) e[j] = v[j] - m;
-        exp_all(count, e);
+        T *e = y ? y + i : buffer;
+        exp_all(count, x + i, m, e);
         sum += block_sum(count, e);
     }
     return sum;
 }
 
-/* m[r] = the maximum of row r, shifted away if infinite and `finite`; sum[r] = sum of exp(x - m[r]), as by sum_exp.
+/* What to subtract before exp where m is the largest, if it may be infinite: inf - inf would be NaN. */
+static T shift_of(T m) { return m == INF ? LARGEST : m == -INF ? -LARGEST : m; }
+
+/* m[r] = the maximum of row r; sum[r] = sum of exp(x - m[r]), as by sum_exp, m[r] made finite first if `finite`.
  * Rows of at most a block are done several at a time, so that one loop over them fills the pipeline. */
 static void sum_exp_rows(int64_t rows, int64_t n, const T *x, int finite, T *m, double *sum, T *y) {
-    T buffer[4 * BLOCK];
+    T buffer[4 * BLOCK], shift[TOGETHER];
     int64_t group = n <= BLOCK ? MIN(rows, 4 * BLOCK / n) : 1;
     for (int64_t r = 0; r < rows; r++) {
         m[r] = max_of(n, x + r * n);
-        if (finite) m[r] = m[r] - m[r] == 0 ? m[r] : 0; /* inf - inf is NaN */
+        shift[r] = finite ? shift_of(m[r]) : m[r];
     }
-    for (int64_t r = 0; n > BLOCK && r < rows; r++) sum[r] = sum_exp(n, x + r * n, m[r], y ? y + r * n : NULL);
+    for (int64_t r = 0; n > BLOCK && r < rows; r++) sum[r] = sum_exp(n, x + r * n, shift[r], y ? y + r * n : NULL);
     for (int64_t from = 0; n <= BLOCK && from < rows; from += group) {
         int64_t count = MIN(group, rows - from);
         T *restrict e = y ? y + from * n : buffer;
         for (int64_t r = 0; r < count; r++)
-            for (int64_t i = 0; i < n; i++) e[r * n + i] = x[(from + r) * n + i] - m[from + r];
-        exp_all(count * n, e);
+            for (int64_t i = 0; i < n; i++) e[r * n + i] = x[(from + r) * n + i] - shift[from + r];
+        exp_all(count * n, e, 0, e);
         for (int64_t r = 0; r < count; r++) sum[from + r] = block_sum(n, e + r * n);
     }
 }
 
 /* ---- columns ----------------------------------------------------------------------------------------------------*/
-static void softmax_cols(int64_t n, int64_t cols, const void *xv, int64_t stride, int log, void *yv) {
-    const T *restrict x = xv;
-    T *restrict y = yv;
-    T m[COLS], scale[COLS];
-    double sum[COLS];
-    for (int64_t c = 0; c < cols; c++) m[c] = -INF, sum[c] = 0;
-    for (int64_t r = 0; r < n; r++)
-        for (int64_t c = 0; c < cols; c++) m[c] = x[r * stride + c] > m[c] ? x[r * stride + c] : m[c];
+static void max_cols(int64_t n, int64_t cols, const T *restrict x, int64_t stride, T *restrict m) {
+    for (int64_t c = 0; c < cols; c++) m[c] = -INF;
+    for (int64_t r = 0; r < n; r++, x += stride)
+        for (int64_t c = 0; c < cols; c++) m[c] = x[c] > m[c] ? x[c] : m[c];
+}
+
+/* e = exp(x - m), one m a column */
+static __attribute__((noinline)) void exp_cols(int64_t cols, const T *restrict x, const T *restrict m, T *restrict e) {
+    for (int64_t c = 0; c < cols; c++) e[c] = m_exp_minus(x[c] - m[c]);
+}
+
+/* the sum of each column's exp(x - m), value by value; they stay in y if it is not NULL */
+static void sum_exp_cols(int64_t n, int64_t cols, const T *x, int64_t stride, const T *m, T *y, double *restrict sum) {
+    for (int64_t c = 0; c < cols; c++) sum[c] = 0;
     for (int64_t r = 0; r < n; r++) {
-        T buffer[COLS], *e = log ? buffer : y + r * stride;
-        for (int64_t c = 0; c < cols; c++) e[c] = x[r * stride + c] - m[c];
-        exp_all(cols, e);
+        T buffer[COLS], *restrict e = y ? y + r * stride : buffer;
+        exp_cols(cols, x + r * stride, m, e);
         for (int64_t c = 0; c < cols; c++) sum[c] += (double)e[c];
     }
+}
+
+static void softmax_cols(int64_t n, int64_t cols, const void *xv, int64_t stride, int log, void *yv) {
+    const T *restrict x = xv;
+    T *restrict y = yv, m[COLS], scale[COLS];
+    double sum[COLS];
+    max_cols(n, cols, x, stride, m);
+    sum_exp_cols(n, cols, x, stride, m, log ? NULL : y, sum);
     if (log) log_all(cols, sum);
     for (int64_t c = 0; c < cols; c++) scale[c] = (T)(log ? sum[c] : 1 / sum[c]);
     for (int64_t r = 0; r < n; r++) {
@@ -126,8 +146,7 @@ static void backward_cols(int64_t n, int64_t cols, const void *yv, const void *d
         int64_t at = r * stride;
         if (log) {
             T e[COLS];
-            for (int64_t c = 0; c < cols; c++) e[c] = y[at + c];
-            exp_all(cols, e);
+            exp_all(cols, y + at, 0, e);
             for (int64_t c = 0; c < cols; c++) dx[at + c] = dy[at + c] - e[c] * total[c];
         } else
             for (int64_t c = 0; c < cols; c++) dx[at + c] = (dy[at + c] - total[c]) * y[at + c];
@@ -135,19 +154,11 @@ static void backward_cols(int64_t n, int64_t cols, const void *yv, const void *d
 }
 
 static void logsumexp_cols(int64_t n, int64_t cols, const void *xv, int64_t stride, void *outv) {
-    const T *restrict x = xv;
-    T *restrict out = outv, m[COLS];
+    T *restrict out = outv, m[COLS], shift[COLS];
     double sum[COLS];
-    for (int64_t c = 0; c < cols; c++) m[c] = -INF, sum[c] = 0;
-    for (int64_t r = 0; r < n; r++)
-        for (int64_t c = 0; c < cols; c++) m[c] = x[r * stride + c] > m[c] ? x[r * stride + c] : m[c];
-    for (int64_t c = 0; c < cols; c++) m[c] = m[c] - m[c] == 0 ? m[c] : 0; /* not an infinity: inf - inf is NaN */
-    for (int64_t r = 0; r < n; r++) {
-        T e[COLS];
-        for (int64_t c = 0; c < cols; c++) e[c] = x[r * stride + c] - m[c];
-        exp_all(cols, e);
-        for (int64_t c = 0; c < cols; c++) sum[c] += (double)e[c];
-    }
+    max_cols(n, cols, xv, stride, m);
+    for (int64_t c = 0; c < cols; c++) shift[c] = shift_of(m[c]);
+    sum_exp_cols(n, cols, xv, stride, shift, NULL, sum);
     log_all(cols, sum);
     for (int64_t c = 0; c < cols; c++) out[c] = (T)((double)m[c] + sum[c]);
 }
@@ -215,8 +226,7 @@ static void backward_rows(int64_t rows, int64_t n, const void *yv, const void *d
         }
         T total = (T)sum;
         if (log) {
-            for (int64_t i = 0; i < n; i++) dx[i] = y[i];
-            exp_all(n, dx);
+            exp_all(n, y, 0, dx);
             for (int64_t i = 0; i < n; i++) dx[i] = dy[i] - dx[i] * total;
         } else {
             for (int64_t i = 0; i < n; i++) dx[i] = (dy[i] - total) * y[i];
@@ -246,7 +256,7 @@ static void logsumexp_rows(int64_t rows, int64_t n, const void *xv, void *outv) 
     }
 }
 
-/* ---- cross entropy: reads x twice (the second time from cache), writes one loss a row ---------------------------*/
+/* ---- cross entropy: reads x twice (the second time from cache), writes one loss a row or column -----------------*/
 static double weighted_sum(int64_t n, const T *x, T m, const T *weight) {
     double sum = 0;
     T buffer[BLOCK];
@@ -258,53 +268,84 @@ static double weighted_sum(int64_t n, const T *x, T m, const T *weight) {
     return sum;
 }
 
-static void cross_entropy(int64_t rows, int64_t n, const void *xv, const int64_t *target, const void *weightv,
-                          double weight_sum, int64_t ignore, double smoothing, void *lossv, void *statsv,
-                          double *total) {
-    const T *x = xv, *weight = weightv;
-    T *loss = lossv, *stats = statsv;
-    for (int64_t from = 0; from < rows; from += TOGETHER) {
-        int64_t count = MIN(TOGETHER, rows - from);
-        T top[TOGETHER];
-        double sum[TOGETHER], log_sum[TOGETHER];
-        sum_exp_rows(count, n, x + from * n, 0, top, sum, NULL);
-        for (int64_t r = 0; r < count; r++) log_sum[r] = sum[r];
-        log_all(count, log_sum);
-        for (int64_t r = from; r < from + count; r++) {
-            T m = stats[2 * r] = top[r - from];
-            double value = 0;
-            stats[2 * r + 1] = (T)(1 / sum[r - from]);
-            if (target[r] != ignore) {
-                double w = weight ? (double)weight[target[r]] : 1;
-                value = w * (log_sum[r - from] - ((double)x[r * n + target[r]] - (double)m));
-                total[1] += w;
-                if (smoothing > 0) {
-                    double all = weight_sum * log_sum[r - from] - weighted_sum(n, x + r * n, m, weight);
-                    value = (1 - smoothing) * value + smoothing / (double)n * all;
-                }
+/* From m and sum of each row (a row of x is `row` on, a class `step`): its loss and stats. spread[r] = sum of
+ * weight (x - m), if smoothing. */
+static void finish_losses(const mtb_loss *q, int64_t count, const T *x, int64_t row, int64_t step, const int64_t *target,
+                          const T *m, const double *sum, const double *spread, T *loss, T *stats, double *total) {
+    const T *weight = q->weight;
+    double log_sum[COLS];
+    for (int64_t r = 0; r < count; r++) log_sum[r] = sum[r];
+    log_all(count, log_sum);
+    for (int64_t r = 0; r < count; r++) {
+        double value = 0;
+        stats[2 * r] = m[r], stats[2 * r + 1] = (T)(1 / sum[r]);
+        if (target[r] != q->ignore) {
+            double w = weight ? (double)weight[target[r]] : 1;
+            value = w * (log_sum[r] - ((double)x[r * row + target[r] * step] - (double)m[r]));
+            total[1] += w;
+            if (q->smoothing > 0) {
+                double all = q->weight_sum * log_sum[r] - spread[r];
+                value = (1 - q->smoothing) * value + q->smoothing / (double)q->n * all;
             }
-            loss[r] = (T)value;
-            total[0] += value;
         }
+        loss[r] = (T)value;
+        total[0] += value;
     }
 }
 
-static void cross_entropy_backward(int64_t rows, int64_t n, const void *xv, const int64_t *target, const void *weightv,
-                                   double weight_sum, int64_t ignore, double smoothing, const void *statsv,
-                                   const void *dlossv, int64_t dloss_stride, double divisor, void *dxv) {
-    const T *restrict x = xv, *restrict weight = weightv, *stats = statsv, *dloss = dlossv;
+static void cross_entropy_rows(const mtb_loss *q, int64_t rows, const void *xv, const int64_t *target, void *lossv,
+                               void *statsv, double *total) {
+    const int64_t n = q->n;
+    for (int64_t from = 0; from < rows; from += TOGETHER) {
+        const T *x = (const T *)xv + from * n;
+        int64_t count = MIN(TOGETHER, rows - from);
+        T m[TOGETHER];
+        double sum[TOGETHER], spread[TOGETHER];
+        sum_exp_rows(count, n, x, 0, m, sum, NULL);
+        for (int64_t r = 0; r < count && q->smoothing > 0; r++)
+            spread[r] = weighted_sum(n, x + r * n, m[r], q->weight);
+        finish_losses(q, count, x, n, 1, target + from, m, sum, spread, (T *)lossv + from, (T *)statsv + 2 * from,
+                      total);
+    }
+}
+
+static void cross_entropy_cols(const mtb_loss *q, int64_t cols, const void *xv, int64_t stride, const int64_t *target,
+                               void *lossv, void *statsv, double *total) {
+    const T *restrict x = xv, *weight = q->weight;
+    T m[COLS];
+    double sum[COLS], spread[COLS];
+    max_cols(q->n, cols, x, stride, m);
+    sum_exp_cols(q->n, cols, x, stride, m, NULL, sum);
+    for (int64_t c = 0; c < cols; c++) spread[c] = 0;
+    for (int64_t i = 0; i < q->n && q->smoothing > 0; i++)
+        for (int64_t c = 0; c < cols; c++)
+            spread[c] += (double)(weight ? (x[i * stride + c] - m[c]) * weight[i] : x[i * stride + c] - m[c]);
+    finish_losses(q, cols, x, 1, stride, target, m, sum, spread, lossv, statsv, total);
+}
+
+/* The factors of row r's gradient all p - each weight, less own at the target; p unnormalized */
+static void loss_factors(const mtb_loss *q, const T *stats, T dloss, int64_t target, double *own, T *all, T *each) {
+    const T *weight = q->weight;
+    double g = (double)dloss / q->divisor, spread = g * q->smoothing / (double)q->n;
+    *own = g * (1 - q->smoothing) * (weight ? (double)weight[target] : 1);
+    *all = (T)((*own + spread * q->weight_sum) * (double)stats[1]), *each = (T)spread;
+}
+
+static void cross_entropy_backward_rows(const mtb_loss *q, int64_t rows, const void *xv, const int64_t *target,
+                                        const void *statsv, const void *dlossv, void *dxv) {
+    const T *restrict x = xv, *restrict weight = q->weight, *stats = statsv, *dloss = dlossv;
     T *restrict dx = dxv;
+    const int64_t n = q->n;
     for (int64_t r = 0; r < rows; r++, x += n, dx += n) {
-        if (target[r] == ignore) {
+        double own;
+        T all, each;
+        if (target[r] == q->ignore) {
             memset(dx, 0, (size_t)n * sizeof(T));
             continue;
         }
-        double g = (double)dloss[r * dloss_stride] / divisor, spread = g * smoothing / (double)n;
-        double own = g * (1 - smoothing) * (weight ? (double)weight[target[r]] : 1);
-        T m = stats[2 * r], all = (T)((own + spread * weight_sum) * (double)stats[2 * r + 1]), each = (T)spread;
-        for (int64_t i = 0; i < n; i++) dx[i] = x[i] - m;
-        exp_all(n, dx);
-        if (smoothing > 0 && weight)
+        loss_factors(q, stats + 2 * r, dloss[r * q->dloss_stride], target[r], &own, &all, &each);
+        exp_all(n, x, stats[2 * r], dx);
+        if (q->smoothing > 0 && weight)
             for (int64_t i = 0; i < n; i++) dx[i] = all * dx[i] - each * weight[i];
         else
             for (int64_t i = 0; i < n; i++) dx[i] = all * dx[i] - each;
@@ -312,8 +353,29 @@ static void cross_entropy_backward(int64_t rows, int64_t n, const void *xv, cons
     }
 }
 
+static void cross_entropy_backward_cols(const mtb_loss *q, int64_t cols, const void *xv, int64_t stride,
+                                        const int64_t *target, const void *statsv, const void *dlossv, void *dxv) {
+    const T *restrict x = xv, *weight = q->weight, *stats = statsv, *dloss = dlossv;
+    T *restrict dx = dxv, m[COLS], all[COLS], each[COLS], count[COLS];
+    double own[COLS];
+    for (int64_t c = 0; c < cols; c++) {
+        count[c] = target[c] != q->ignore, m[c] = stats[2 * c], own[c] = all[c] = each[c] = 0;
+        if (count[c] != 0)
+            loss_factors(q, stats + 2 * c, dloss[c * q->dloss_stride], target[c], own + c, all + c, each + c);
+    }
+    for (int64_t i = 0; i < q->n; i++) {
+        T *restrict d = dx + i * stride, w = q->smoothing > 0 && weight ? weight[i] : 1;
+        exp_cols(cols, x + i * stride, m, d);
+        for (int64_t c = 0; c < cols; c++) d[c] = count[c] != 0 ? all[c] * d[c] - each[c] * w : 0;
+    }
+    for (int64_t c = 0; c < cols; c++)
+        if (count[c] != 0) dx[target[c] * stride + c] -= (T)own[c];
+}
+
 extern const mtb_softmax TABLE(softmax);
 const mtb_softmax TABLE(softmax) = {
-    softmax_rows,  softmax_cols,           backward_rows, backward_cols, logsumexp_rows, logsumexp_cols,
-    cross_entropy, cross_entropy_backward,
+    softmax_rows,       softmax_cols,       backward_rows,
+    backward_cols,      logsumexp_rows,     logsumexp_cols,
+    cross_entropy_rows, cross_entropy_cols, cross_entropy_backward_rows,
+    cross_entropy_backward_cols,
 };

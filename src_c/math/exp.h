@@ -52,6 +52,15 @@ MATH real M(exp)(real x) {
     return x != x ? x : y;  /* NaN as it came: the sign that arithmetic gives it depends on the instructions */
 }
 
+/* exp(x) for x <= 0 (1.05 ULP; 1 above 0), cheaper: 2^n may be subnormal, 2^(n + 64) is not. No NaN changes its sign. */
+MATH real M(exp_minus)(real x) {
+    x = x < EXP_LOW ? EXP_LOW : x > 0 ? 0 : x;
+    real t = M(fma)(x, (real)1.4426950408889634, MAGIC), k = t - MAGIC;
+    real r = M(fma)(k, -(real)LN2_LO, M(fma)(k, -(real)LN2_HI, x)), e = M(fma)(r * r, POLY(r, EXP_C), r);
+    real scale = M(from_bits)((M(to_bits)(t) - M(to_bits)(MAGIC) + (BIAS + 64)) << MANT);
+    return M(fma)(scale, e, scale) * (real)0x1p-64;
+}
+
 MATH real M(exp2)(real x) {
     real c = x > BIAS + 30 ? BIAS + 30 : x < -BIAS - 70 ? -BIAS - 70 : x, t = c + MAGIC, f = c - (t - MAGIC);
     M(pair) r = M(two_prod)(f, LN2_HI), p = M(exp_poly)(r.hi, M(fma)(f, LN2_LO, r.lo));
