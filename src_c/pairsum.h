@@ -20,7 +20,9 @@ ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
 #define LOAD_REST(p, i, fill) load_rest(p, i, n, fill)
 
 #define TWO_SUMS(PAIR, s0, s1)                                                                                        \
-    for (int64_t i = 0; i < n;) {                                                                                     \
+    for (int64_t i = 0; i < n;) TWO_SUMS_BLOCK(PAIR, s0, s1)
+#define TWO_SUMS_BLOCK(PAIR, s0, s1) /* of the next PAIR_BLOCK values from i on, which moves */                        \
+    {                                                                                                                 \
         const int64_t end = n - i < PAIR_BLOCK ? n : i + PAIR_BLOCK;                                                  \
         vec a[NV] = {}, b[NV] = {};                                                                                   \
         for (; i + 8 * LANES <= end; i += 8 * LANES) {                                                                \
@@ -48,34 +50,34 @@ ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
         wide_add(s0, a), wide_add(s1, b);                                                                             \
     }
 
-/* Of one channel, `runs` runs of n values: s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2; x0 is a value of it, so
- * that a large mean costs no digits. All in double if exact. */
-static inline void moments_runs(int64_t runs, int64_t n, const void *xv, int64_t stride, const void *x0v, int exact,
-                         double *s) {
-    T x0 = *(const T *)x0v;
-    const T *x = xv;
-    if (exact) {
-        for (int64_t r = 0; r < runs; r++, x += stride) {
-            for (int64_t i = 0; i < n; i++) {
-                double d = (double)x[i] - (double)x0;
-                s[0] += d, s[1] += d * d;
-            }
-        }
-        return;
-    }
-    wide_sum s0 = {}, s1 = {};
+/* Of `runs` runs of n values: s[0] = sum of (x - mid), s[1] = sum of (x - mid)^2. The same of two parts, `apart`, each
+ * about its own mid[]: two places at a time are read from memory faster than one. */
+ALWAYS void sums_about_of(const int parts, int64_t runs, int64_t n, const T *xv, int64_t stride, int64_t apart,
+                          const T *mids, double *s) {
+    wide_sum sums[4] = {};
 #define PAIR(LOAD, i, a, b)                                                                                           \
     {                                                                                                                 \
-        vec d = LOAD(x, i, x0) - x0;                                                                                  \
+        vec d = LOAD(x, i, mid) - mid;                                                                                \
         a = d, b = d * d;                                                                                             \
     }
-    for (int64_t r = 0; r < runs; r++, x += stride) TWO_SUMS(PAIR, &s0, &s1);
+    for (int64_t r = 0; r < runs; r++, xv += stride) {
+        for (int64_t from = 0; from < n; from += PAIR_BLOCK) {
+            UNROLL for (int j = 0; j < parts; j++) {
+                const T *x = xv + j * apart, mid = mids[j];
+                int64_t i = from;
+                TWO_SUMS_BLOCK(PAIR, sums + 2 * j, sums + 2 * j + 1)
+            }
+        }
+    }
 #undef PAIR
-    s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
+    UNROLL for (int j = 0; j < 2 * parts; j++) s[j] = wide_fold(sums + j);
+}
+static __attribute__((noinline)) void sums_about(int64_t runs, int64_t n, const T *x, int64_t stride, T mid, double *s) {
+    sums_about_of(1, runs, n, x, stride, 0, &mid, s);
 }
 
-/* Unsure: squares may have left the range of float32, or x0 is so far out (4 standard deviations) that their roundings
- * would show after the subtraction. Nothing of the kind happens in double. */
+/* Unsure: squares may have left the range of float32, or the value that was subtracted is so far out (4 standard
+ * deviations) that their roundings would show after the subtraction. Nothing of the kind happens in double. */
 ALWAYS int is_unsure(double sum, double squares, double m) {
 #if MTB_T_f32
     if (sum == 0 && squares == 0) return 0;
@@ -89,5 +91,26 @@ ALWAYS int is_unsure(double sum, double squares, double m) {
 ALWAYS double variance(double sum, double squares, double m) {
     double var = (squares - sum * sum / m) / m;
     return var < 0 ? 0 : var;
+}
+
+/* Better sums about another value, which is returned, where those about mid are unsure: about the mean; and if these
+ * still are, all in double. */
+static __attribute__((noinline)) T sums_again(int64_t runs, int64_t n, const T *x, int64_t stride, T mid, int keep,
+                                              double *s) {
+    const double m = (double)(runs * n);
+    T mean = (T)((double)mid + s[0] / m);
+    if (!keep && mean - mean == 0) {
+        mid = mean;
+        sums_about(runs, n, x, stride, mid, s);
+        if (!is_unsure(s[0], s[1], m)) return mid;
+    }
+    s[0] = s[1] = 0;
+    for (int64_t r = 0; r < runs; r++, x += stride) {
+        for (int64_t i = 0; i < n; i++) {
+            double d = (double)x[i] - (double)mid;
+            s[0] += d, s[1] += d * d;
+        }
+    }
+    return mid;
 }
 #endif

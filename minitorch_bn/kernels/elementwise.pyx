@@ -248,6 +248,8 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
         elif not in_place:
             put(p, position, m, <char*> at[0], <char*> spare)
         position += m
+    if p.past:
+        K.convert.stream(NULL, NULL, 0)
 
 
 cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:

@@ -1,4 +1,5 @@
 # Drivers of batch, group and instance normalization, and of variances along an axis.
+from .parts cimport Parts
 from .runtime cimport i64
 
 cdef extern from "mtb.h" nogil:
@@ -10,8 +11,8 @@ cdef extern from "mtb.h" nogil:
         MTB_MASK_AGAIN           # one of the normalized value, which is computed again,
         MTB_MASK_OUTPUT          # or one that left the output z, which was kept
     ctypedef struct mtb_norm:
-        void (*moments_runs)(i64 runs, i64 n, const void* x, i64 stride, const void* x0, int exact,
-                             double* s) noexcept nogil
+        void (*moments_parts)(i64 parts, i64 runs, i64 n, const void* x, i64 stride, i64 apart,
+                              double* part) noexcept nogil
         void (*moments_cols)(i64 rows, i64 cols, const void* x, i64 stride, const void* x0, int exact, double* s,
                              i64 step) noexcept nogil
         i64 (*finish_moments)(i64 n, const double* s, i64 step, double m, const void* x0, double* mean, double* var,
@@ -24,19 +25,19 @@ cdef extern from "mtb.h" nogil:
         void (*spread)(i64 rows, i64 cols, const void* src, i64 src_step, i64 repeat, i64 period, void* dst,
                        i64 dst_step) noexcept nogil
         void (*apply_runs)(i64 runs, i64 n, const void* x, const void* residual, i64 stride, const void* p, i64 step,
-                           i64 first, i64 period, int relu, void* y) noexcept nogil
+                           i64 first, i64 period, int relu, void* y, int past) noexcept nogil
         void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
-                           i64 first, i64 period, int relu, void* y) noexcept nogil
+                           i64 first, i64 period, int relu, void* y, int past) noexcept nogil
         void (*backward_sums_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, double* s) noexcept nogil
         void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, double* s, i64 s_step) noexcept nogil
         void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride, const void* p,
                               i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
-                              void* dresidual) noexcept nogil
+                              void* dresidual, int past) noexcept nogil
         void (*backward_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                               const void* p, i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
-                              void* dresidual) noexcept nogil
+                              void* dresidual, int past) noexcept nogil
         void (*twice_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* u, i64 stride, const void* p,
                            i64 step, void* ddy, void* dx) noexcept nogil
         void (*twice_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* u, i64 stride, const void* p,
@@ -44,13 +45,7 @@ cdef extern from "mtb.h" nogil:
         void (*twice_affine)(i64 n, const double* s, double m, const double* mean, const double* invstd,
                              const void* weight, const void* a, const void* b, void* p, i64 step,
                              void* dweight) noexcept nogil
-        void (*stream)(void* dst, const void* src, i64 bytes) noexcept nogil
 
-ctypedef void (*apply_kernel)(i64 runs, i64 n, const void* x, const void* residual, i64 stride, const void* p, i64 step,
-                              i64 first, i64 period, int relu, void* y) noexcept nogil
-ctypedef void (*backward_kernel)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
-                                 const void* p, i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
-                                 void* dresidual) noexcept nogil
 ctypedef const char* source
 ctypedef char* bytes_p
 ctypedef double* doubles_p
@@ -92,8 +87,8 @@ cdef struct Plan:
     const mtb_norm* kernels
     Channels view
     i64 size                             # bytes of an element
-    # runs: blocks of a channel (each some runs, or a piece of one), and of a statistic where it has several channels
-    i64 blocks, stat_blocks
+    i64 blocks                           # runs: of a channel, each some runs, or a piece of one
+    Parts of_channel, of_statistic       # runs: what has sums of its own
     # columns: rows and columns after SHORT and NARROW; column j belongs to channel j // repeat % c
     i64 rows, cols, stride, repeat, chunks, panels
     double m                             # values of one statistic
@@ -103,13 +98,11 @@ cdef struct Plan:
     double eps
     int relu, mask, frozen, exact
     bint fused                           # one task for each statistic does it all
-    bint streamed                        # the result goes past the caches
+    bint past                            # the result goes past the caches
     i64 step                             # between the parameters of p
     map_block body
 
 cdef void prepare(Plan* q, int real, const Channels* view) noexcept
-# block b of a channel of `runs` runs of n: `count` runs of `length`, from `offset` on
-cdef void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64* length) noexcept nogil
 # task i as rows and columns; the offset of its first element
 cdef i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil
 cdef void spread_params(Plan* q, i64 count, char* p) noexcept

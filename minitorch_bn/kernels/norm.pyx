@@ -1,38 +1,22 @@
 """Normalization drivers: who sums which block of a channel, what is merged in which order, and who applies it."""
 from libc.math cimport sqrt
 from libc.string cimport memcpy, memset
-from .runtime cimport K, take, give
-from .parallel cimport run_tasks, ceil_div
+from cython.parallel cimport prange
+from .runtime cimport CACHE, K, take, give, spread, team
+from .parallel cimport run_tasks, task, ceil_div
+from .parts cimport Parts, block, count_blocks, cut, part_at
 
 # The order of additions follows from these constants and the shape alone.
 cdef enum:
-    BLOCK = 16384      # values of a channel that are summed before the sums are merged
-    DEEP = 256         # rows of a panel of columns likewise
+    DEEP = 256         # rows of a panel of columns that are summed before the sums are merged
     WIDE = 256         # columns of a panel
     SHORT = 16         # runs shorter than this are taken as columns, one for each position in the run
-    STREAM = 1 << 24   # bytes of a result that the next operation would not find in a cache: it goes past them, ...
-    PIECE = 512        # ... in pieces of so many values
     NARROW = 128       # up to so many columns are taken two rows side by side, again and again
+    LONG_RUN = 1024    # bytes of a run that may go past the caches: each end of one is a line written in two parts
 
 
 cdef inline const void* at(const char* p, i64 offset) noexcept nogil:
     return <const void*> (p + offset) if p != NULL else NULL
-
-
-cdef i64 count_blocks(i64 runs, i64 n) noexcept nogil:
-    return runs * ceil_div(n, BLOCK) if n > BLOCK else ceil_div(runs, BLOCK // n)
-
-
-cdef void block(i64 runs, i64 n, i64 stride, i64 b, i64* offset, i64* count, i64* length) noexcept nogil:
-    cdef i64 pieces, group
-    if n > BLOCK:
-        pieces = ceil_div(n, BLOCK)
-        offset[0] = b // pieces * stride + b % pieces * BLOCK
-        count[0], length[0] = 1, min(<i64> BLOCK, n - b % pieces * BLOCK)
-    else:
-        group = BLOCK // n
-        offset[0] = b * group * stride
-        count[0], length[0] = min(group, runs - b * group), n
 
 
 cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
@@ -46,8 +30,8 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
         q.view.columns = True
         q.rows, q.cols, q.stride, q.repeat = view.n, view.c * view.s, view.stride_n, view.s
     else:
-        q.blocks = count_blocks(view.n, view.s)
-        q.stat_blocks = q.blocks if view.per == 1 else count_blocks(1, view.per * view.s)
+        q.blocks, q.of_channel = count_blocks(view.n, view.s), cut(view.n, view.s, view.stride_n)
+        q.of_statistic = q.of_channel if view.per == 1 else cut(1, view.per * view.s, 0)
         q.fused = view.c // view.per >= 8 or q.blocks * view.per == 1
         return
     while q.cols <= NARROW and q.stride == q.cols and q.rows % 2 == 0:
@@ -56,41 +40,66 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
     q.step = q.cols
 
 
-# ---- runs: a task is a channel, or a block of one ------------------------------------------------------------
+# ---- runs: a task is a channel, or a part of one -------------------------------------------------------------
 
-cdef void moments_block(Plan* q, i64 stat, i64 b, int exact, double* s) noexcept nogil:
-    cdef i64 offset, count, length, base
-    if q.view.per == 1:
-        base = stat * q.view.stride_c
-        block(q.view.n, q.view.s, q.view.stride_n, b, &offset, &count, &length)
-    else:
-        base = stat * q.view.per * q.view.s
-        block(1, q.view.per * q.view.s, 0, b, &offset, &count, &length)
-    s[0] = s[1] = 0
-    q.kernels.moments_runs(count, length, q.x + (base + offset) * q.size, q.view.stride_n, q.x + base * q.size, exact,
-                           s)
-
-
-cdef void moments_block_task(void* plan, i64 i) noexcept nogil:
+cdef void moments_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    moments_block(q, i // q.stat_blocks, i % q.stat_blocks, 0, q.s + 2 * i)
+    cdef i64 runs, n, all = q.of_statistic.all
+    cdef i64 offset = i // all * q.view.per * q.view.stride_c + part_at(&q.of_statistic, i % all, &runs, &n)
+    q.kernels.moments_parts(1, runs, n, q.x + offset * q.size, q.view.stride_n, 0, q.s + 2 * i)
 
 
-cdef void finish_statistic(Plan* q, i64 stat, double* s) noexcept nogil:
-    """mean, var, invstd and p from the sums s; summed again with care where they are unsure."""
-    cdef i64 b, per = q.view.per, base = (stat * q.view.stride_c if per == 1 else stat * per * q.view.s) * q.size
-    cdef double[2] part
-    cdef char unsure
-    if q.kernels.finish_moments(1, s, 1, q.m, q.x + base, q.mean + stat, q.var + stat, &unsure):
-        s[0] = s[1] = 0
-        for b in range(q.stat_blocks):
-            moments_block(q, stat, b, 1, part)
-            s[0] += part[0]
-            s[1] += part[1]
-        q.kernels.finish_moments(1, s, 1, q.m, q.x + base, q.mean + stat, q.var + stat, NULL)
+cdef void moments_of(Plan* q, i64 stat) noexcept nogil:
+    """All parts of a statistic: of each row those that are equal, then the last if it is not."""
+    cdef const Parts* g = &q.of_statistic
+    cdef i64 row, equal = g.count - (g.last_runs * g.last_n < g.runs * g.n)
+    cdef const char* x = q.x + stat * q.view.per * q.view.stride_c * q.size
+    cdef double* s = q.s + 2 * stat * g.all
+    for row from 0 <= row < g.all by g.count:
+        q.kernels.moments_parts(equal, g.runs, g.n, x, q.view.stride_n, g.apart, s + 2 * row)
+        if equal < g.count:
+            q.kernels.moments_parts(1, g.last_runs, g.last_n, x + equal * g.apart * q.size, q.view.stride_n, 0,
+                                    s + 2 * (row + equal))
+        x += g.row * q.size
+
+
+cdef void finish_statistic(Plan* q, i64 stat) noexcept nogil:
+    """mean, var, invstd and p of a statistic from its parts, in their order."""
+    cdef const Parts* g = &q.of_statistic
+    cdef const double* s = q.s + 2 * stat * g.all
+    cdef double full = <double> (g.runs * g.n), last = <double> (g.last_runs * g.last_n), shift = 0, squares = 0
+    cdef double between = 0, mean, m
+    cdef i64 row, i
+    for row from 0 <= row < g.all by g.count:     # about the first part's mean: that of a constant channel stays exact
+        for i in range(row, row + g.count):
+            shift += (last if i + 1 == row + g.count else full) * (s[2 * i] - s[0])
+            squares += s[2 * i + 1]
+    mean = s[0] + shift / q.m
+    for row from 0 <= row < g.all by g.count:
+        for i in range(row, row + g.count):
+            m = s[2 * i] - mean
+            between += (last if i + 1 == row + g.count else full) * (m * m)
+    q.mean[stat], q.var[stat] = mean, (squares + between) / q.m
     if q.invstd != NULL:
         q.invstd[stat] = 1 / sqrt(q.var[stat] + q.eps)
         affine_of(q, stat)
+
+
+cdef void run_again(task body, void* plan, i64 count, i64 work) noexcept:
+    """run_tasks for tasks that follow others on the same memory: each thread, as it may have caches of its own, takes its
+    share once more, and the last first, which is in cache still."""
+    cdef i64 i, t, share, rest
+    cdef int threads = team(work)
+    share, rest = count // threads, count % threads
+    if threads == 1:
+        with nogil:
+            for i in range(count - 1, -1, -1):
+                body(plan, i)
+        return
+    for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
+        spread()
+        for i in range((t + 1) * share + min(t + 1, rest) - 1, t * share + min(t, rest) - 1, -1):
+            body(plan, i)
 
 
 cdef void affine_of(Plan* q, i64 stat) noexcept nogil:
@@ -100,60 +109,34 @@ cdef void affine_of(Plan* q, i64 stat) noexcept nogil:
                      q.p + first * q.size, q.step)
 
 
-# The map that follows the sums: within a task while its channels are in cache; where all sums came first, plane after
-# plane, as memory lies. (Cores may have caches of their own at every level: a thread should meet its half again.)
-
-cdef void apply_rows(Plan* q, apply_kernel kernel, const char* p, i64 c, i64 count, i64 length, i64 offset, i64 stride,
-                     i64 period) noexcept nogil:
-    cdef double[PIECE] buffer
-    cdef i64 r, i, m, here
-    if not q.streamed:
-        kernel(count, length, q.x + offset * q.size, at(q.residual, offset * q.size), stride, p, q.step, c, period,
-               q.relu, q.y + offset * q.size)
-        return
-    for r in range(count):
-        for i from 0 <= i < length by PIECE:
-            here, m = (offset + r * stride + i) * q.size, min(<i64> PIECE, length - i)
-            kernel(1, m, q.x + here, at(q.residual, here), 0, p, q.step, (c + r) % period if period > 1 else c, 1,
-                   q.relu, buffer)
-            q.kernels.stream(q.y + here, buffer, m * q.size)
-    q.kernels.stream(NULL, NULL, 0)
-
-
-cdef void backward_rows(Plan* q, backward_kernel kernel, const char* p, i64 c, i64 count, i64 length, i64 offset,
-                        i64 stride, i64 period) noexcept nogil:
-    cdef double[PIECE] buffer, masked
-    cdef i64 r, i, m, here
-    if not q.streamed:
-        kernel(count, length, q.x + offset * q.size, q.dy + offset * q.size, at(q.z, offset * q.size), stride, p,
-               q.step, c, period, q.mask, q.frozen, q.dx + offset * q.size,
-               <void*> at(q.dresidual, offset * q.size))
-        return
-    for r in range(count):
-        for i from 0 <= i < length by PIECE:
-            here, m = (offset + r * stride + i) * q.size, min(<i64> PIECE, length - i)
-            kernel(1, m, q.x + here, q.dy + here, at(q.z, here), 0, p, q.step,
-                   (c + r) % period if period > 1 else c, 1, q.mask, q.frozen, buffer, masked)
-            q.kernels.stream(q.dx + here, buffer, m * q.size)
-            if q.dresidual != NULL:
-                q.kernels.stream(q.dresidual + here, masked, m * q.size)
-    q.kernels.stream(NULL, NULL, 0)
-
+# The map that follows the sums: within a task while its channels are in cache, the last read first; where all sums came
+# first, plane after plane, as memory lies. (Cores may have caches of their own at every level: a thread should meet its
+# half again.)
 
 cdef void apply_block(Plan* q, i64 c, i64 count, i64 length, i64 offset, i64 stride, i64 period) noexcept nogil:
-    apply_rows(q, q.kernels.apply_runs, q.p, c, count, length, offset, stride, period)
+    offset *= q.size
+    q.kernels.apply_runs(count, length, q.x + offset, at(q.residual, offset), stride, q.p, q.step, c, period, q.relu,
+                         q.y + offset, q.past)
 
 
 cdef void backward_block(Plan* q, i64 c, i64 count, i64 length, i64 offset, i64 stride, i64 period) noexcept nogil:
-    backward_rows(q, q.kernels.backward_runs, q.p, c, count, length, offset, stride, period)
+    offset *= q.size
+    q.kernels.backward_runs(count, length, q.x + offset, q.dy + offset, at(q.z, offset), stride, q.p, q.step, c, period,
+                            q.mask, q.frozen, q.dx + offset, <void*> at(q.dresidual, offset), q.past)
+
+
+cdef inline void written(Plan* q) noexcept nogil:
+    if q.past:
+        K.convert.stream(NULL, NULL, 0)
 
 
 cdef void map_channels(Plan* q, i64 first, i64 end) noexcept nogil:
     cdef i64 c, b, offset, count, length
-    for c in range(first, end):
-        for b in range(q.blocks):
+    for c in range(end - 1, first - 1, -1):
+        for b in range(q.blocks - 1, -1, -1):
             block(q.view.n, q.view.s, q.view.stride_n, b, &offset, &count, &length)
             q.body(q, c, count, length, c * q.view.stride_c + offset, q.view.stride_n, 1)
+    written(q)
 
 
 cdef i64 plane_blocks(Plan* q) noexcept nogil:
@@ -165,46 +148,40 @@ cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     cdef i64 offset, count, length
     block(q.view.n * q.view.c, q.view.s, q.view.s, i, &offset, &count, &length)
     q.body(q, offset // q.view.s % q.view.c, count, length, offset, q.view.s, q.view.c)
+    written(q)
 
 
 cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
     """All of one statistic: x is read from memory once where it fits in the L2 cache."""
     cdef Plan* q = <Plan*> plan
-    cdef double[2] s, part
-    cdef i64 b
-    s[0] = s[1] = 0
-    for b in range(q.stat_blocks):
-        moments_block(q, stat, b, 0, part)
-        s[0] += part[0]
-        s[1] += part[1]
-    finish_statistic(q, stat, s)
+    moments_of(q, stat)
+    finish_statistic(q, stat)
     if q.y != NULL:
         map_channels(q, stat * q.view.per, (stat + 1) * q.view.per)
 
 
-cdef void backward_sums_block(Plan* q, i64 i, double* s) noexcept nogil:
-    cdef i64 c = i // q.blocks, offset, count, length
-    block(q.view.n, q.view.s, q.view.stride_n, i % q.blocks, &offset, &count, &length)
+cdef void backward_sums_part(Plan* q, i64 i, double* s) noexcept nogil:
+    cdef i64 runs, n, c = i // q.of_channel.all, offset = part_at(&q.of_channel, i % q.of_channel.all, &runs, &n)
     offset = (c * q.view.stride_c + offset) * q.size
     s[0] = s[1] = 0
-    q.kernels.backward_sums_runs(count, length, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
+    q.kernels.backward_sums_runs(runs, n, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
                                  q.p + c * q.size, q.step, q.mask, s)
 
 
-cdef void backward_sums_block_task(void* plan, i64 i) noexcept nogil:
-    backward_sums_block(<Plan*> plan, i, (<Plan*> plan).s + 2 * (<Plan*> plan).view.c + 2 * i)
+cdef void backward_sums_task(void* plan, i64 i) noexcept nogil:
+    backward_sums_part(<Plan*> plan, i, (<Plan*> plan).s + 2 * (<Plan*> plan).view.c + 2 * i)
 
 
 cdef void backward_channel_task(void* plan, i64 stat) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef double[2] part
+    cdef double[2] sums
     cdef i64 per = q.view.per, first = stat * per, c, b
     for c in range(first, first + per):
         q.s[c] = q.s[q.view.c + c] = 0
-        for b in range(q.blocks):
-            backward_sums_block(q, c * q.blocks + b, part)
-            q.s[c] += part[0]
-            q.s[q.view.c + c] += part[1]
+        for b in range(q.of_channel.all):
+            backward_sums_part(q, c * q.of_channel.all + b, sums)
+            q.s[c] += sums[0]
+            q.s[q.view.c + c] += sums[1]
     q.kernels.backward_affine(per, q.s + first, q.view.c, q.m, q.invstd + stat, per,
                               at(q.weight, first % q.view.period * q.size), per, q.p + first * q.size, q.step, NULL,
                               NULL)
@@ -232,8 +209,10 @@ cdef void moments_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void apply_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols)
-    apply_rows(q, q.kernels.apply_cols, q.p + col * q.size, 0, rows, cols, offset, q.stride, 1)
+    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
+    q.kernels.apply_cols(rows, cols, q.x + offset, at(q.residual, offset), q.stride, q.p + col * q.size, q.step, 0, 1,
+                         q.relu, q.y + offset, q.past)
+    written(q)
 
 
 cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
@@ -248,8 +227,10 @@ cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
 
 cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
-    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols)
-    backward_rows(q, q.kernels.backward_cols, q.p + col * q.size, 0, rows, cols, offset, q.stride, 1)
+    cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
+    q.kernels.backward_cols(rows, cols, q.x + offset, q.dy + offset, at(q.z, offset), q.stride, q.p + col * q.size,
+                            q.step, 0, 1, q.mask, q.frozen, q.dx + offset, <void*> at(q.dresidual, offset), q.past)
+    written(q)
 
 
 cdef void merge_columns(Plan* q, double* s) noexcept nogil:
@@ -304,25 +285,29 @@ cdef void spread_params(Plan* q, i64 count, char* p) noexcept:
 
 # ---- entry points --------------------------------------------------------------------------------------------
 
-cdef inline i64 sums_room(Plan* q) noexcept:   # for two sums of each channel, then of blocks or tiles that are tasks
-    if q.view.columns:
-        return 2 * (q.view.c + q.chunks * q.cols)
-    return 2 * q.view.c * (1 if q.fused else 1 + max(q.blocks, q.stat_blocks))
+cdef inline i64 backward_room(Plan* q) noexcept:   # for two sums of each channel, then of parts or tiles that are tasks
+    return 2 * (q.view.c + (q.chunks * q.cols if q.view.columns else 0 if q.fused else q.view.c * q.of_channel.all))
+
+
+cdef inline bint goes_past(Plan* q, const void* source, const void* result) noexcept:
+    """Whether the next operation would not find a result in cache: then it goes past them, and spares a read of it."""
+    return (source != result and q.view.n * q.view.c * q.view.s * q.size > CACHE // 2
+            and (q.view.columns or q.view.s * q.size >= LONG_RUN))
 
 
 cdef int normalize(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                    const void* bias, double eps, bint relu, void* y, double* mean, double* var,
                    double* invstd) except -1:
     cdef Plan q
-    cdef i64 c = view.c, stats = c // view.per, i, b, work = view.n * c * view.s, doubles, params
+    cdef i64 c = view.c, stats = c // view.per, i, work = view.n * c * view.s, doubles, params
     cdef double* s
-    cdef double* parts
     cdef size_t bytes
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
     q.mean, q.var, q.invstd, q.eps, q.relu, q.body = mean, var, invstd, eps, relu, apply_block
-    q.streamed = x != y and work * q.size > STREAM
-    doubles, params = sums_room(&q), MTB_NORM_K0 * (c + q.cols)
+    q.past = goes_past(&q, x, y)
+    doubles = 2 * (c + q.chunks * q.cols if q.view.columns else stats * q.of_statistic.all)
+    params = MTB_NORM_K0 * (c + q.cols)
     bytes = doubles * 8 + params * q.size
     s = <double*> take(bytes)
     try:
@@ -337,19 +322,15 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
             if q.cols != c:
                 q.p += MTB_NORM_K0 * c * q.size
                 spread_params(&q, MTB_NORM_K0, <char*> (s + doubles))
-            run_tasks(apply_tile_task, &q, q.chunks * q.panels, work)
+            run_again(apply_tile_task, &q, q.chunks * q.panels, work)
         elif q.fused:
             run_tasks(normalize_channel_task, &q, stats, 2 * work)
-        else:                                # few large channels: their blocks are the tasks
-            run_tasks(moments_block_task, &q, stats * q.stat_blocks, work)
+        else:                                # few large channels: their parts are the tasks
+            run_tasks(moments_task, &q, stats * q.of_statistic.all, work)
             for i in range(stats):
-                parts = s + 2 * i * q.stat_blocks
-                for b in range(1, q.stat_blocks):
-                    parts[0] += parts[2 * b]
-                    parts[1] += parts[2 * b + 1]
-                finish_statistic(&q, i, parts)
+                finish_statistic(&q, i)
             if y != NULL:
-                run_tasks(map_planes_task, &q, plane_blocks(&q), work)
+                run_again(map_planes_task, &q, plane_blocks(&q), work)
     finally:
         give(s, bytes)
     return 0
@@ -364,7 +345,7 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
     q.mean, q.invstd, q.relu, q.body = <double*> mean, <double*> invstd, relu, apply_block
-    q.streamed = x != y and work * q.size > STREAM
+    q.past = goes_past(&q, x, y)
     bytes = MTB_NORM_K0 * (c + q.cols) * q.size
     p = <char*> take(bytes)
     try:
@@ -409,8 +390,8 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
     q.x, q.dy, q.z, q.weight, q.dx, q.dresidual = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx, \
         <char*> dresidual
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
-    q.streamed = dx != dy and work * q.size > STREAM
-    doubles = sums_room(&q)
+    q.past = goes_past(&q, dy, dx)
+    doubles = backward_room(&q)
     bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size
     s = <double*> take(bytes)
     try:
@@ -428,7 +409,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                 merge_columns(&q, s)
                 q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, dweight, dbias)
                 spread_params(&q, MTB_NORM_PARAMS, p)
-            run_tasks(backward_tile_task, &q, q.chunks * q.panels, work)
+            run_again(backward_tile_task, &q, q.chunks * q.panels, work)
             return 0
         if not sums:
             run_tasks(map_planes_task, &q, plane_blocks(&q), work)
@@ -436,14 +417,14 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
         if q.fused:
             run_tasks(backward_channel_task, &q, c // view.per, 2 * work)
         else:
-            run_tasks(backward_sums_block_task, &q, c * q.blocks, work)
+            run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
             for i in range(c):
                 s[i] = s[c + i] = 0
-                for b in range(i * q.blocks, (i + 1) * q.blocks):
+                for b in range(i * q.of_channel.all, (i + 1) * q.of_channel.all):
                     s[i] += s[2 * c + 2 * b]
                     s[c + i] += s[2 * c + 2 * b + 1]
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, NULL, NULL)
-            run_tasks(map_planes_task, &q, plane_blocks(&q), work)
+            run_again(map_planes_task, &q, plane_blocks(&q), work)
         if dweight != NULL or dbias != NULL:     # p again: the same values
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, dweight, dbias)
     finally:

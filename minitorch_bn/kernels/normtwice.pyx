@@ -1,8 +1,9 @@
 """The driver of batch norm's second derivative: five sums of each channel in one pass, both gradients in another."""
 from libc.string cimport memset
 
-from .norm cimport MTB_MASK_NONE, MTB_TWICE_PARAMS, Channels, Plan, block, prepare, spread_params, tile
+from .norm cimport MTB_MASK_NONE, MTB_TWICE_PARAMS, Channels, Plan, prepare, spread_params, tile
 from .parallel cimport run_tasks
+from .parts cimport block
 from .runtime cimport give, i64, take
 
 

@@ -9,6 +9,6 @@ typedef struct {
     mtb_cast cast[10][10]; /* [from][to]: n contiguous elements; dst may be src only where the sizes are equal */
     mtb_move move[4];      /* [log2 of the element size]: n elements with any two byte steps (0: repeat the first) */
     mtb_turn turn[4];      /* the same by size: dst[r, c] = src[c, r], each row of dst and of src contiguous; byte steps */
-    void (*stream)(void *dst, const void *src, int64_t bytes); /* a copy that leaves dst out of the caches */
+    void (*stream)(void *dst, const void *src, int64_t bytes); /* a copy that leaves dst out of the caches; 0: wait for it */
 } mtb_convert;
 #endif

@@ -21,9 +21,10 @@ enum {
 enum { MTB_MASK_NONE, MTB_MASK_AGAIN, MTB_MASK_OUTPUT };
 
 typedef struct {
-    /* s[0] += sum of (x - x0), s[1] += sum of (x - x0)^2 of one channel; all in double if exact. x0: one value */
-    void (*moments_runs)(int64_t runs, int64_t n, const void *x, int64_t stride, const void *x0, int exact, double *s);
-    /* the same of each column: sums s[c] and s[step + c], x0[c] */
+    /* part[0] = mean, part[1] = sum of squared deviations from it, of each of `parts` parts of a channel, `apart` */
+    void (*moments_parts)(int64_t parts, int64_t runs, int64_t n, const void *x, int64_t stride, int64_t apart,
+                          double *part);
+    /* s[c] += sum of (x - x0[c]), s[step + c] += sum of (x - x0[c])^2 of column c; all in double if exact */
     void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact,
                          double *s, int64_t step);
     /* mean[i], var[i] (sum of squared deviations / m) from the sums s[i], s[step + i] of m values; returns how many are
@@ -45,11 +46,11 @@ typedef struct {
 
     /* y = x normalized (+ residual) (max 0 if relu); residual may be NULL, y may be x or residual; one stride. Run r
      * has column (first + r) % period of p: channel after channel; all have column first if period is 1. Columns ignore
-     * both. */
+     * both. past: y is neither x nor residual, and goes past the caches (K.convert.stream waits for it). */
     void (*apply_runs)(int64_t runs, int64_t n, const void *x, const void *residual, int64_t stride, const void *p,
-                       int64_t step, int64_t first, int64_t period, int relu, void *y);
+                       int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
     void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
-                       int64_t step, int64_t first, int64_t period, int relu, void *y);
+                       int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
     /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked; columns: s[c], s[s_step + c] */
     void (*backward_sums_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
                                const void *p, int64_t step, int mask, double *s);
@@ -58,10 +59,10 @@ typedef struct {
     /* dx, and with MTB_MASK_OUTPUT dresidual = masked dy; frozen: the statistics are constants (p[4], p[5] unused) */
     void (*backward_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
                           const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,
-                          void *dresidual);
+                          void *dresidual, int past);
     void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
                           const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,
-                          void *dresidual);
+                          void *dresidual, int past);
 
     /* Second derivative of batch norm: u, a, b are the gradients of its dx, dweight, dbias. */
     /* ddy and dx of runs, columns; p as twice_affine makes it */
@@ -73,9 +74,5 @@ typedef struct {
      * u * dy; weight, a, b, dweight may be NULL */
     void (*twice_affine)(int64_t n, const double *s, double m, const double *mean, const double *invstd,
                          const void *weight, const void *a, const void *b, void *p, int64_t step, void *dweight);
-
-    /* a copy past the caches: a result larger than they are would be read into them only to be overwritten. 0 bytes:
-     * wait for all copies, before another thread may read them */
-    void (*stream)(void *dst, const void *src, int64_t bytes);
 } mtb_norm;
 #endif

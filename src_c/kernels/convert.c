@@ -145,12 +145,14 @@ typedef int64_t two __attribute__((vector_size(16)));
     STORE(0, x), STORE(1, a);
 TURN(8, 1, memcpy(to, from, 1);) TURN(16, 1, memcpy(to, from, 2);) TURN(32, 4, SQUARE_32) TURN(64, 2, SQUARE_64)
 
-/* what: copies past the caches. passes: one; what is written is not read into a cache first, and drives nothing out. */
+/* what: copies past the caches; of 0 bytes, waits for the copies before. passes: one; what is written is not read into a
+ * cache first, and drives nothing out. */
 static void stream(void *dst, const void *src, int64_t bytes) {
 #if defined(__SSE2__)
     char *d = dst;
     const char *s = src;
     int64_t head = -(intptr_t)d & 31;
+    if (!bytes) _mm_sfence();
     if (head > bytes) head = bytes;
     memcpy(d, s, (size_t)head);
     for (d += head, s += head, bytes -= head; bytes >= 32; d += 32, s += 32, bytes -= 32) {
@@ -162,7 +164,6 @@ static void stream(void *dst, const void *src, int64_t bytes) {
 #endif
     }
     memcpy(d, s, (size_t)bytes);
-    _mm_sfence();
 #else
     memcpy(dst, src, (size_t)bytes);
 #endif

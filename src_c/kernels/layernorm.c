@@ -44,16 +44,13 @@ static void layer(int64_t rows, int64_t n, const void *xv, const void *weight, c
     group = group < 1 ? 1 : group < TOGETHER ? group : TOGETHER;
     for (int64_t from = 0; from < rows; from += group) {
         int64_t end = from + group < rows ? from + group : rows;
-        double s[2 * TOGETHER] = {0}, m = (double)n;
+        double s[2 * TOGETHER], m = (double)n;
         for (int64_t r = from; r < end; r++) {
             double *sums = s + 2 * (r - from);
-            T x0 = rms ? 0 : x[r * n];
-            moments_runs(1, n, x + r * n, 0, &x0, 0, sums);
-            if (unlikely(is_unsure(rms ? 0 : sums[0], sums[1], m))) {
-                sums[0] = sums[1] = 0;
-                moments_runs(1, n, x + r * n, 0, &x0, 1, sums);
-            }
-            mean[r] = rms ? 0 : (double)x0 + sums[0] / m;
+            T mid = rms ? 0 : x[r * n];
+            sums_about(1, n, x + r * n, 0, mid, sums);
+            if (unlikely(is_unsure(rms ? 0 : sums[0], sums[1], m))) mid = sums_again(1, n, x + r * n, 0, mid, rms, sums);
+            mean[r] = rms ? 0 : (double)mid + sums[0] / m;
         }
         for (int64_t r = from; r < end; r++) {
             const double *sums = s + 2 * (r - from);

@@ -1,13 +1,24 @@
-/* norm.c: statistics, application and gradients of batch, group and instance norm (their parameters: api/norm.h).
- *
- * Loops that map values are plain C: every level gives the same bits, as nothing is contracted or reassociated.
- */
+/* norm.c: statistics, application and gradients of batch, group and instance norm (their parameters: api/norm.h). */
 #include "../kernel.h"
 #include "../pairsum.h"
 
-#define MAP _Pragma("GCC ivdep") /* y may be x: the same index, never another one */
-
 /* ---- statistics: reads x once -----------------------------------------------------------------------------------*/
+static void moments_parts(int64_t parts, int64_t runs, int64_t n, const void *xv, int64_t stride, int64_t apart,
+                          double *out) {
+    const double m = (double)(runs * n);
+    const T *x = xv;
+    double s[4];
+    for (int64_t i = 0; i < parts; i++, x += apart, out += 2) {
+        double *sums = s + i % 2 * 2;
+        T mid[2] = {x[0], i + 1 < parts ? x[apart] : 0};
+        if (i % 2 == 0 && i + 1 < parts) sums_about_of(2, runs, n, x, stride, apart, mid, s);
+        else if (i % 2 == 0) sums_about(runs, n, x, stride, mid[0], s);
+        if (unlikely(is_unsure(sums[0], sums[1], m))) mid[0] = sums_again(runs, n, x, stride, mid[0], 0, sums);
+        out[0] = (double)mid[0] + sums[0] / m;
+        out[1] = variance(sums[0], sums[1], m) * m;
+    }
+}
+
 static void moments_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, const void *x0v, int exact,
                          double *restrict s, int64_t step) {
     const T *restrict x0 = x0v, *x = xv;
@@ -100,6 +111,7 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
 #define DEVIATION (x[i] - IN(MTB_NORM_HI)) - IN(MTB_NORM_LO)
 #define RUN_PARAM(k) q[k]
 #define COLUMN_PARAM(k) p[(k) * step + i]
+#define MAP _Pragma("GCC ivdep") /* y may be x: the same index, never another one */
 #define EACH_ROW(count, columns, BODY)                                                                                \
     for (int64_t r = 0; r < runs; r++) {                                                                              \
         T q[count];                                                                                                   \
@@ -111,6 +123,36 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
         BODY##_NEXT                                                                                                   \
     }
 
+/* Past the caches: what is larger than they are would be read into them only to be overwritten. PLAIN(m) makes the m
+ * elements at i of a row by the plain kernel, the ends; BODY a vector at i, to the aligned middle of the row. As memory
+ * is what it waits for, it may ask at each vector what is wanted. */
+#define VECTOR_IN(k) (columns ? vload(p + (k) * step + i) : q[k])
+#define VECTOR_DEVIATION ((vload(x + i) - VECTOR_IN(MTB_NORM_HI)) - VECTOR_IN(MTB_NORM_LO))
+ALWAYS void vstream(T *p, vec v) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512((void *)p, (__m512i)v);
+#elif defined(__AVX2__)
+    _mm256_stream_si256((void *)p, (__m256i)v);
+#elif defined(__SSE2__)
+    _mm_stream_si128((void *)p, (__m128i)v);
+#else
+    vstore(p, v);
+#endif
+}
+#define EACH_ROW_PAST(count, y, PLAIN, BODY)                                                                          \
+    for (int64_t r = 0; r < runs; r++) {                                                                              \
+        int64_t i = 0, head = -((intptr_t)(y) / (intptr_t)sizeof(T)) & (VL - 1);                                      \
+        vec q[count];                                                                                                 \
+        if (head > n) head = n;                                                                                       \
+        if (head) PLAIN(head);                                                                                        \
+        UNROLL for (int k = 0; k < count && !columns; k++) q[k] = vset(p[k * step + first]);                          \
+        for (i = head; i + VL <= n; i += VL) BODY                                                                     \
+        if (i < n) PLAIN(n - i);                                                                                      \
+        if (period > 1) first = first + 1 == period ? 0 : first + 1;                                                  \
+        x += stride;                                                                                                  \
+        BODY##_NEXT                                                                                                   \
+    }
+
 /* ---- application: reads x (and residual), writes y ----------------------------------------------------------------*/
 #define APPLY                                                                                                         \
     {                                                                                                                 \
@@ -118,7 +160,19 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
         if (add) v += residual[i];                                                                                    \
         y[i] = relu && v <= 0 ? 0 : v;                                                                                \
     }
-#define APPLY_NEXT y += stride, residual += add ? stride : 0;
+#define APPLY_NEXT y += stride, residual += residual ? stride : 0;
+#define APPLY_PAST                                                                                                    \
+    {                                                                                                                 \
+        vec v = VECTOR_DEVIATION * VECTOR_IN(MTB_NORM_SCALE) + VECTOR_IN(MTB_NORM_SHIFT);                             \
+        if (residual) v += vload(residual + i);                                                                       \
+        if (relu) v = vselect(v <= 0, (vec){}, v);                                                                    \
+        vstream(y + i, v);                                                                                            \
+    }
+#define APPLY_PAST_NEXT APPLY_NEXT
+typedef void apply_plain(int64_t, int64_t, const void *, const void *, int64_t, const void *, int64_t, int64_t, int64_t,
+                         int, void *, int);
+#define APPLY_PLAIN(m)                                                                                                \
+    plain(1, m, x + i, residual ? residual + i : NULL, 0, columns ? p + i : p, step, first, 1, relu, y + i, 0)
 #define APPLY_KERNEL(name, columns)                                                                                   \
     ALWAYS void name##_of(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride,                     \
                           const T *restrict p, int64_t step, int64_t first, int64_t period, const int relu,           \
@@ -126,12 +180,17 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
         EACH_ROW(MTB_NORM_K0, columns, APPLY)                                                                         \
     }                                                                                                                 \
     static void name(int64_t runs, int64_t n, const void *x, const void *residual, int64_t stride, const void *p,     \
-                     int64_t step, int64_t first, int64_t period, int relu, void *y) {                                \
-        if (residual && relu) name##_of(runs, n, x, residual, stride, p, step, first, period, 1, 1, y);               \
+                     int64_t step, int64_t first, int64_t period, int relu, void *y, int past) {                      \
+        if (past) apply_past(runs, n, x, residual, stride, p, step, first, period, relu, y, columns, name);           \
+        else if (residual && relu) name##_of(runs, n, x, residual, stride, p, step, first, period, 1, 1, y);          \
         else if (residual) name##_of(runs, n, x, residual, stride, p, step, first, period, 0, 1, y);                  \
         else if (relu) name##_of(runs, n, x, NULL, stride, p, step, first, period, 1, 0, y);                          \
         else name##_of(runs, n, x, NULL, stride, p, step, first, period, 0, 0, y);                                    \
     }
+ALWAYS void apply_past(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride, const T *p, int64_t step,
+                       int64_t first, int64_t period, int relu, T *y, const int columns, apply_plain *plain) {
+    EACH_ROW_PAST(MTB_NORM_K0, y, APPLY_PLAIN, APPLY_PAST)
+}
 #define IN RUN_PARAM
 APPLY_KERNEL(apply_runs, 0)
 #undef IN
@@ -215,6 +274,22 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
         if (mask == MTB_MASK_OUTPUT) dresidual[i] = g;                                                                \
     }
 #define BACKWARD_NEXT dy += stride, dx += stride, z += z ? stride : 0, dresidual += dresidual ? stride : 0;
+#define BACKWARD_PAST                                                                                                 \
+    {                                                                                                                 \
+        vec d = VECTOR_DEVIATION, g = vload(dy + i), v;                                                               \
+        if (mask == MTB_MASK_AGAIN)                                                                                   \
+            g = vselect(d * VECTOR_IN(MTB_NORM_SCALE) + VECTOR_IN(MTB_NORM_SHIFT) <= 0, (vec){}, g);                  \
+        if (mask == MTB_MASK_OUTPUT) g = vselect(vload(z + i) <= 0, (vec){}, g), vstream(dresidual + i, g);           \
+        v = g * VECTOR_IN(MTB_NORM_SCALE);                                                                            \
+        if (!frozen) v -= d * VECTOR_IN(MTB_NORM_K1) + VECTOR_IN(MTB_NORM_K0);                                        \
+        vstream(dx + i, v);                                                                                           \
+    }
+#define BACKWARD_PAST_NEXT BACKWARD_NEXT
+typedef void backward_plain(int64_t, int64_t, const void *, const void *, const void *, int64_t, const void *, int64_t,
+                            int64_t, int64_t, int, int, void *, void *, int);
+#define BACKWARD_PLAIN(m)                                                                                             \
+    plain(1, m, x + i, dy + i, z ? z + i : NULL, 0, columns ? p + i : p, step, first, 1, mask, frozen, dx + i,        \
+          dresidual ? dresidual + i : NULL, 0)
 #define BACKWARD_CASE(name, mask)                                                                                     \
     if (frozen) name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 1, dx, dresidual);                 \
     else name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 0, dx, dresidual);
@@ -226,8 +301,11 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
     }                                                                                                                 \
     static void name(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,           \
                      const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,      \
-                     void *dresidual) {                                                                               \
-        if (mask == MTB_MASK_NONE) {                                                                                  \
+                     void *dresidual, int past) {                                                                     \
+        if (past && (!dresidual || !(((intptr_t)dx ^ (intptr_t)dresidual) % VBYTES))) {                               \
+            backward_past(runs, n, x, dy, z, stride, p, step, first, period, mask, frozen, dx, dresidual, columns,    \
+                          name);                                                                                      \
+        } else if (mask == MTB_MASK_NONE) {                                                                           \
             BACKWARD_CASE(name, MTB_MASK_NONE)                                                                        \
         } else if (mask == MTB_MASK_AGAIN) {                                                                          \
             BACKWARD_CASE(name, MTB_MASK_AGAIN)                                                                       \
@@ -235,6 +313,11 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
             BACKWARD_CASE(name, MTB_MASK_OUTPUT)                                                                      \
         }                                                                                                             \
     }
+ALWAYS void backward_past(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride, const T *p,
+                          int64_t step, int64_t first, int64_t period, int mask, int frozen, T *dx, T *dresidual,
+                          const int columns, backward_plain *plain) {
+    EACH_ROW_PAST(MTB_NORM_PARAMS, dx, BACKWARD_PLAIN, BACKWARD_PAST)
+}
 #define IN RUN_PARAM
 BACKWARD_KERNEL(backward_runs, 0)
 #undef IN
@@ -290,29 +373,8 @@ static void twice_affine(int64_t n, const double *s, double m, const double *mea
     }
 }
 
-/* ---- what is larger than the caches ----------------------------------------------------------------------------*/
-static void stream(void *dst, const void *src, int64_t bytes) {
-    char *to = dst;
-    const char *from = src;
-#ifdef __SSE2__
-    int64_t head = -(intptr_t)to & 15;
-    if (!bytes) _mm_sfence();
-    if (head > bytes) head = bytes;
-    memcpy(to, from, (size_t)head);
-    for (to += head, from += head, bytes -= head; bytes >= 16; to += 16, from += 16, bytes -= 16)
-        _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
-#endif
-    memcpy(to, from, (size_t)bytes);
-}
-
-static void moments_runs_kernel(int64_t runs, int64_t n, const void *x, int64_t stride, const void *x0, int exact,
-                                double *s) {
-    moments_runs(runs, n, x, stride, x0, exact, s);
-}
-
 extern const mtb_norm TABLE(norm);
 const mtb_norm TABLE(norm) = {
-    moments_runs_kernel, moments_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
+    moments_parts, moments_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
     backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
-    stream,
 };
