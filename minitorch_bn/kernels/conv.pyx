@@ -382,7 +382,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
 
 cdef void map_image(const channel_map* map, i64 channels, i64 volume, const float* x, float* y) noexcept nogil:
     (<const mtb_norm*> K.norm[0]).apply_runs(channels, volume, x, NULL, volume, map.params, map.apart, 0, channels,
-                                             map.relu, y)
+                                             map.relu, y, False)
 
 
 cdef int by_tiles(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,

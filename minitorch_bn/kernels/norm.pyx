@@ -86,8 +86,8 @@ cdef void finish_statistic(Plan* q, i64 stat) noexcept nogil:
 
 
 cdef void run_again(task body, void* plan, i64 count, i64 work) noexcept:
-    """run_tasks for tasks that follow others on the same memory: each thread, as it may have caches of its own, takes its
-    share once more, and the last first, which is in cache still."""
+    """run_tasks for tasks that follow others on the same memory: each thread, as it may have caches of its own, takes
+    its share once more, and the last first, which is in cache still."""
     cdef i64 i, t, share, rest
     cdef int threads = team(work)
     share, rest = count // threads, count % threads
