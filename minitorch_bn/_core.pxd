@@ -99,7 +99,8 @@ cdef Tensor fresh_like(Tensor x)                                           # new
 cdef Tensor fresh_tensor(int dtype, int ndim, const i64* shape)            # new_tensor likewise
 # nodes of vjp also do the backward of a ReLU of their output: masked(node, gradient of the ReLU's output), if ready
 ctypedef bint (*ready_t)(Node node) noexcept
-cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready) except -1
+ctypedef object (*summed_t)(Node node, object g, Tensor z)  # of z = relu(output + b): (what vjp returns, b's gradient)
+cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready, summed_t summed) except -1
 
 # -- making tensors ---------------------------------------------------------------------------------------------------
 cdef Tensor new_tensor(int dtype, int ndim, const i64* shape)              # contiguous, not initialized

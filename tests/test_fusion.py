@@ -149,11 +149,44 @@ def output_unused(x, other, norm):
     return norm(x)
 
 
+def hooked_sum(x, other, norm):
+    y = norm(x * 1) + other
+    seen = []
+    y.register_hook(lambda g: seen.append(g.clone()) or g * 2)
+    F.relu(y).backward(torch.randn(y.shape), retain_graph=True)
+    return seen[0], F.relu(y)
+
+
+def kept_gradient_of_sum(x, other, norm):
+    n = norm(x * 1)
+    y = other + n
+    n.retain_grad()
+    F.relu(y).square().sum().backward(retain_graph=True)
+    return n.grad, F.relu(y)
+
+
+def sum_read_twice(x, other, norm):
+    y = norm(x * 1) + other * 2
+    return F.relu(y) + y
+
+
+def same_norm_twice(x, other, norm):
+    n = norm(x * 1)
+    return F.relu(n + n), F.relu(norm(other) + n)
+
+
+def second_backward(x, other, norm):
+    y = F.relu(norm(x * 1) + norm(other * 1)).square().sum()
+    y.backward(retain_graph=True)
+    return y
+
+
 def odd_values(x, other, norm):
     source = (x * 1).detach()
     source[0, 0, 0, 0], source[1, 1, 0, 0] = float("nan"), float("inf")
     source[:, 2] = 5.0
-    return F.relu(norm(source)), F.relu(norm(source.requires_grad_()))
+    y = F.relu(norm(source * 1) + other), F.relu(norm(source))
+    return *y, F.relu(norm(source.requires_grad_()))
 
 
 def layers(x, other, norm):
@@ -165,7 +198,8 @@ PROGRAMS = [sum_in_place, sum_into_other, looked_at_later, sum_and_all_parts, in
             array_changes_afterwards, memory_changes_before_backward, parameter_changes_afterwards, through_a_view,
             written_in_part, evaluation,
             without_recording, hooked, kept_gradient, gradient_of_the_middle, second_order, output_unused, odd_values,
-            layers,
+            layers, hooked_sum, kept_gradient_of_sum, sum_read_twice, same_norm_twice, second_backward,
+            lambda x, other, norm: F.relu(norm(x * 1) + norm(other * 1)), lambda x, other, norm: F.relu_(other + norm(x)),
             lambda x, other, norm: F.relu(norm(x * 1)), lambda x, other, norm: F.relu_(norm(x * 1)),
             lambda x, other, norm: F.relu(norm(x * 1) + other), lambda x, other, norm: F.relu(other + norm(x * 1)),
             lambda x, other, norm: norm(x) + norm(other), lambda x, other, norm: norm(x) + norm(x),

@@ -120,31 +120,69 @@ cdef int release(Node n) except -1:
 
 cdef vjp_t relu_source = NULL, masked_vjp = NULL
 cdef ready_t relu_source_ready = NULL
+cdef summed_t summed_vjp = NULL
 
 
-cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready) except -1:
-    global relu_source, masked_vjp, relu_source_ready
-    relu_source, masked_vjp, relu_source_ready = vjp, masked, ready
+cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready, summed_t summed) except -1:
+    global relu_source, masked_vjp, relu_source_ready, summed_vjp
+    relu_source, masked_vjp, relu_source_ready, summed_vjp = vjp, masked, ready, summed
     return 0
 
 
-cdef bint hands_on(_Run run, Node n, bint create_graph, list targets) except -1:
-    """Whether the ReLU n may leave its work to the node before it, which only it delivers to: nobody would notice."""
+cdef inline bint unwatched(Node n) noexcept:
+    return n.pre_hooks is None and n.post_hooks is None and n.retain is None
+
+
+cdef Node only_reader(_Run run, object edge):
+    """The node before, if it is not watched and gets a gradient from here alone; or None."""
+    cdef slot* s
+    if not isinstance(edge, Node) or (<Node> edge).released or not unwatched(<Node> edge):
+        return None
+    s = run.find(<PyObject*> edge)
+    return <Node> edge if s != NULL and s.edges == 1 and s.grad == NULL else None
+
+
+cdef bint hands_on(_Run run, Node n, object g, bint keep_graph) except -1:
+    """Whether the node before the ReLU n does its work too: nobody would notice."""
     cdef Node m
     cdef slot* s
-    if (n.vjp != elementwise_vjp or create_graph or targets is not None or anomaly or not fusion
-            or not isinstance(n.e0, Node) or n.aux is not None
-            or n.pre_hooks is not None or n.post_hooks is not None or n.retain is not None):
+    if n.vjp != elementwise_vjp or anomaly or not fusion or n.aux is not None or not unwatched(n) or \
+            n.saved_output != 0:
         return False
-    m = <Node> n.e0
-    if (m.vjp != relu_source or m.released or not relu_source_ready(m)
-            or m.pre_hooks is not None or m.post_hooks is not None or m.retain is not None):
+    m = only_reader(run, n.e0)
+    if m is None:
         return False
-    s = run.find(<PyObject*> m)
-    if s == NULL or s.edges != 1 or s.grad != NULL:
+    if m.vjp == relu_source and relu_source_ready(m):
+        check_version(n, n.s0, n.v0)  # the error if it was overwritten
+        s = run.find(<PyObject*> m)
+        s.masked = True
+        run.receive(m, n.i0, g, False)
+        return True
+    if m.op == OP_ADD and m.vjp == elementwise_vjp and m.aux is None and m.e0 is not None and m.e1 is not None:
+        return sum_at_once(run, m, g, n, m.e0, m.e1, m.i1, keep_graph) or \
+            sum_at_once(run, m, g, n, m.e1, m.e0, m.i0, keep_graph)
+    return False
+
+
+cdef bint sum_at_once(_Run run, Node sum_, object g, Node relu, object edge, object other, int number,
+                      bint keep_graph) except -1:
+    """The backward of relu(a + b) in one pass with that of what made a, if this can be done; b's gradient is passed on
+    as well."""
+    cdef Node n = only_reader(run, edge)
+    if n is None or n.vjp != relu_source or n is other:
         return False
-    check_version(n, n.s0, n.v0)  # the error if it was overwritten
-    s.masked = True
+    both = summed_vjp(n, g, saved(relu, 0))
+    if both is None:
+        return False
+    result, masked = both
+    if not keep_graph:
+        release(sum_)
+        release(n)
+    if type(result) is tuple:
+        pass_on(run, n, <tuple> result, False)
+    else:
+        run.receive(n.e0, n.i0, result, False)
+    run.receive(other, number, masked, False)
     return True
 
 
@@ -192,8 +230,7 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                     found[id(leaf), 0] = g
                 continue
             n = <Node> node
-            if n.op == OP_RELU and hands_on(run, n, create_graph, targets):
-                run.receive(n.e0, n.i0, g, False)
+            if n.op == OP_RELU and targets is None and not create_graph and hands_on(run, n, g, keep_graph):
                 g = None
                 if not keep_graph:
                     release(n)

@@ -27,14 +27,7 @@ cdef object vjp_convolve(Node node, object g_):
     cdef Tensor g = g_, a = None, b = None, ga = None, gb = None, gc = None
     cdef const conv_geometry* q = <const conv_geometry*> PyBytes_AS_STRING(node.aux)
     cdef int kind = <int> node.k[0], n = <int> node.k[1]
-    if wants(node, 0):
-        b = saved(node, 1)
-        if kind == FORWARD:
-            ga = convolve(DATA, g, b, None, q, n)
-        elif kind == DATA:
-            ga = convolve(FORWARD, g, b, None, q, n)
-        else:
-            ga = convolve(DATA, b, g, None, q, n)
+    # The input's gradient last: what comes before the convolution reads it next, and finds it in cache.
     if wants(node, 1) and kind == FORWARD:
         gb = weight_of_map(node, g, q)
     if wants(node, 1) and gb is None:
@@ -45,6 +38,14 @@ cdef object vjp_convolve(Node node, object g_):
             gb = convolve(WEIGHT, g, a, None, q, n)
         else:
             gb = convolve(FORWARD, a, g, None, q, n)
+    if wants(node, 0):
+        b = saved(node, 1)
+        if kind == FORWARD:
+            ga = convolve(DATA, g, b, None, q, n)
+        elif kind == DATA:
+            ga = convolve(FORWARD, g, b, None, q, n)
+        else:
+            ga = convolve(DATA, b, g, None, q, n)
     if node.nin == 3 and wants(node, 2):
         gc = g.sum((0, *range(2, g.ndim)))
     return ga, gb, gc

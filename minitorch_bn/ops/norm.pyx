@@ -105,12 +105,22 @@ cdef Tensor as_channels(Tensor x, Channels* view):
 
 
 cdef object batch_norm_vjp(Node node, object g):
-    return batch_norm_backward(node, <Tensor> g, False)
+    return batch_norm_backward(node, <Tensor> g, False, None, None)
 
 
 cdef object batch_norm_relu_vjp(Node node, object g):
     """The same, given the gradient of relu(y)."""
-    return batch_norm_backward(node, <Tensor> g, True)
+    return batch_norm_backward(node, <Tensor> g, True, None, None)
+
+
+cdef object batch_norm_sum_vjp(Node node, object g, Tensor z):
+    """The same, given the gradient of z = relu(y + b); and the gradient of b. None if it takes copies."""
+    cdef Channels view
+    cdef Tensor x = saved(node, 0), masked
+    if as_channels(x, &view) is not x:
+        return None
+    masked = new_like(x, x.dtype)
+    return batch_norm_backward(node, <Tensor> g, False, z, masked), masked
 
 
 cdef bint same_as_before(Node node) noexcept:
@@ -128,11 +138,12 @@ cdef double places(Tensor x, Tensor w) noexcept:
     return <double> <size_t> x.data + (<double> <size_t> w.data if w is not None else 0)
 
 
-fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before)
+fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before, batch_norm_sum_vjp)
 
 
-cdef object batch_norm_backward(Node node, Tensor g, bint masked):
-    """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g."""
+cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tensor dz):
+    """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g. `masked`: g is that
+    of relu(y); or, given z, that of z = relu(y + b): the masked g, which is b's gradient, is then written to dz."""
     cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dx, dweight = None, dbias = None
     cdef bint training = node.k[0] != 0
     cdef double eps = node.k[1]
@@ -147,7 +158,7 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked):
         dweight = new_zeros(x.dtype, 1, &c)
     if wants(node, 2):
         dbias = new_zeros(x.dtype, 1, &c)
-    dx = raw_backward(x, g, weight, node.aux if masked else None, stats, training, dweight, dbias)
+    dx = raw_backward(x, g, weight, node.aux if masked else None, z, dz, stats, training, dweight, dbias)
     if grad_enabled():
         def backward(u, a=None, b=None):
             return batch_norm_twice(x, g, weight, stats, eps, u, a, b)
@@ -156,19 +167,23 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked):
     return gradients(node, dx, dweight, dbias)
 
 
-cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor stats, bint training,
-                         Tensor dweight, Tensor dbias):
-    """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU."""
+cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor z, Tensor dz, Tensor stats,
+                         bint training, Tensor dweight, Tensor dbias):
+    """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; with z, see above."""
     cdef Channels view
+    cdef int mask = MTB_MASK_NONE
     cdef Tensor x, dy, dx
     if input.numel == 0:
         return new_like(input, input.dtype)
     x = as_channels(input, &view)
     dy, dx = same_layout(g, x), new_like(x, x.dtype)
-    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight),
+    if z is not None:
+        z, mask = same_layout(z, x), MTB_MASK_OUTPUT
+    elif shift is not None:
+        mask = MTB_MASK_AGAIN
+    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(z), data_of(weight),
                                NULL if shift is None or len(shift) == 0 else PyBytes_AS_STRING(shift),
-                               row_of(stats, 0), row_of(stats, 1),
-                               MTB_MASK_NONE if shift is None else MTB_MASK_AGAIN, not training, dx.data, NULL,
+                               row_of(stats, 0), row_of(stats, 1), mask, not training, dx.data, data_of(dz),
                                data_of(dweight), data_of(dbias))
     return dx
 
