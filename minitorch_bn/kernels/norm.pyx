@@ -373,7 +373,7 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
     cdef i64 work = view.n * view.c * view.s
     prepare(&q, 0, view)
     q.x, q.p, q.relu, q.y, q.body = <char*> x, <char*> p, relu, <char*> y, apply_block
-    q.streamed = x != y and work * q.size > STREAM
+    q.past = goes_past(&q, x, y)
     run_tasks(map_planes_task, &q, plane_blocks(&q), work)
 
 
