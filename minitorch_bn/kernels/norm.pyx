@@ -4,13 +4,15 @@ from libc.string cimport memcpy, memset
 from cython.parallel cimport prange
 from .runtime cimport CACHE, K, take, give, spread, team
 from .parallel cimport run_tasks, task, ceil_div
-from .parts cimport Parts, block, count_blocks, cut, part_at
+from .parts cimport BLOCK, Parts, block, count_blocks, cut, part_at
 
 # The order of additions follows from these constants and the shape alone.
 cdef enum:
     DEEP = 256         # rows of a panel of columns that are summed before the sums are merged
     WIDE = 256         # columns of a panel
     SHORT = 16         # runs shorter than this are taken as columns, one for each position in the run
+    OWN_CACHE = 1 << 18  # bytes of a second-level cache
+    PAGE = 4096        # bytes over which a processor foresees what is read next
     NARROW = 128       # up to so many columns are taken two rows side by side, again and again
     LONG_RUN = 1024    # bytes of a run that may go past the caches: each end of one is a line written in two parts
 
@@ -32,7 +34,7 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
     else:
         q.blocks, q.of_channel = count_blocks(view.n, view.s), cut(view.n, view.s, view.stride_n)
         q.of_statistic = q.of_channel if view.per == 1 else cut(1, view.per * view.s, 0)
-        q.fused = view.c // view.per >= 8 or q.blocks * view.per == 1
+        q.fused = (view.c // view.per >= 8 or q.blocks * view.per == 1) and not in_order(q)
         return
     while q.cols <= NARROW and q.stride == q.cols and q.rows % 2 == 0:
         q.rows, q.cols, q.stride = q.rows // 2, q.cols * 2, q.stride * 2
@@ -149,6 +151,42 @@ cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     block(q.view.n * q.view.c, q.view.s, q.view.s, i, &offset, &count, &length)
     q.body(q, offset // q.view.s % q.view.c, count, length, offset, q.view.s, q.view.c)
     written(q)
+
+
+# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs of
+# one channel are so far apart that the processor does not foresee them.
+
+cdef inline bint in_order(Plan* q) noexcept:
+    return (q.view.per == 1 and q.view.n > 1 and q.view.s * q.size <= PAGE
+            and q.view.n * q.view.c * q.view.s * q.size > OWN_CACHE)
+
+
+cdef inline i64 channel_group(Plan* q) noexcept nogil:
+    """Channels whose parts a task sums."""
+    cdef i64 group = BLOCK // (q.of_channel.runs * q.of_channel.n)
+    return min(max(group, <i64> 1), q.view.c)
+
+
+cdef void in_order_task(void* plan, i64 i) noexcept nogil:
+    """The sums of one part each of some channels: moments, or of the gradient."""
+    cdef Plan* q = <Plan*> plan
+    cdef i64 group = channel_group(q), groups = ceil_div(q.view.c, group), k = i // groups, c, runs, n, offset
+    cdef i64 first = i % groups * group, start = part_at(&q.of_channel, k, &runs, &n)
+    cdef double* s
+    for c in range(first, min(first + group, q.view.c)):
+        offset = (start + c * q.view.stride_c) * q.size
+        s = q.s + 2 * (c * q.of_channel.all + k)
+        if q.dy == NULL:
+            q.kernels.moments_parts(1, runs, n, q.x + offset, q.view.stride_n, 0, s)
+        else:
+            s += 2 * q.view.c
+            s[0] = s[1] = 0
+            q.kernels.backward_sums_runs(runs, n, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
+                                         q.p + c * q.size, q.step, q.mask, s)
+
+
+cdef inline i64 in_order_tasks(Plan* q) noexcept:
+    return q.of_channel.all * ceil_div(q.view.c, channel_group(q))
 
 
 cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
@@ -326,7 +364,10 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
         elif q.fused:
             run_tasks(normalize_channel_task, &q, stats, 2 * work)
         else:                                # few large channels: their parts are the tasks
-            run_tasks(moments_task, &q, stats * q.of_statistic.all, work)
+            if in_order(&q):
+                run_tasks(in_order_task, &q, in_order_tasks(&q), work)
+            else:
+                run_tasks(moments_task, &q, stats * q.of_statistic.all, work)
             for i in range(stats):
                 finish_statistic(&q, i)
             if y != NULL:
@@ -417,7 +458,10 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
         if q.fused:
             run_tasks(backward_channel_task, &q, c // view.per, 2 * work)
         else:
-            run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
+            if in_order(&q):
+                run_tasks(in_order_task, &q, in_order_tasks(&q), work)
+            else:
+                run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
             for i in range(c):
                 s[i] = s[c + i] = 0
                 for b in range(i * q.of_channel.all, (i + 1) * q.of_channel.all):
