@@ -89,12 +89,12 @@ cdef class Deferred:               # an operation that has promised its result a
 cdef bint defers(Tensor x) noexcept                                        # may a job read x later?
 cdef int defer(Deferred job, Tensor y, bint keep) except -1                # y is what job will make
 cdef int settle_all() except -1                                                # fill all that is deferred
-cdef int settle_for(Tensor a, Tensor b, Tensor c) except -1                # for one that reads these: lifted ones wait on
+cdef int settle_for(Tensor a, Tensor b, Tensor c) except -1                # for one that reads just these
 # An operation may read what a job reads, and do the job's work on the way: `lift` gives it the job of x, if that maps
 # channels, and takes it from those that are filled; `put_back` when the operation is done, with its node (or None).
 cdef Deferred lift(Tensor x)
 cdef int put_back(Deferred job, Tensor x, Node reader) except -1
-cdef Deferred sleeper(Node n, int slot)                                    # the job of what n saved, if it was never filled
+cdef Deferred sleeper(Node n, int slot)                                    # of what n saved, if never filled
 cdef Tensor fresh_like(Tensor x)                                           # new_like without settling
 cdef Tensor fresh_tensor(int dtype, int ndim, const i64* shape)            # new_tensor likewise
 # nodes of vjp also do the backward of a ReLU of their output: masked(node, gradient of the ReLU's output), if ready

@@ -10,8 +10,8 @@ from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
-from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs, lay_taps,
-                                          mtb_conv, pad_block, parts, run, spot, up, window)
+from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs,
+                                          lay_taps, mtb_conv, pad_block, parts, run, spot, up, window)
 from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_weight
 
 cdef enum:

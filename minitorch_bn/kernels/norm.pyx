@@ -153,8 +153,8 @@ cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     written(q)
 
 
-# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs of
-# one channel are so far apart that the processor does not foresee them.
+# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs
+# of one channel are so far apart that the processor does not foresee them.
 
 cdef inline bint in_order(Plan* q) noexcept:
     return (q.view.per == 1 and q.view.n > 1 and q.view.s * q.size <= PAGE

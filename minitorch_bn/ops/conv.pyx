@@ -5,9 +5,9 @@ both of its arguments, and the gradients of each are the other two: so derivativ
 `vjp_convolve`. A transposed convolution is the second one.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from minitorch_bn._core cimport (MAXDIM, Deferred, Node, Tensor, dtype_object, fresh_tensor, grad_enabled, index_arg, lift, new_node,
-                                 new_tensor, put_back, raw_cast, raw_contiguous, save, saved, set_history, settle_for,
-                                 shape_tuple, sleeper, tracks2, tracks3, wants)
+from minitorch_bn._core cimport (MAXDIM, Deferred, Node, Tensor, dtype_object, fresh_tensor, grad_enabled, index_arg,
+                                 lift, new_node, new_tensor, put_back, raw_cast, raw_contiguous, save, saved,
+                                 set_history, settle_for, shape_tuple, sleeper, tracks2, tracks3, wants)
 from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward, conv_maps
 from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
 from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, MTB_i64, i64

@@ -10,9 +10,9 @@ from libc.math cimport sqrt
 from libc.string cimport memcpy
 
 from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, bump, cast, contiguous, copy_into, defer,
-                                 defers, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float, new_like,
-                                 new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
-                                 settle_for, shape_tuple, tracks3, wants)
+                                 defers, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float,
+                                 new_like, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved,
+                                 set_history, settle_for, shape_tuple, tracks3, wants)
 from minitorch_bn._core import attach
 from minitorch_bn.kernels cimport norm as kernels, normtwice as twice_kernels
 from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, MTB_NORM_K0, Channels
@@ -142,8 +142,9 @@ fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before, batch_no
 
 
 cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tensor dz):
-    """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g. `masked`: g is that
-    of relu(y); or, given z, that of z = relu(y + b): the masked g, which is b's gradient, is then written to dz."""
+    """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g. `masked`: g is
+    that of relu(y); or, given z, that of z = relu(y + b): the masked g, which is b's gradient, is then written to
+    dz."""
     cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dx, dweight = None, dbias = None
     cdef bint training = node.k[0] != 0
     cdef double eps = node.k[1]
@@ -169,7 +170,7 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
 
 cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor z, Tensor dz, Tensor stats,
                          bint training, Tensor dweight, Tensor dbias):
-    """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; with z, see above."""
+    """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; z: see above."""
     cdef Channels view
     cdef int mask = MTB_MASK_NONE
     cdef Tensor x, dy, dx
