@@ -48,7 +48,7 @@ KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-
 # few elements instead of several copies of the body for them; what only moves memory is built plainly.
 COMPACT = ["-O2", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic", "--param=vect-epilogues-nomask=0"]
 FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "softmax": COMPACT, "norm": COMPACT,
-                "random": COMPACT, "optim": COMPACT, "pool": COMPACT, "recurrent": COMPACT, "sorting": ["-O2"],
+                "random": COMPACT, "optim": COMPACT, "pool": COMPACT, "recurrent": COMPACT, "sorting": COMPACT,
                 "gemm": ["-O2", "-fno-tree-vectorize"], "winograd": ["-O2"]}
 # Argument checks, reference counts, loops over blocks: compiled for size.
 CYTHON_FLAGS = ["-std=gnu11", "-Os", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",

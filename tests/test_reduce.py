@@ -62,6 +62,21 @@ def test_values(shape, dtype):
         assert np.array_equal(x.cummin(dim).values.numpy(), np.minimum.accumulate(a, dim))
 
 
+@pytest.mark.parametrize("shape", [(9, 300), (300, 9), (2, 1000), (70, 3, 20)])
+def test_log_of_running_sums(shape):
+    a = sample(shape) * 30
+    a[a > 60] = np.inf
+    a[a < -20] = -np.inf
+    for dim in range(a.ndim):
+        y = torch.from_numpy(a).logcumsumexp(dim).numpy()
+        np.testing.assert_allclose(y, np.logaddexp.accumulate(a, dim), rtol=1e-13)
+    x = torch.tensor([-np.inf, 1.0, np.nan, 2.0])
+    assert x.logcumsumexp(0).isnan().tolist() == [False, False, True, True]
+    x = torch.tensor([-np.inf, 0.0, 1.0], requires_grad=True)
+    x.logcumsumexp(0).sum().backward()
+    assert x.grad[0] == 0 and not x.grad.isnan().any()
+
+
 def test_strided_inputs():
     a = sample((4, 5, 6))
     x = torch.from_numpy(a)
@@ -74,7 +89,11 @@ def test_strided_inputs():
         assert view.argmax().item() == expected.argmax()
         assert np.array_equal(view.argmax(1).numpy(), expected.argmax(1))
         check(view[1:, ::2].sum((0, 2)), expected[1:, ::2].sum((0, 2)))
-        check(view.cumsum(1), expected.cumsum(1))
+        for dim in range(3):
+            check(view.cumsum(dim), expected.cumsum(dim))
+            check(view[1:, ::2].cumsum(dim), expected[1:, ::2].cumsum(dim))
+            check(view.logcumsumexp(dim), np.logaddexp.accumulate(expected, dim))
+            assert np.array_equal(view.cummin(dim).values.numpy(), np.minimum.accumulate(expected, dim))
     check(x[:, :1].expand(4, 3, 6).sum((1, 2)), np.broadcast_to(a[:, :1], (4, 3, 6)).sum((1, 2)))
 
 
@@ -268,6 +287,7 @@ def test_same_bits_for_every_thread_count_and_level():
                 x.prod(dims[0]),
                 x.max(dims[-1]).indices,
                 x.cumsum(dims[-1]),
+                x.logcumsumexp(dims[-1]),
                 x.nansum(dims),
             )
         ]

@@ -10,6 +10,9 @@ cdef extern from "mtb.h" nogil:
         MTB_SUM_NOT_NAN
         MTB_MAX
         MTB_MIN
+        MTB_CUMSUM
+        MTB_CUMPROD
+        MTB_LOGCUMSUMEXP
 
 # out = (sum of x over the axes with reduced[a]) / divisor, or its square root. x is contiguous in shape order, out
 # in the order of the kept axes: dtype of x for float32 and float64 (both exact to about one rounding); int64 for
@@ -20,11 +23,10 @@ cdef int sum_axes(int dtype, int op, int ndim, const i64* shape, const char* red
 # axes are neighbours. No reduced axis is empty.
 cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, void* value,
                       i64* index) except -1
-# y[.., i, ..] = sum (op MTB_SUM) or product (MTB_PROD) of x[.., 0..i, ..] along the middle axis of (outer, n, inner);
-# from the end, of x[.., i.., ..], if reverse
-cdef int cumulate(int dtype, int op, bint reverse, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1
-# value, index = last extreme of x[.., 0..i, ..] and where
-cdef int cumulate_extreme(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* value,
-                          i64* index) except -1
+# y[.., i, ..] = sum, product or log of the sum of exponentials (op MTB_CUMSUM, ...) of x[.., 0..i, ..] along the middle
+# axis of (outer, n, inner), or from the end, of x[.., i.., ..], if reverse; where index is not NULL, the last extreme (op
+# MTB_MAX, MTB_MIN) and where it is. x has strides, y and index are contiguous.
+cdef int scan(int dtype, int op, bint reverse, const i64* shape, const i64* strides, const void* x, void* y,
+              i64* index) except -1
 # out[i] = acc[i] / divisor, or its square root, in the dtype float32 or float64
 cdef void round_doubles(int dtype, i64 n, const double* acc, double divisor, bint root, void* out) noexcept

@@ -12,9 +12,10 @@ cdef extern from "mtb.h" nogil:
         void (*round)(i64 n, const void* acc, double divisor, int root, void* out) noexcept nogil
         extreme_kernel extreme_rows[2]
         extreme_kernel extreme_cols[2]
-        sum_kernel cumulate_rows[2]
-        sum_kernel cumulate_cols[2]
-        extreme_kernel cumulate_extreme[2]
+        void (*cumulate[3])(i64 rows, i64 n, const void* x, i64 x_row, i64 x_step, void* y, i64 y_row,
+                            i64 y_step) noexcept nogil
+        void (*cumulate_extreme[2])(i64 rows, i64 n, const void* x, i64 x_row, i64 x_step, void* value, i64* index,
+                                    i64 y_row, i64 y_step) noexcept nogil
 
 # The order of additions follows from these constants and the shape alone.
 cdef enum:
@@ -241,50 +242,51 @@ cdef struct Scan:
     const mtb_reduce* kernels
     int op
     bint reverse
-    i64 size, outer, n, inner, panels
+    i64 size, outer, n, inner, group, panels
+    i64[3] strides                       # of x
     const char* x
     char* y
     i64* index
 
 cdef enum:
     SCAN_WIDE = 64     # columns of one task
+    ABREAST = 8        # rows that a kernel takes at once
 
 
-cdef void cumulate_task(void* plan, i64 i) noexcept nogil:
+cdef void scan_task(void* plan, i64 i) noexcept nogil:
+    """A group of rows, or of one outer slice a panel of columns."""
     cdef Scan* s = <Scan*> plan
-    cdef i64 col = i % s.panels * SCAN_WIDE, cols = min(<i64> SCAN_WIDE, s.inner - col)
-    cdef i64 at = (i // s.panels * s.n * s.inner + col) * s.size, stride = s.inner
-    cdef int op = s.op == MTB_PROD
+    cdef i64 o = i // s.panels * s.group, col = i % s.panels * SCAN_WIDE, x_row = s.strides[0], y_row = s.n
+    cdef i64 rows = min(s.group, s.outer - o), x_step = s.strides[1], y_step = s.inner
+    cdef i64 at = o * s.n * s.inner + col
+    cdef const char* x = s.x + (o * s.strides[0] + col * s.strides[2]) * s.size
+    if s.inner > 1:
+        rows, x_row, y_row = min(<i64> SCAN_WIDE, s.inner - col), s.strides[2], 1
     if s.reverse:
-        at += (s.n - 1) * s.inner * s.size
-        stride = -stride
-    if s.inner == 1:
-        s.kernels.cumulate_rows[op](1, s.n, s.x + at, stride, s.y + at)
+        x += (s.n - 1) * x_step * s.size
+        at += (s.n - 1) * y_step
+        x_step, y_step = -x_step, -y_step
+    if s.index == NULL:
+        s.kernels.cumulate[s.op](rows, s.n, x, x_row, x_step, s.y + at * s.size, y_row, y_step)
     else:
-        s.kernels.cumulate_cols[op](s.n, cols, s.x + at, stride, s.y + at)
+        s.kernels.cumulate_extreme[s.op](rows, s.n, x, x_row, x_step, s.y + at * s.size, s.index + at, y_row, y_step)
 
 
-cdef void cumulate_extreme_task(void* plan, i64 i) noexcept nogil:
-    cdef Scan* s = <Scan*> plan
-    cdef i64 col = i % s.panels * SCAN_WIDE, cols = min(<i64> SCAN_WIDE, s.inner - col)
-    cdef i64 at = i // s.panels * s.n * s.inner + col
-    s.kernels.cumulate_extreme[s.op](s.n, cols, s.x + at * s.size, s.inner, s.y + at * s.size, s.index + at)
-
-
-cdef int cumulate(int dtype, int op, bint reverse, i64 outer, i64 n, i64 inner, const void* x, void* y) except -1:
-    cdef Scan s = Scan(table(dtype), op, reverse, ITEMSIZE[dtype], outer, n, inner, ceil_div(inner, SCAN_WIDE),
-                       <const char*> x, <char*> y, NULL)
-    if outer * n * inner > 0:
-        run_tasks(cumulate_task, &s, outer * s.panels, outer * n * inner)
-    return 0
-
-
-cdef int cumulate_extreme(int dtype, int op, i64 outer, i64 n, i64 inner, const void* x, void* value,
-                          i64* index) except -1:
-    cdef Scan s = Scan(table(dtype), op, False, ITEMSIZE[dtype], outer, n, inner, ceil_div(inner, SCAN_WIDE),
-                       <const char*> x, <char*> value, index)
-    if outer * n * inner > 0:
-        run_tasks(cumulate_extreme_task, &s, outer * s.panels, outer * n * inner)
+cdef int scan(int dtype, int op, bint reverse, const i64* shape, const i64* strides, const void* x, void* y,
+              i64* index) except -1:
+    cdef Scan s
+    cdef i64 work = shape[0] * shape[1] * shape[2]
+    if work == 0:
+        return 0
+    s.kernels, s.op, s.reverse, s.size = table(dtype), op, reverse, ITEMSIZE[dtype]
+    s.outer, s.n, s.inner, s.strides = shape[0], shape[1], shape[2], [strides[0], strides[1], strides[2]]
+    s.x, s.y, s.index = <const char*> x, <char*> y, index
+    s.group = max(RUN // s.n, ABREAST if s.outer >= 2 * ABREAST else 1) if s.inner == 1 else 1
+    s.panels = ceil_div(s.inner, SCAN_WIDE)
+    if op == MTB_LOGCUMSUMEXP and index == NULL:
+        work *= 32
+        s.group = max(<i64> 1, s.group // 32)
+    run_tasks(scan_task, &s, ceil_div(s.outer, s.group) * s.panels, work)
     return 0
 
 

@@ -2,7 +2,7 @@
 from minitorch_bn._core cimport (Node, Tensor, is_float, new_node, new_tensor, raw_cast, raw_contiguous, save,
                                  save_output, saved, set_history, tracks, wrap_dim)
 from minitorch_bn.kernels cimport reduce as kernels
-from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN, MTB_PROD, MTB_SUM
+from minitorch_bn.kernels.reduce cimport MTB_CUMPROD, MTB_CUMSUM, MTB_LOGCUMSUMEXP, MTB_MAX, MTB_MIN
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.extremes import result_type_of
 from minitorch_bn.ops.reduce cimport in_dtype, positions, required_dim, with_out
@@ -11,27 +11,36 @@ CUMMAX = result_type_of("cummax", ["values", "indices"])
 CUMMIN = result_type_of("cummin", ["values", "indices"])
 
 
-cdef int middle(Tensor x, int dim, i64* outer, i64* n, i64* inner) noexcept:
-    """x as (outer, n, inner) around dim."""
-    cdef int d
-    outer[0] = n[0] = inner[0] = 1
-    for d in range(x.ndim):
-        if d < dim:
-            outer[0] *= x.shape[d]
-        elif d == dim:
-            n[0] = x.shape[d]
-        else:
-            inner[0] *= x.shape[d]
-    return 0
+cdef bint middle(Tensor x, int dim, i64* shape, i64* strides) noexcept:
+    """x as (outer, n, inner) around dim; False if the dims before or after it do not lie like one."""
+    cdef int d, k
+    for k in range(3):
+        shape[k], strides[k] = 1, 0
+    for d in range(x.ndim - 1, -1, -1):
+        k = 0 if d < dim else 1 if d == dim else 2
+        if x.shape[d] == 1:
+            continue
+        if shape[k] == 1:
+            strides[k] = x.strides[d]
+        elif x.strides[d] != strides[k] * shape[k]:
+            return False
+        shape[k] *= x.shape[d]
+    return True
 
 
-cdef Tensor raw_scan(Tensor x, int op, int dim, bint reverse):
-    """Running sums or products in x's dtype, computed in double, or int64 for integers."""
-    cdef i64 outer, n, inner
-    cdef int dtype = x.dtype if x.dtype >= MTB_f32 else MTB_f32 if is_float(x.dtype) else MTB_i64
-    cdef Tensor source = raw_contiguous(raw_cast(x, dtype)), y = new_tensor(dtype, x.ndim, x.shape)
-    middle(x, dim, &outer, &n, &inner)
-    kernels.cumulate(dtype, op, reverse, outer, n, inner, source.data, y.data)
+cdef Tensor raw_scan(Tensor x, int op, int dim, bint reverse, Tensor index):
+    """Running sums, ... in x's dtype, computed in double, or int64 for integers; extremes, if there is an index."""
+    cdef i64[3] shape
+    cdef i64[3] strides
+    cdef int dtype = x.dtype if x.dtype >= MTB_f32 or index is not None else MTB_i64
+    if is_float(x.dtype) and x.dtype < MTB_f32:
+        dtype = MTB_f32
+    cdef Tensor source = raw_cast(x, dtype), y = new_tensor(dtype, x.ndim, x.shape)
+    if not middle(source, dim, shape, strides):
+        source = raw_contiguous(source)
+        middle(source, dim, shape, strides)
+    kernels.scan(dtype, op, reverse, shape, strides, source.data, y.data,
+                 <i64*> index.data if index is not None else NULL)
     return raw_cast(y, x.dtype)
 
 
@@ -42,7 +51,7 @@ cdef object cumsum_vjp(Node node, object g):
 
 
 cdef Tensor scan_sum(Tensor x, int dim, bint reverse):
-    cdef Tensor y = raw_scan(x, MTB_SUM, dim, reverse)
+    cdef Tensor y = raw_scan(x, MTB_CUMSUM, dim, reverse, None)
     cdef Node node
     if tracks(x):
         node = new_node(cumsum_vjp, "CumsumBackward0", x, None, None)
@@ -89,7 +98,7 @@ def cumprod(Tensor input not None, dim=None, *, dtype=None, out=None, axis=None)
     cdef Tensor x = operand(input, dtype), y
     cdef int d = wrap_dim(dim, x.ndim)
     cdef Node node
-    y = raw_scan(x, MTB_PROD, d, False)
+    y = raw_scan(x, MTB_CUMPROD, d, False, None)
     if tracks(x):
         node = new_node(cumprod_vjp, "CumprodBackward0", x, None, None)
         save(node, 0, x)
@@ -109,14 +118,9 @@ cdef object cumextreme_vjp(Node node, object g):
 
 
 cdef object cumulative_extreme(Tensor x, int op, object dim, str name, type result, object out):
-    cdef i64 outer, n, inner
     cdef int d = wrap_dim(dim, x.ndim)
-    cdef Tensor source = raw_contiguous(raw_cast(x, MTB_f32) if is_float(x.dtype) and x.dtype < MTB_f32 else x)
-    cdef Tensor value = new_tensor(source.dtype, x.ndim, x.shape), index = new_tensor(MTB_i64, x.ndim, x.shape)
+    cdef Tensor index = new_tensor(MTB_i64, x.ndim, x.shape), value = raw_scan(x, op, d, False, index)
     cdef Node node
-    middle(x, d, &outer, &n, &inner)
-    kernels.cumulate_extreme(source.dtype, op, outer, n, inner, source.data, value.data, <i64*> index.data)
-    value = raw_cast(value, x.dtype)
     if tracks(x):
         node = new_node(cumextreme_vjp, name.capitalize() + "Backward0", x, None, None)
         save(node, 0, index)
@@ -149,19 +153,42 @@ def cumprod_(Tensor self not None, dim, *, dtype=None):
     return (<object> self).copy_(cumprod(self.clone() if self.requires_grad else self, dim, dtype=dtype))
 
 
+# -- logcumsumexp --------------------------------------------------------------------------------------------------
+
+cdef object logcumsumexp_vjp(Node node, object g):
+    """dx[j] = sum over i >= j of g[i] exp(x[j] - y[i]), the positive and the negative g apart, as logarithms."""
+    cdef Tensor x = saved(node, 0), y = saved(node, 1)
+    cdef int dim = <int> node.k[0]
+    cdef bint reverse = node.k[1] == 0
+    low = float("-inf")
+    seen = (<object> y).masked_fill((<object> y).detach() == low, 0)     # there x is -inf too: exp(x) is 0
+    dx = 0
+    for sign in (1, -1):
+        some = g * sign > 0
+        log = ((g * sign).where(some, 1).log() - seen).masked_fill(~some, low)
+        dx = dx + sign * (scan_log(<Tensor> log, dim, reverse) + x).exp()
+    return dx
+
+
+cdef Tensor scan_log(Tensor x, int dim, bint reverse):
+    cdef Tensor y = raw_scan(x, MTB_LOGCUMSUMEXP, dim, reverse, None)
+    cdef Node node
+    if tracks(x):
+        node = new_node(logcumsumexp_vjp, "LogcumsumexpBackward0", x, None, None)
+        save(node, 0, x)
+        save_output(node, 1, y)
+        node.k[0], node.k[1] = dim, reverse
+        set_history(y, node)
+    return y
+
+
 def logcumsumexp(Tensor input not None, dim=None, *, out=None, axis=None):
-    """log(exp(x[0]) + ... + exp(x[i])) along `dim`; takes time and memory n * n for n elements."""
+    """log(exp(x[0]) + ... + exp(x[i])) along `dim`."""
     dim = required_dim(dim, axis, "logcumsumexp")
     cdef int d = wrap_dim(dim, input.ndim)
     if not is_float(input.dtype):
         raise RuntimeError("logcumsumexp(): expected a floating point input")
-    if input.ndim == 0:
-        return with_out((<object> input) * 1, out)
-    rows = (<object> input).movedim(d, -1).unsqueeze(-2)
-    n = rows.shape[-1]
-    ahead = (<object> positions(n)).unsqueeze(0) > (<object> positions(n)).unsqueeze(1)
-    rows = rows.expand(rows.shape[:-2] + (n, n)).masked_fill(ahead, float("-inf"))
-    return with_out(rows.logsumexp(-1).movedim(-1, d), out)
+    return with_out(scan_log(input, d, False), out)
 
 
 METHODS = {"cumsum": cumsum, "cumprod": cumprod, "cummax": cummax, "cummin": cummin, "cumsum_": cumsum_,

@@ -8,11 +8,12 @@ from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_
                                  tracks, wrap_dim)
 from minitorch_bn.kernels cimport indexing as search_kernels
 from minitorch_bn.kernels cimport sorting as kernels
+from minitorch_bn.kernels.sorting cimport MTB_MEDIAN, MTB_NANMEDIAN
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport new_of, split
 from minitorch_bn.ops.reduce cimport pick
 
-from minitorch_bn._core import arange, as_tensor_, result_type, where
+from minitorch_bn._core import arange, as_tensor_, result_type
 from minitorch_bn.ops.advanced import nonzero
 from minitorch_bn.ops.gathering import gather, scatter_add
 from minitorch_bn.ops.indexing import index_select
@@ -94,7 +95,7 @@ def kthvalue(Tensor input not None, k, dim=-1, keepdim=False, *, axis=None):
     if count < 1 or count > (input.shape[d] if input.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k={count} of shape "
                            f"{list(shape_tuple(input))}")
-    return kthvalue_result(*last_of(input, d, ordered(input.detach(), d, count, False)[1], bool(keepdim)))
+    return kthvalue_result(*nth_of(input, d, count - 1, bool(keepdim)))
 
 
 cdef tuple last_of(Tensor input, int d, Tensor at, bint keepdim):
@@ -104,6 +105,24 @@ cdef tuple last_of(Tensor input, int d, Tensor at, bint keepdim):
     at = at.narrow(d, at.shape[d] - 1, 1)
     y = gather(input, d, at)
     return (y, at.clone()) if keepdim else (y.squeeze(d), at.squeeze(d).clone())
+
+
+cdef tuple nth_of(Tensor input, int d, i64 k, bint keepdim):
+    """(value, index) of the k-th smallest along d, or of a median; d is not empty."""
+    cdef Tensor x, y, at
+    cdef i64 outer, n, inner
+    cdef tuple shape = shape_tuple(input)
+    if input.ndim == 0:
+        return last_of(input, 0, new_of((), MTB_i64, True), keepdim)
+    x = comparable(input)
+    split(x, d, &outer, &n, &inner)
+    shape = shape[:d] + ((1,) if keepdim else ()) + shape[d + 1:]
+    y, at = new_of(shape, x.dtype, False), new_of(shape, MTB_i64, False)
+    kernels.nth(x.dtype, y.data, <i64*> at.data, x.data, outer, n, inner, k)
+    if is_float(input.dtype) and tracks(input):
+        y = gather(input, d, at if keepdim else at.unsqueeze(d))
+        return (y if keepdim else y.squeeze(d)), at
+    return raw_cast(y, input.dtype), at
 
 
 def median(Tensor input not None, dim=None, keepdim=False, *, axis=None):
@@ -129,17 +148,7 @@ def _median(Tensor input, dim, keepdim, bint skip_nan, result):
         return result(*last_of(input, 0, new_of((), MTB_i64, True), keepdim))
     if input.shape[d] == 0:
         raise IndexError(f"median(): Expected reduction dim {d} to have non-zero size.")
-    at = ordered(input.detach(), d, -1, False)[1]
-    middle = (input.shape[d] - 1) // 2
-    if is_float(input.dtype):
-        nans = (input.detach() != input.detach()).sum(d, keepdim=True)
-        # NaN is sorted last; without them the row is shorter
-        numbers = input.shape[d] - nans
-        place = (numbers - 1).clamp(min=0) // 2 if skip_nan else where(nans > 0, numbers, middle)
-        at = gather(at, d, place)
-    else:
-        at = at.narrow(d, middle, 1)
-    return result(*last_of(input, d, at, keepdim))
+    return result(*nth_of(input, d, MTB_NANMEDIAN if skip_nan else MTB_MEDIAN, keepdim))
 
 
 def mode(Tensor input not None, dim=-1, keepdim=False, *, axis=None):

@@ -11,6 +11,7 @@
 /* x, x * x, |x|, product, x with NaN as 0; of integers only sum and product */
 enum { MTB_SUM, MTB_SUM_SQUARE, MTB_SUM_ABS, MTB_PROD, MTB_SUM_NOT_NAN, MTB_NSUMS };
 enum { MTB_MAX, MTB_MIN, MTB_NEXTREMES };
+enum { MTB_CUMSUM, MTB_CUMPROD, MTB_LOGCUMSUMEXP, MTB_NSCANS };
 
 typedef struct {
     /* acc[r] = sum of row r */
@@ -28,12 +29,12 @@ typedef struct {
     void (*extreme_cols[MTB_NEXTREMES])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *value,
                                         int64_t *index);
 
-    /* y[i] = x[0] + ... + x[i] along rows, n apart in x and y (step 1; -1: backward from x and y), or down the columns
-     * of a panel (both with that stride, which may be negative); product likewise. Of reals and int64. */
-    void (*cumulate_rows[2])(int64_t rows, int64_t n, const void *x, int64_t step, void *y);
-    void (*cumulate_cols[2])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *y);
+    /* y[i] = x[0] + ... + x[i] of each row, element i of row r at r * row + i * step, in x and in y (strides may be
+     * negative); the product; the log of the sum of exponentials. Of reals, the first two also of int64. */
+    void (*cumulate[MTB_NSCANS])(int64_t rows, int64_t n, const void *x, int64_t x_row, int64_t x_step, void *y,
+                                 int64_t y_row, int64_t y_step);
     /* value[i], index[i] = last extreme of x[0..i] and where */
-    void (*cumulate_extreme[MTB_NEXTREMES])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *value,
-                                            int64_t *index);
+    void (*cumulate_extreme[MTB_NEXTREMES])(int64_t rows, int64_t n, const void *x, int64_t x_row, int64_t x_step,
+                                            void *value, int64_t *index, int64_t y_row, int64_t y_step);
 } mtb_reduce;
 #endif

@@ -243,13 +243,22 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
         return best;                                                                                                  \
     }
 #endif
-enum { EXTREME_LANES = 64, PLACES = 256 };
+enum { EXTREME_LANES = 64, PLACES = 256, ABREAST = 8 };
+/* What runs along rows takes ABREAST of them at once: their steps need not wait for each other. */
 /* the row of an extreme, as wide as T where that has vectors of its own; a kernel sees 16384 rows at most */
 #if MTB_T_f64 || MTB_T_i64
 typedef int64_t place;
 #else
 typedef int32_t place;
 #endif
+
+#define RUNNING(OP, c, i, x, value, place)                                                                            \
+    {                                                                                                                 \
+        T v = (x)[(c) * x_row];                                                                                       \
+        int keep = BEATS(OP, best[c], v);                                                                             \
+        (value)[(c) * y_row] = best[c] = keep ? best[c] : v;                                                          \
+        (place)[(c) * y_row] = at[c] = keep ? at[c] : (i);                                                            \
+    }
 
 /* Where m first stands in x (it is there): 64 elements at a time, then one by one. */
 static int64_t find(int64_t n, const T *x, T m) {
@@ -314,17 +323,21 @@ static int64_t find(int64_t n, const T *x, T m) {
         }                                                                                                             \
     }                                                                                                                 \
     /* of equals the last counts here: what a running extreme means in PyTorch */                                     \
-    static void name##_cumulate(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *valuev,             \
-                                int64_t *restrict index) {                                                            \
-        const T *restrict x = xv;                                                                                     \
-        T *restrict value = valuev;                                                                                   \
-        for (int64_t r = 0; r < rows; r++) {                                                                          \
-            for (int64_t c = 0; c < cols; c++) {                                                                      \
-                int64_t here = r * stride + c, before = r > 0 ? here - stride : here;                                 \
-                int keep = r > 0 && BEATS(OP, value[before], x[here]);                                                \
-                value[here] = keep ? value[before] : x[here];                                                         \
-                index[here] = keep ? index[before] : r;                                                               \
-            }                                                                                                         \
+    static void name##_cumulate(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *valuev, \
+                                int64_t *restrict index, int64_t y_row, int64_t y_step) {                             \
+        for (int64_t from = 0; from < rows; from += ABREAST) {                                                        \
+            const T *restrict x = (const T *)xv + from * x_row;                                                       \
+            T *restrict value = (T *)valuev + from * y_row, best[ABREAST];                                            \
+            int64_t *restrict place = index + from * y_row;                                                           \
+            int64_t at[ABREAST] = {}, count = rows - from < ABREAST ? rows - from : ABREAST;                          \
+            for (int64_t c = 0; c < count; c++) best[c] = x[c * x_row];                                               \
+            if (count == ABREAST)                                                                                     \
+                for (int64_t i = 0; i < n; i++, x += x_step, value += y_step, place += y_step)                        \
+                    UNROLL for (int c = 0; c < ABREAST; c++) RUNNING(OP, c, i, x, value, place)                       \
+            else                                                                                                      \
+                for (int64_t c = 0; c < count; c++)                                                                   \
+                    for (int64_t i = 0; i < n; i++)                                                                   \
+                        RUNNING(OP, c, i, (x + i * x_step), (value + i * y_step), (place + i * y_step))               \
         }                                                                                                             \
     }
 
@@ -334,29 +347,64 @@ EXTREME(min, <, _CMP_LT_OQ)
 /* ---- running sums and products: one pass, one running value in double (int64 for integers) per row or column ---- */
 enum { PANEL = 64 };
 #define CUMULATE(name, start, OP)                                                                                     \
-    static void name##_along_rows(int64_t rows, int64_t n, const void *xv, int64_t step, void *yv) {                  \
-        for (int64_t r = 0; r < rows; r++) {                                                                          \
-            const T *x = (const T *)xv + r * n;                                                                       \
-            T *y = (T *)yv + r * n;                                                                                   \
-            acc_t s = start;                                                                                          \
-            for (int64_t i = 0; i < n; i++) y[i * step] = (T)(s = s OP WIDE(x[i * step]));                            \
-        }                                                                                                             \
-    }                                                                                                                 \
-    static void name##_down_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *yv) {              \
-        for (int64_t from = 0; from < cols; from += PANEL) {                                                          \
-            const T *restrict x = (const T *)xv + from;                                                               \
-            T *restrict y = (T *)yv + from;                                                                           \
-            int64_t width = cols - from < PANEL ? cols - from : PANEL;                                                \
+    static void name(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv, int64_t y_row, \
+                     int64_t y_step) {                                                                                \
+        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : ABREAST;                                             \
+        for (int64_t from = 0; from < rows; from += panel) {                                                          \
+            const T *restrict x = (const T *)xv + from * x_row;                                                       \
+            T *restrict y = (T *)yv + from * y_row;                                                                   \
+            int64_t count = rows - from < panel ? rows - from : panel;                                                \
             acc_t s[PANEL];                                                                                           \
-            for (int64_t c = 0; c < width; c++) s[c] = start;                                                         \
-            for (int64_t r = 0; r < rows; r++, x += stride, y += stride)                                              \
-                for (int64_t c = 0; c < width; c++) y[c] = (T)(s[c] = s[c] OP WIDE(x[c]));                            \
+            for (int64_t c = 0; c < count; c++) s[c] = start;                                                         \
+            if (panel == PANEL)                                                                                       \
+                for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \
+                    for (int64_t c = 0; c < count; c++) y[c] = (T)(s[c] = s[c] OP WIDE(x[c]));                        \
+            else if (count == ABREAST)                                                                                \
+                for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \
+                    UNROLL for (int c = 0; c < ABREAST; c++)                                                          \
+                        y[c * y_row] = (T)(s[c] = s[c] OP WIDE(x[c * x_row]));                                        \
+            else                                                                                                      \
+                for (int64_t c = 0; c < count; c++, x += x_row, y += y_row) {                                         \
+                    acc_t sum = start;                                                                                \
+                    for (int64_t i = 0; i < n; i++) y[i * y_step] = (T)(sum = sum OP WIDE(x[i * x_step]));            \
+                }                                                                                                     \
         }                                                                                                             \
     }
 
 #if MTB_IS_REAL || MTB_T_i64 /* the smaller integers are cumulated as int64 */
 CUMULATE(cumsum, 0, +)
 CUMULATE(cumprod, 1, *)
+#endif
+
+#if MTB_IS_REAL
+#if MTB_T_f32
+#define D(name) d_##name
+#else
+#define D(name) m_##name
+#endif
+/* log of the running sum of exponentials: a stretch of a row at a time. With m the largest so far, the sum of exp(x - m)
+ * is s = s exp(m before - m) + exp(x - m); only that line has to wait for the element before. */
+static void log_cumsum_exp(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv,
+                           int64_t y_row, int64_t y_step) {
+    for (int64_t r = 0; r < rows; r++) {
+        const T *x = (const T *)xv + r * x_row;
+        T *y = (T *)yv + r * y_row;
+        double s = 0, top = -__builtin_inf();
+        for (int64_t from = 0; from < n; from += PANEL) {
+            double m[PANEL], shrink[PANEL], add[PANEL];
+            const int64_t count = n - from < PANEL ? n - from : PANEL;
+            for (int64_t i = 0; i < count; i++, x += x_step) {
+                double v = (double)*x, before = top;
+                m[i] = top = v > top ? v : top;
+                shrink[i] = before == top ? 0 : before - top, add[i] = v == top ? 0 : v - top; /* no inf - inf */
+            }
+            for (int64_t i = 0; i < count; i++) shrink[i] = D(exp_minus)(shrink[i]), add[i] = D(exp_minus)(add[i]);
+            for (int64_t i = 0; i < count; i++) add[i] = s = s * shrink[i] + add[i];
+            for (int64_t i = 0; i < count; i++) m[i] += D(log)(add[i]);
+            for (int64_t i = 0; i < count; i++, y += y_step) *y = (T)m[i];
+        }
+    }
+}
 #endif
 
 extern const mtb_reduce TABLE(reduce);
@@ -371,9 +419,10 @@ const mtb_reduce TABLE(reduce) = {
     .round = round_to_T,
     .extreme_rows = {max_rows, min_rows},
     .extreme_cols = {max_cols, min_cols},
-#if MTB_IS_REAL || MTB_T_i64
-    .cumulate_rows = {cumsum_along_rows, cumprod_along_rows},
-    .cumulate_cols = {cumsum_down_cols, cumprod_down_cols},
+#if MTB_IS_REAL
+    .cumulate = {cumsum, cumprod, log_cumsum_exp},
+#elif MTB_T_i64
+    .cumulate = {cumsum, cumprod},
 #endif
     .cumulate_extreme = {max_cumulate, min_cumulate},
 };

@@ -138,7 +138,60 @@ static void top(void *y, int64_t *at, const void *x_p, int64_t n, int64_t k, int
     write_out(y, at, x, a, k, step);
 }
 
+/* The k-th smallest of n keys, k >= 0, digit by digit; rest[n] is scratch. Of a few: the one with k before it. */
+static UK nth_key(const UK *key, int64_t n, int64_t k, UK *rest) {
+    for (int64_t i = 0; n <= FEW; i++) {
+        int64_t before = 0;
+        for (int64_t j = 0; j < n; j++) before += key[j] < key[i] || (key[j] == key[i] && j < i);
+        if (before == k) return key[i];
+    }
+    for (int d = DIGITS - 1; d >= 0; d--) {
+        int32_t count[4][RADIX] = {}; /* one of four by turns: the same digit twice in a row need not wait for itself */
+        int64_t left = 0, i = 0, c = 0;
+        UK pivot = 0;
+        for (; i + 4 <= n; i += 4)
+            for (int j = 0; j < 4; j++) count[j][digit(key[i + j], d)]++;
+        for (; i < n; i++) count[0][digit(key[i], d)]++;
+        for (;; pivot++, k -= c) {
+            c = (int64_t)count[0][pivot] + count[1][pivot] + count[2][pivot] + count[3][pivot];
+            if (c > k) break;
+        }
+        if (c == n) continue;
+        for (i = 0; i < n; i++) {
+            UK one = key[i];
+            rest[left] = one;
+            left += digit(one, d) == pivot;
+        }
+        key = rest, n = c;
+        if (n == 1) break;
+    }
+    return key[0];
+}
+
+/* what: the k-th smallest (from 0) or the median of each column, and its place. shapes: x[n][cols], rows `step` apart;
+ * y, at[cols]; scratch[(cols + 1) n keys]. passes: one over x, two or three over its keys. */
+static void nth(void *y, int64_t *at, const void *x_p, int64_t n, int64_t cols, int64_t step, int64_t k, void *scratch) {
+    const T *x = x_p;
+    UK *keys = scratch, *rest = keys + cols * n;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < cols; c++) keys[c * n + i] = key_of(x[i * step + c]);
+    for (int64_t c = 0; c < cols; c++, keys += n) {
+        int64_t numbers = n, place = k, before = 0, i = 0;
+        UK key;
+#if MTB_T_f32 || MTB_T_f64
+        for (i = 0; k < 0 && i < n; i++) numbers -= keys[i] == ~(UK)0;
+#endif
+        if (k < 0) place = k == MTB_MEDIAN && numbers < n ? numbers : numbers > 0 ? (numbers - 1) / 2 : 0;
+        key = nth_key(keys, n, place, rest);
+        for (i = 0; i < n; i++) before += keys[i] < key;
+        for (i = 0, before = place - before;; i++) /* of equals, the one that a stable sort puts there */
+            if (keys[i] == key && before-- == 0) break;
+        at[c] = i;
+        ((T *)y)[c] = x[i * step + c];
+    }
+}
+
 extern const mtb_sorting TABLE(sorting);
 const mtb_sorting TABLE(sorting) = {
-    sizeof(pair), sizeof(UK) == 4 ? INT64_C(0xffffffff) : INT64_MAX, sort, top,
+    sizeof(pair), sizeof(UK) == 4 ? INT64_C(0xffffffff) : INT64_MAX, sort, top, nth,
 };
