@@ -17,6 +17,7 @@ typedef float T;
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
 #define F(factor, x, plus) vfma(vset(factor), x, plus)
+enum { LINE = 16 };  /* elements of a line of a cache */
 enum { RUN = 8 };  /* tiles beside each other whose columns are transformed together */
 #if VBYTES == 16
 #undef UNROLL  /* level generic is small rather than fast */
@@ -109,6 +110,8 @@ INLINE void load_band_of(T *band, const T *src, int64_t n, const T *end, const m
         row_starts(at, src + y * b->width + b->x, b->height * b->width, n);
         for (int64_t x = lo; x < hi; x += VL) {
             vec r[VL];
+            /* The planes are too far apart for the processor to foresee the rows below. */
+            if ((x - lo) % LINE == 0) UNROLL for (int j = 0; j < VL; j++) __builtin_prefetch(at[j] + x + 2 * b->width);
             load_square(r, at, x, end);
             UNROLL for (int i = 0; i < VL; i++) {
                 if (maps) {
@@ -201,13 +204,23 @@ static __attribute__((noinline)) void store_band(T *dst, int64_t n, const T *ban
         }
 }
 
+/* The lines that a row of tiles will be stored to, of n planes. */
+INLINE void ask_to_write(T *dst, int64_t n, const mtb_winograd_block *b, int64_t rows, int64_t tile_row) {
+    int64_t first = b->y + tile_row * rows, last = first + rows < b->height ? first + rows : b->height;
+    if (b->columns * b->step * b->dilation[1] < b->width) return;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = first * b->width; i < last * b->width; i += LINE)
+            __builtin_prefetch(dst + j * b->height * b->width + i, 1);
+}
+
 INLINE void output_n(const int size, T *dst, int64_t n, const T *m, int64_t points, int64_t pitch, const T *bias,
                      const mtb_winograd_block *b, T *band, char *bad) {
     const vec plus = !bias ? (vec){} : n < VL ? vload_part(bias, (int)n, 0) : vload(bias);
     const int64_t dy = b->dilation[0], dx = b->dilation[1], columns = size * b->columns * dx;
     for (int64_t i = 0; i < b->images; i++, dst += b->image) {
         vec check = {};
-        for (int64_t r = 0; r < b->rows * dy; r++)
+        for (int64_t r = 0; r < b->rows * dy; r++) {
+            if (r % dy == 0) ask_to_write(dst, n, b, size * dy, r / dy);
             for (int64_t t = 0; t < b->columns * dx; t++, m += pitch) {
                 T *to = band + (r / dy * size * dy + r % dy) * columns * VL;
                 to += (t % b->columns * size * dx + t / b->columns) * VL;
@@ -227,6 +240,7 @@ INLINE void output_n(const int size, T *dst, int64_t n, const T *m, int64_t poin
                     }
                 }
             }
+        }
         store_band(dst, n, band, b);
         T lane[VL];
         vstore(lane, check);
