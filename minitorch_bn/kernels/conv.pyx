@@ -77,7 +77,7 @@ cdef void put(const sweep* q, const spot* s, i64 group, i64 i0, i64 rows, i64 ph
         for n in range(s.start[0], s.start[0] + s.count[0]):
             image = q.y + (((n * q.at.groups + group) * q.m + i) * q.y_volume + first) * size
             if q.phases == 1:
-                memcpy(image, c, image_line * size)
+                q.at.conv.weave(image, 1, c, 0, 1, image_line)
                 c += image_line * size
                 continue
             for d in range(s.count[1]):

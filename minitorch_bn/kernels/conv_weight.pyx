@@ -6,7 +6,7 @@ positions is one chain of additions; the blocks of a chunk are added in order, t
 cut by the shapes alone.
 """
 from cython.parallel cimport prange, threadid
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
@@ -43,7 +43,7 @@ cdef void gather_dy(const correlation* q, const spot* s, i64 group, char* dst) n
         src += ((s.start[1] * q.at.grid[1] + s.start[2]) * q.at.grid[2] + s.start[3]) * size
         if q.in_lanes:
             for i in range(q.m):
-                memcpy(dst + (i * MTB_KC + n * line) * size, src + i * volume * size, line * size)
+                q.at.conv.weave(dst + (i * MTB_KC + n * line) * size, 1, src + i * volume * size, 0, 1, line)
             continue
         i = 0
         while i < q.m:

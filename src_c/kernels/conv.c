@@ -29,22 +29,23 @@ INLINE void zero(T *dst, int64_t i, int64_t end) {
     }
 }
 
-/* Exactly n elements. */
-INLINE void copy(T *dst, const T *src, int64_t n) {
-    for (; n >= VL; n -= VL, dst += VL, src += VL) vstore(dst, vload(src));
-    UNROLL for (int step = VL / 2; step > 0; step /= 2)
-        if (n & step) memcpy(dst, src, (size_t)step * sizeof(T)), dst += step, src += step;
-}
-
 /* One phase of one padded row: elements lo to hi are every step-th of src, the others 0.  One pass.
  * Whole vectors are stored, left to right: what one writes too far the next one, or the next phase or row, overwrites.
- * */
-INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src, const T *end, int64_t step) {
+ * What lies `ahead` is wanted next: it starts on another page, where the hardware has no idea of it yet. */
+INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src, const T *end, int64_t step,
+                    int64_t ahead) {
     int64_t i = lo;
     zero(dst, 0, lo);
+    if (step == 1)
+        for (; i < hi && end - src >= VL; i += VL, src += VL) {
+            __builtin_prefetch(src + ahead);
+            vstore(dst + i, vload(src));
+        }
     if (step == 2)
-        for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL)
+        for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL) {
+            __builtin_prefetch(src + ahead);
             vstore(dst + i, __builtin_shuffle(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER)));
+        }
     for (; i < hi; i++, src += step) dst[i] = *src;
     zero(dst, hi, length);
 }
@@ -64,31 +65,23 @@ static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_ax
                 const mtb_conv_axis *columns) {
     T *dst = dst_;
     const T *src = src_;
-    const int64_t length = columns->length, pitch = columns->phases * length;
-    int64_t top, bottom, lo = 0, hi = 0, ends[PHASES][3];
-    zero(dst, 0, src && columns->step > 1 ? 0 : rows->phases * rows->length * pitch);
-    for (int64_t s = 0; src && s < rows->phases; s++, dst += rows->length * pitch) {
-        const int64_t y = rows->begin + rows->origin[s], x = columns->begin + columns->origin[0];
-        inside(rows, y, &top, &bottom);
-        if (columns->step == 1) {
-            inside(columns, x, &lo, &hi);
-            for (int64_t i = top; i < bottom && lo < hi; i++)
-                copy(dst + i * pitch + lo, src + (y + i * rows->step) * columns->size + x + lo, hi - lo);
-            continue;
-        }
+    const int64_t length = columns->length, size = columns->size;
+    int64_t top = 0, bottom = 0, ends[PHASES][3];
+    for (int64_t s = 0; s < rows->phases; s++) {
+        const int64_t y = rows->begin + rows->origin[s];
+        if (src) inside(rows, y, &top, &bottom);
         for (int64_t i = 0; i < rows->length; i++)
-            for (int64_t t = 0; t < columns->phases; t++) {
-                T *to = dst + i * pitch + t * length;
+            for (int64_t t = 0; t < columns->phases; t++, dst += length) {
                 int64_t *e = ends[t % PHASES];
-                if (i == 0 || columns->phases > PHASES) {
+                if (s + i == 0 || columns->phases > PHASES) {
                     e[2] = columns->begin + columns->origin[t];
                     inside(columns, e[2], e, e + 1);
                 }
                 if (top <= i && i < bottom && e[0] < e[1])
-                    pad_row(to, length, e[0], e[1], src + (y + i * rows->step) * columns->size + e[2]
-                            + e[0] * columns->step, end, columns->step);
+                    pad_row(dst, length, e[0], e[1], src + (y + i * rows->step) * size + e[2] + e[0] * columns->step,
+                            end, columns->step, rows->size * size);
                 else
-                    zero(to, 0, length);
+                    zero(dst, 0, length);
             }
     }
 }
@@ -218,8 +211,13 @@ static void weave(void *dst_, int64_t step, const void *src_, int64_t pitch, int
     T *dst = dst_;
     const T *src = src_;
     int64_t j = 0;
+    if (step == 1) {
+        memcpy(dst, src, (size_t)n * sizeof(T));
+        return;
+    }
     if (step == 2 && phases == 2)
         for (; 2 * (j + VL) <= n; j += VL) {
+            __builtin_prefetch(dst + 2 * (n + j), 1);  /* the next row of this phase */
             const vec x = vload(src + j), y = vload(src + pitch + j);
             vstore(dst + 2 * j, __builtin_shuffle(x, y, LANES_OF(IN_TURN)));
             vstore(dst + 2 * j + VL, __builtin_shuffle(x, y, LANES_OF(IN_TURN_HIGH)));
