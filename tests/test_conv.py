@@ -105,6 +105,12 @@ CASES = [
     ((3, 33, 7, 9), (130, 33, 1, 1), {}),
     ((2, 5, 3, 4), (6, 5, 2, 2), {"stride": (9, 12), "padding": 1}),
     ((2, 9, 16, 31), (20, 9, 1, 1), {"stride": (3, 2)}),
+    ((3, 4, 2, 152), (128, 2, 1, 1), {"stride": 3, "padding": 1, "groups": 2}),
+    ((2, 8, 1, 18), (3, 8, 3, 3), {"stride": (3, 1), "padding": (3, 0)}),
+    # the kernel covers the input; few positions and many outputs, for the weight
+    ((7, 20, 3, 5), (30, 20, 3, 5), {}),
+    ((7, 20, 7, 7), (130, 20, 1, 1), {}),
+    ((1, 20, 17, 16), (200, 20, 1, 1), {}),
     ((0, 3, 6, 7), (4, 3, 3, 3), {}),
     ((2, 0, 6, 7), (4, 0, 3, 3), {}),
     # by transformed tiles: blocks of images, rows and columns; more output channels than tiles; several K blocks;

@@ -9,3 +9,5 @@ cdef int conv_forward(int real, const conv_geometry* g, const void* x, const cha
 # dx = the gradient of y with respect to x, applied to dy; + bias (c_in) unless NULL: a transposed convolution
 cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, const void* w, const void* bias,
                             void* dx) except -1
+# Whether that is a product of matrices: x (n, k) times the transpose of w (c_out, k), k = c_in * kernel volume
+cdef bint is_product(const conv_geometry* g) noexcept nogil

@@ -12,11 +12,11 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from minitorch_bn.kernels.matmul cimport MTB_KC, mtb_gemm
+from minitorch_bn.kernels.matmul cimport MTB_KC, gemm, mtb_gemm
 from minitorch_bn.kernels.norm cimport mtb_norm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs,
-                                          lay_taps, mtb_conv, pad_block, parts, run, spot, up, window)
+                                          flatten, lay_taps, mtb_conv, pad_block, parts, run, spot, up, window)
 from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_sweep
 
 cdef extern from *:
@@ -32,6 +32,8 @@ cdef enum:
     WOVEN = 8                # phases of the last axis that are written together, at most
     FEW_ROWS = 4             # output channels a group: too few to fill tiles,
     FEW_CHANNELS = 128       # and so few input channels that they are padded together
+    PACK_TILES = 8           # of weights that one task packs,
+    PACK_ROWS = 64           # so many rows of them at a time
 
 cdef struct sweep:
     window at
@@ -93,7 +95,7 @@ cdef void put(const sweep* q, const spot* s, i64 group, i64 i0, i64 rows, i64 ph
 cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* source, i64* to, i64 pieces, i64 group,
                       i64 phase, i64 tile0, i64 tile1, char* c, i64 ldc, char* scratch) noexcept nogil:
     """The outputs of one phase in some tiles of one group, for one block, to c (rows, positions)."""
-    cdef const mtb_gemm* gemm = q.at.gemm
+    cdef const mtb_gemm* tiles = q.at.gemm
     cdef i64 size = q.at.size, taps = q.first_tap[phase + 1] - q.first_tap[phase], k = q.at.channels * taps, p = 0
     cdef i64 first = q.at.channels * q.first_tap[phase], kb, c0, t, i, j, m, panel, columns, last
     cdef const i64* at = q.source_at + first
@@ -103,8 +105,7 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
     cdef char* unfolded = scratch + q.panel_at
     cdef char* to_c
     if q.direct:
-        padded = q.at.x + ((s.start[0] * q.at.groups + group) * q.at.channels * q.at.volume
-                           + (s.start[1] * q.at.extent[1] + s.start[2]) * q.at.extent[2] + s.start[3]) * size
+        padded = q.at.x + ((s.start[0] * q.at.groups + group) * q.at.channels * q.at.volume + s.start[3]) * size
     if q.by_lines:
         if q.bias != NULL:
             bias = q.bias + group * q.m * size
@@ -117,16 +118,16 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
             pad_block(&q.at, s, group * q.at.channels + c0, parts(p + kb, taps) - c0, scratch)
         # Whole vectors are read, but not behind the source.
         last = q.direct and p + kb == k and group == q.at.groups - 1 and s.start[0] + s.count[0] == q.at.images
-        for panel in range(parts(s.positions, gemm.nr)):
-            j = panel * gemm.nr
-            columns = min(gemm.nr, s.positions - j)
+        for panel in range(parts(s.positions, tiles.nr)):
+            j = panel * tiles.nr
+            columns = min(tiles.nr, s.positions - j)
             if kb > 0:
                 pieces = cut_pieces(&q.at, runs, j, j + columns, source, to)
-                q.at.conv.unfold(unfolded, gemm.nr, padded, at + p, kb - last, source, to, pieces)
+                q.at.conv.unfold(unfolded, tiles.nr, padded, at + p, kb - last, source, to, pieces)
                 if last:
                     to[pieces] = columns
                     for i in range(pieces):
-                        memcpy(unfolded + ((kb - 1) * gemm.nr + to[i]) * size,
+                        memcpy(unfolded + ((kb - 1) * tiles.nr + to[i]) * size,
                                padded + (at[k - 1] + source[i]) * size, (to[i + 1] - to[i]) * size)
             if p + kb == k and q.bias != NULL:
                 bias = q.bias + (group * q.m + tile0 * q.step) * size
@@ -137,8 +138,8 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
                     for i in range(m):
                         prefetch(to_c + i * ldc * size)
                         prefetch(to_c + (i * ldc + columns - 1) * size)
-                gemm.strip(m, columns, kb, w + (t * q.tile_size + (first + p) * m) * size, 1, m, unfolded, gemm.nr,
-                           to_c, ldc, p > 0, NULL, bias)
+                tiles.strip(m, columns, kb, w + (t * q.tile_size + (first + p) * m) * size, 1, m, unfolded, tiles.nr,
+                            to_c, ldc, p > 0, NULL, bias)
                 to_c += m * ldc * size
                 if bias != NULL:
                     bias += m * size
@@ -211,64 +212,14 @@ cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
     q.tasks = blocks * q.group_blocks * q.row_blocks
 
 
-cdef void pack_tile(const sweep* q, i64 index, const char* w, char* packed, bint backward,
-                    i64 kernel_volume) noexcept nogil:
-    """One tile of w as it will be read, (k, rows). Backward, the channels change sides."""
-    cdef i64 group = index // q.tiles, i0 = index % q.tiles * q.step, n = min(q.step, q.m - i0), i, c, t, p = 0, kb
-    cdef i64 size = q.at.size, channels = q.at.channels, phase, taps, to, source
-    packed += index * q.tile_size * size
-    while not backward and p < q.k:
-        kb = min(q.k - p, <i64> MTB_KC)
-        q.at.gemm.pack(packed + p * n * size, n, w + ((group * q.m + i0) * q.k + p) * size, q.k, n, 1, kb)
-        p += kb
-    for c in range(channels if backward else 0):
-        for phase in range(q.phases):
-            taps = q.first_tap[phase + 1] - q.first_tap[phase]
-            for t in range(q.first_tap[phase], q.first_tap[phase + 1]):
-                to = (q.first_tap[phase] * (channels - 1) + c * taps + t) * n
-                source = ((group * channels + c) * q.m + i0) * kernel_volume + q.at.kernel_at[t]
-                for i in range(n):
-                    if size == 4:
-                        (<uint32_t*> packed)[to + i] = (<const uint32_t*> w)[source + i * kernel_volume]
-                    else:
-                        (<uint64_t*> packed)[to + i] = (<const uint64_t*> w)[source + i * kernel_volume]
+include "conv_taps.pxi"
 
 
-cdef void sort_taps(sweep* q, const conv_geometry* g, i64* spare) noexcept nogil:
-    """Puts the taps of each phase together, in the order they have."""
-    cdef i64 volume = g.kernel[0] * g.kernel[1] * g.kernel[2], t, rest, phase, i, p
-    cdef int d
-    cdef bint inside
-    for i in range(q.phases + 1):
-        q.first_tap[i] = 0
-    memcpy(spare, q.at.tap_at, volume * sizeof(i64))
-    for t in range(volume):                          # first the phase of each tap, and how many each has
-        rest, phase, i, inside = t, 0, 1, True
-        for d in range(2, -1, -1):
-            p = (rest % g.kernel[d] * g.dilation[d] - g.pad_lo[d]) % g.stride[d]
-            p += g.stride[d] if p < 0 else 0
-            inside = inside and p < phases_of(q, d)
-            phase += i * p
-            i *= phases_of(q, d)
-            rest //= g.kernel[d]
-        spare[volume + t] = phase if inside else -1
-        if inside:
-            q.first_tap[phase + 1] += 1
-    for phase in range(q.phases):
-        q.first_tap[phase + 1] += q.first_tap[phase]
-    for t in range(volume):
-        phase = spare[volume + t]
-        if phase >= 0:
-            q.at.tap_at[q.first_tap[phase]], q.at.kernel_at[q.first_tap[phase]] = spare[t], t
-            q.first_tap[phase] += 1
-    for phase in range(q.phases - 1, 0, -1):
-        q.first_tap[phase] = q.first_tap[phase - 1]
-    q.first_tap[0] = 0
-
-
-cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* w, const void* bias, void* y,
+cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const void* w, const void* bias, void* y,
                    bint backward) except -1:
     """The whole convolution, or the gradient of its input."""
+    cdef conv_geometry flat = shape[0]
+    cdef const conv_geometry* g = &flat
     cdef sweep q
     cdef i64 d, t, i, table = 0, most = 0, total, at, packed_size, phase, taps, first
     cdef i64 counts[3]
@@ -284,7 +235,7 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
     q.at.channels, q.m = g.c_in // g.groups, g.c_out // g.groups
     if backward:
         q.at.channels, q.m = q.m, q.at.channels
-    q.y_volume, q.at.volume, q.phases, q.direct, q.at.taps = 1, 1, 1, kernel_volume == 1, kernel_volume
+    q.y_volume, q.at.volume, q.phases, q.direct, q.at.taps = 1, 1, 1, flatten(&flat), kernel_volume
     for d in range(3):
         q.at.extent[d], q.y_extent[d] = g.in_[d], g.out[d]
         q.at.grid[d], q.at.step[d], q.y_step[d] = g.out[d], g.stride[d], 1
@@ -295,7 +246,6 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
         q.phases *= phases_of(&q, d)
         q.y_volume *= q.y_extent[d]
         q.at.volume *= q.at.extent[d]
-        q.direct = q.direct and g.stride[d] == 1 and g.in_[d] == g.out[d]
         table += 4 * g.kernel[d]
     q.woven = phases_of(&q, 2)
     if q.woven > WOVEN:
@@ -329,13 +279,14 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
         plan_sweep(&q, threads)
         lay_taps(&q.at, counts, offsets, index)
         if q.direct:
-            q.at.plane, q.at.c_pitch, q.at.length[2] = q.at.extent[1] * q.at.extent[2], q.at.volume, q.at.extent[2]
+            q.at.c_pitch = q.at.volume
         if backward:
             sort_taps(&q, g, q.first_tap + q.phases + 1)
         else:
             q.first_tap[0], q.first_tap[1] = 0, kernel_volume
         if not q.by_lines and not q.direct and q.at.channels * q.at.c_pitch * q.at.block[0] * q.at.size > 2 * PAD_BYTES:
             q.at_once = False
+        most = q.at.channels if q.at_once else 0
         for phase in range(q.phases):
             first = q.at.channels * q.first_tap[phase]
             taps = q.first_tap[phase + 1] - q.first_tap[phase]
@@ -359,12 +310,12 @@ cdef int run_sweep(int real, const conv_geometry* g, const void* x, const void* 
         scratch = memory + packed_size
         q.w = memory
         if team(total) > 1:
-            for i in prange(g.groups * q.tiles, num_threads=threads, schedule="static", nogil=True):
+            for i in prange(parts(g.groups * q.tiles, PACK_TILES), num_threads=threads, schedule="static", nogil=True):
                 spread()
-                pack_tile(&q, i, <const char*> w, memory, backward, kernel_volume)
+                pack_tiles(&q, i, <const char*> w, memory, backward, kernel_volume)
         else:
-            for i in range(g.groups * q.tiles):
-                pack_tile(&q, i, <const char*> w, memory, backward, kernel_volume)
+            for i in range(parts(g.groups * q.tiles, PACK_TILES)):
+                pack_tiles(&q, i, <const char*> w, memory, backward, kernel_volume)
         if threads > 1:
             for i in prange(q.tasks, num_threads=threads, schedule="dynamic", chunksize=1 + q.tasks // (16 * threads),
                             nogil=True):
@@ -417,10 +368,38 @@ cdef bint conv_maps(int real, const conv_geometry* g) noexcept:
     return suits_winograd(real, g, g.out)
 
 
+cdef bint is_product(const conv_geometry* g) noexcept nogil:
+    """Whether the kernel covers the input, to one output: a product of matrices, in the same order of additions."""
+    cdef int d
+    for d in range(3):
+        if g.out[d] != 1 or g.pad_lo[d] != 0 or g.kernel[d] != g.in_[d]:
+            return False
+    return g.groups == 1 and g.c_in > 0 and g.c_out > 0
+
+
+cdef int product_backward(int real, const conv_geometry* g, i64 k, const void* dy, const void* w, const void* bias,
+                          void* dx) except -1:
+    cdef i64 size = 8 if real else 4, i
+    cdef char* row = NULL
+    if bias != NULL:                                 # of a channel, for each of its elements
+        row = <char*> take(k * size)
+        for i in range(k):
+            memcpy(row + i * size, <const char*> bias + i // (k // g.c_in) * size, size)
+    try:
+        gemm(real, g.n, k, g.c_out, dy, g.c_out, 1, w, k, 1, dx, k, False, row)
+    finally:
+        if row != NULL:
+            give(row, k * size)
+    return 0
+
+
 cdef int conv_forward(int real, const conv_geometry* g, const void* x, const channel_map* map, const void* w,
                       const void* bias, void* y) except -1:
+    cdef i64 k = g.c_in * g.in_[0] * g.in_[1] * g.in_[2]
     if g.n * g.c_out * g.out[0] * g.out[1] * g.out[2] == 0:
         return 0
+    if is_product(g):
+        return gemm(real, g.n, g.c_out, k, x, k, 1, w, 1, k, y, g.c_out, False, bias)
     if suits_winograd(real, g, g.out):
         return by_tiles(g, x, map, w, bias, y, False)
     return run_sweep(real, g, x, w, bias, y, False)
@@ -428,8 +407,11 @@ cdef int conv_forward(int real, const conv_geometry* g, const void* x, const cha
 
 cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, const void* w, const void* bias,
                             void* dx) except -1:
-    if g.n * g.c_in * g.in_[0] * g.in_[1] * g.in_[2] == 0:
+    cdef i64 k = g.c_in * g.in_[0] * g.in_[1] * g.in_[2]
+    if g.n * k == 0:
         return 0
+    if is_product(g):
+        return product_backward(real, g, k, dy, w, bias, dx)
     if suits_winograd(real, g, g.in_):
         return by_tiles(g, dy, NULL, w, bias, dx, True)
     return run_sweep(real, g, dy, w, bias, dx, True)

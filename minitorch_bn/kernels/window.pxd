@@ -72,6 +72,7 @@ cdef inline i64 up(i64 x, i64 multiple) noexcept nogil:
 cdef inline i64 parts(i64 x, i64 size) noexcept nogil:
     return (x + size - 1) // size
 
+cdef bint flatten(conv_geometry* g) noexcept nogil
 cdef void cut_blocks(window* q, i64 most) noexcept nogil
 cdef int lay_taps(window* q, const i64* counts, i64** offsets, i64** index) except -1
 cdef void find_block(const window* q, i64 index, spot* s) noexcept nogil

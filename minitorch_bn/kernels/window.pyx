@@ -5,6 +5,18 @@ matrix is made of.
 from minitorch_bn.kernels.runtime cimport i64
 
 
+cdef bint flatten(conv_geometry* g) noexcept nogil:
+    """A 1 x 1 convolution that takes every element: the axes of space become one. Returns whether it is such a one."""
+    cdef i64 d, volume = 1
+    for d in range(3):
+        if g.kernel[d] != 1 or g.stride[d] != 1 or g.pad_lo[d] != 0 or g.in_[d] != g.out[d]:
+            return False
+        volume *= g.in_[d]
+    for d in range(3):
+        g.in_[d] = g.out[d] = volume if d == 2 else 1
+    return True
+
+
 cdef void cut_blocks(window* q, i64 most) noexcept nogil:
     """Blocks of about `most` positions: of the four dimensions at most one is cut, the later ones are whole."""
     cdef i64 room = most, d, whole
