@@ -25,8 +25,16 @@ TABLE = [*ROWS, WHERE]
 LONG = {"exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logit", "logaddexp", "logaddexp2", "xlogy", "xlog1py",
         "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sinc",
         "hypot", "erf", "erfc", "ndtr", "sigmoid", "gelu", "gelu_tanh", "silu", "mish", "softplus", "logsigmoid", "pow",
-        "gelu_slope", "silu_slope"}
-BRANCHY = {"lgamma", "digamma", "polygamma", "erfinv", "i0", "i0e", "i1", "i1e", "fmod", "remainder", "floordiv"}
+        "gelu_slope", "silu_slope", "erfinv", "fmod", "remainder", "floordiv"}
+BRANCHY = {"lgamma", "digamma", "polygamma", "i0", "i0e", "i1", "i1e"}
+# Functions with a short way for all but the largest arguments, m_<name>_near, and the operands whose size decides.
+# Their other way is a call for each element.
+NEAR = {"sin": "x", "cos": "x", "tan": "x", "fmod": "ab", "remainder": "ab", "floordiv": "ab"}
+FAR = {"sin": "sin_any", "cos": "cos_any", "tan": "tan_any"}
+# Operations with a loop where the second operand is one number, and the operation whose loop serves where the first is.
+NUMBERED = {"add": "add", "sub": "rsub", "rsub": "sub", "mul": "mul", "div": None, "maximum": None, "minimum": None}
+# Gradients that are such operations themselves.
+AS_VALUE = {"g * b": "mul", "g * a": "mul", "g / b": "div"}
 COST = 4  # of one of those, at least, in additions of numbers in cache
 HEADER = "generated from minitorch_bn/_optable.py by minitorch_bn/_codegen.py; do not edit"
 
@@ -34,23 +42,26 @@ HEADER = "generated from minitorch_bn/_optable.py by minitorch_bn/_codegen.py; d
 class ToC(ast.NodeTransformer):
     """Rewrites a table string to C: where() to ?:, calls to m_<name>(), numbers and parameters to T."""
 
+    def __init__(self, names: dict[str, str]):
+        self.names = names  # those of functions that are called otherwise in C
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        args = [to_c_node(a) for a in node.args]
+        args = [to_c_node(a, self.names) for a in node.args]
         name = node.func.id  # type: ignore[attr-defined]  # only names are called in the table
         if name == "where":
             return ast.Name(f"(({args[0]}) ? ({args[1]}) : ({args[2]}))")
-        return ast.Name(f"m_{name}({', '.join(args)})")
+        return ast.Name(f"m_{self.names.get(name, name)}({', '.join(args)})")
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return ast.Name(f"((T){float(node.value)!r})" if isinstance(node.value, float) else f"((T){node.value!r})")
 
 
-def to_c_node(node: ast.AST) -> str:
-    return ast.unparse(ToC().visit(node))
+def to_c_node(node: ast.AST, names: dict[str, str]) -> str:
+    return ast.unparse(ToC(names).visit(node))
 
 
-def to_c(text: str) -> str:
-    return to_c_node(ast.parse(text, mode="eval").body)
+def to_c(text: str, names: dict[str, str]) -> str:
+    return to_c_node(ast.parse(text, mode="eval").body, names)
 
 
 def names_of(text: str) -> set[str]:
@@ -85,22 +96,33 @@ def called(text: str) -> set[str]:
     return {n.func.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Call)}  # type: ignore[attr-defined]
 
 
-def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, types: dict[str, str], real: bool) -> str:
+def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, types: dict[str, str], real: bool,
+         names: dict[str, str] | None = None) -> str:
     """One C loop. A long body is compiled for whole blocks only, without a scalar copy of it for the last few elements:
-    padded() of kernels/elementwise.c gives it these in a block of their own."""
-    blocks = real and bool(called(text) & LONG) and not called(text) & BRANCHY
+    padded() of kernels/elementwise.c gives it these in a block of their own. Where a function has a near way there are
+    two loops, and either_way() chooses."""
+    if real and names is None and (near := sorted(called(text) & {*NEAR})):
+        ways = ({f: f"{f}_near" for f in near}, FAR)
+        loops = [loop(f"{way}_{name}", out_type, operands, text, row, types, real, names)
+                 for way, names in zip(("near", "far"), ways, strict=True)]
+        at = [operands.index(operand) + 1 for operand in NEAR[near[0]]]
+        return "\n".join([*loops, f"static void {name}(void *const *p, int64_t n, const double *k) {{ either_way("
+                          f"near_{name}, far_{name}, {len(operands)}, {at[0]}, {at[-1]}, p, n, k); }}"])
+    blocks = real and bool(called(text) & LONG) and not called(text) & BRANCHY and names is not FAR
     params = [p for p in row.params if p in names_of(text)]
     index = list(row.params)
     arguments = "void *const *p, int64_t n, const double *k"
     lines = [f"static NOINLINE void blocks_{name}({arguments}) {{" if blocks else f"static void {name}({arguments}) {{",
              f"    {out_type} *o = p[0];"]
     used = {i + 1: v for i, v in enumerate(operands) if v in names_of(text)}
-    lines += [f"    const {types.get(v, 'T')} *{v}_ = p[{i}];" for i, v in used.items()]
+    number = name.startswith("number_")
+    lines += [f"    const {types.get(v, 'T')} *{v}_ = p[{i}]" + (f", {v} = *{v}_;" if number and i == 2 else ";")
+              for i, v in used.items()]
     lines += [f"    const T {p} = (T)k[{index.index(p)}];" for p in params] or ["    (void)k;"]
     lines += ["    n &= -PAD;"] if blocks else []
-    reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for v in used.values())
+    reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for i, v in used.items() if not number or i != 2)
     lines += ["    _Pragma(\"GCC ivdep\")", "    for (int64_t i = 0; i < n; i++) {",
-              f"        {reads}", f"        o[i] = ({out_type})({to_c(text)});", "    }", "}"]
+              f"        {reads}", f"        o[i] = ({out_type})({to_c(text, names or {})});", "    }", "}"]
     if blocks:
         lines.append(f"static void {name}({arguments}) {{ padded(blocks_{name}, {len(operands)}, p, n, k); }}")
     return "\n".join(lines)
@@ -136,14 +158,22 @@ def ops_h() -> str:
             out = "uint8_t" if row.kind in BOOL_RESULT else "T"
             parts.append(loop(f"value_{row.name}", out, list(row.inputs), text, row, types, kind == "real"))
         if kind == "real":
+            parts += [loop(f"number_{row.name}", "T", ["a", "b"], row.value, row, {}, True)
+                      for row in TABLE if row.name in NUMBERED]
             for row, i, text, operands in gradients():
+                if text in AS_VALUE:
+                    continue
                 types = {"a": "uint8_t"} if row.kind == "where" else {}
                 parts.append(loop(f"grad{i}_{row.name}", "T", operands, text, row, types, True))
         table[kind] = "".join(f" \\\n    [MTB_OP_{row.name}] = value_{row.name}," for row, _ in rows)
         parts.append(f"#define VALUE_TABLE{table[kind]}")
     parts.append("#endif")
-    grads = "".join(f" \\\n    [MTB_GRAD_{row.name}_{i}] = grad{i}_{row.name}," for row, i, _, _ in gradients())
-    parts.append(f"#if MTB_IS_REAL\n#define GRAD_TABLE{grads}\n#else\n#define GRAD_TABLE NULL\n#endif\n")
+    made = [(f"{row.name}_{i}", f"value_{AS_VALUE[text]}" if text in AS_VALUE else f"grad{i}_{row.name}")
+            for row, i, text, _ in gradients()]
+    grads = "".join(f" \\\n    [MTB_GRAD_{name}] = {function}," for name, function in made)
+    numbers = ", ".join(f"number_{name}" for name in NUMBERED)
+    parts.append(f"#if MTB_IS_REAL\n#define GRAD_TABLE{grads}\n#define NUMBER_TABLE {numbers}\n"
+                 "#else\n#define GRAD_TABLE NULL\n#define NUMBER_TABLE NULL\n#endif\n")
     return "\n".join(parts)
 
 
@@ -152,12 +182,13 @@ def opids_h() -> str:
     lines = [f"/* {HEADER} */", "#ifndef MTB_OPIDS_H", "#define MTB_OPIDS_H", "enum {",
              *(f"    MTB_OP_{row.name}," for row in TABLE), "    MTB_NOPS", "};", "enum {",
              *(f"    MTB_GRAD_{row.name}_{i}," for row, i, _, _ in gradients()), "    MTB_NGRADS", "};",
-             "enum { " + ", ".join(f"MTB_KIND_{k}" for k in kinds) + " };",
+             "enum { " + ", ".join(f"MTB_KIND_{k}" for k in kinds) + f", MTB_NNUMBERS = {len(NUMBERED)} }};",
              "/* grad[i]: the loop of input i's gradient, -1 for zero, -2 for the upstream gradient itself. reads: one",
              " * digit an operand, 0 = g, 1..3 = inputs, 4 = y; saves: the same as a bit mask, for each gradient.",
-             " * cost: of an element of the value and of each gradient, in additions. */",
+             " * cost: of an element of the value and of each gradient, in additions. number: for the value and each",
+             " * gradient, the loops where the second and the first operand is one number; -1: none. */",
              "typedef struct {", "    const char *name, *reads[3];",
-             "    int arity, kind, no_bool, cost[4], grad[3], saves[3];",
+             "    int arity, kind, no_bool, cost[4], grad[3], saves[3], number[4][2];",
              "} mtb_op_info;",
              "static const mtb_op_info mtb_ops[MTB_NOPS] = {"]
     by_key = {(row.name, i): operands for row, i, _, operands in gradients()}
@@ -172,9 +203,12 @@ def opids_h() -> str:
             reads.append('"' + "".join(str(codes[o]) for o in operands or []) + '"')
             grad.append(f"MTB_GRAD_{row.name}_{i}" if operands else ("-2" if text == "g" else "-1"))
             saves.append(str(sum(1 << codes[o] for o in operands or [] if o != "g")))
+        same = [row.name, *(AS_VALUE.get(text or "0") for text in row.grads), *[None] * (3 - row.arity)]
+        pairs = [[[*NUMBERED].index(n) if n in NUMBERED else -1 for n in (name, NUMBERED.get(name))] for name in same]
+        numbers = ", ".join(f"{{{right}, {left}}}" for right, left in pairs)
         lists = [", ".join(part) for part in (reads, map(str, costs), grad, saves)]
         lines.append(f'    {{"{row.name}", {{{lists[0]}}}, {row.arity}, MTB_KIND_{row.kind}, {int(row.no_bool)}, '
-                     f'{{{lists[1]}}}, {{{lists[2]}}}, {{{lists[3]}}}}},')
+                     f'{{{lists[1]}}}, {{{lists[2]}}}, {{{lists[3]}}}, {{{numbers}}}}},')
     return "\n".join([*lines, "};", "#endif", ""])
 
 

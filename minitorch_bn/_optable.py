@@ -137,6 +137,7 @@ U("abs", "abs(x)", "g * sign(x)", REAL, "The absolute value.", kind="arith", no_
 U("sign", "sign(x)", ZERO, REAL, "-1, 0 or 1.", kind="arith", value_bool="x", aliases=("sgn",))
 U("square", "x * x", "2 * g * x", REAL, "x * x", kind="arith", value_int="mul(x, x)", no_bool=True)
 U("_cube", "cube(x)", "3 * g * x * x", REAL, "x * x * x", kind="arith", value_int="mul(x, mul(x, x))", no_bool=True)
+U("_inverse_square", "1 / (x * x)", "-2 * g * y / x", POSITIVE, "x to the power -2.", inplace=False)
 U("reciprocal", "1 / x", "-g * y * y", POSITIVE, "1 / x")
 U("sqrt", "sqrt(x)", "g / (2 * y)", POSITIVE, "The square root.")
 U("rsqrt", "rsqrt(x)", "-0.5 * g * y * y * y", POSITIVE, "1 / sqrt(x)")
@@ -226,8 +227,8 @@ U("i1e", "i1e(x)", "g * where(x == 0, 0.5, i0e(x) - y * (sign(x) + 1 / where(x =
 # -- activations ------------------------------------------------------------------------------------------------------
 U("sigmoid", "sigmoid(x)", "g * y * (1 - y)", REAL, "1 / (1 + exp(-x))")
 U("relu", "where(x <= 0, 0, x)", "where(y <= 0, 0, g)", REAL, "x above 0, else 0.", kind="arith", no_bool=True)
-U("relu6", "minimum(maximum(x, 0), 6)", "where((x <= 0) | (x >= 6), 0, g)", (-3, 9), "x held within [0, 6].",
-  home="functional")
+U("relu6", "where(where(x <= 0, 0, x) > 6, 6, where(x <= 0, 0, x))", "where((x <= 0) | (x >= 6), 0, g)", (-3, 9),
+  "x held within [0, 6].", home="functional")
 U("leaky_relu", "where(x > 0, x, negative_slope * x)", "where(x > 0, g, negative_slope * g)", REAL,
   "x above 0, negative_slope * x below.", params={"negative_slope": 0.01}, home="functional")
 B("_prelu", "where(a > 0, a, b * a)", ("where(a > 0, g, b * g)", "where(a > 0, 0, a * g)"), REAL2,
@@ -253,11 +254,13 @@ U("softplus", "where(x * beta > threshold, x, softplus(x * beta) / beta)",
   "log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold.",
   params={"beta": 1.0, "threshold": 20.0}, inplace=False, home="functional")
 U("logsigmoid", "logsigmoid(x)", "g * sigmoid(-x)", REAL, "log(sigmoid(x))", inplace=False, home="functional")
-U("hardtanh", "minimum(maximum(x, min_val), max_val)", "where((x > min_val) & (x < max_val), g, 0)", REAL,
+U("hardtanh", "where(where(x < min_val, min_val, x) > max_val, max_val, where(x < min_val, min_val, x))",
+  "where((x > min_val) & (x < max_val), g, 0)", REAL,
   "x held within [min_val, max_val].", params={"min_val": -1.0, "max_val": 1.0}, home="functional")
-U("hardswish", "x * minimum(maximum(x + 3, 0), 6) / 6",
+U("hardswish", "x * where(where(x < -3, 0, x + 3) > 6, 6, where(x < -3, 0, x + 3)) / 6",
   "where(x <= -3, 0, where(x < 3, g * (x / 3 + 0.5), g))", (-5, 5), "x * relu6(x + 3) / 6", home="functional")
-U("hardsigmoid", "minimum(maximum(x + 3, 0), 6) / 6", "where((x > -3) & (x < 3), g / 6, 0)", (-5, 5),
+U("hardsigmoid", "where(where(x < -3, 0, x + 3) > 6, 6, where(x < -3, 0, x + 3)) / 6",
+  "where((x > -3) & (x < 3), g / 6, 0)", (-5, 5),
   "relu6(x + 3) / 6", home="functional")
 U("hardshrink", "where((x >= -lambd) & (x <= lambd), 0, x)", "where((x >= -lambd) & (x <= lambd), 0, g)", REAL,
   "x outside [-lambd, lambd], else 0.", params={"lambd": 0.5}, inplace=False)

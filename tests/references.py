@@ -28,7 +28,7 @@ REFERENCES = {
     "atan2": np.arctan2, "hypot": np.hypot, "copysign": np.copysign, "nextafter": np.nextafter,
     "heaviside": np.heaviside, "maximum": np.maximum, "minimum": np.minimum, "fmax": np.fmax, "fmin": np.fmin,
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "square": np.square, "_cube": lambda x: x * x * x,
-    "reciprocal": lambda x: np.divide(1, x),
+    "reciprocal": lambda x: np.divide(1, x), "_inverse_square": lambda x: np.divide(1, x * x),
     "sqrt": np.sqrt, "rsqrt": lambda x: np.divide(1, np.sqrt(x)),
     # rounding
     "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.rint, "frac": lambda x: np.modf(x)[0],

@@ -192,3 +192,48 @@ def test_levels_agree_on_every_magnitude():
             finally:
                 runtime.set_level(best)
             assert len(set(results)) == 1, (name, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "fmod", "remainder", "floor_divide"])
+def test_a_large_neighbor_changes_nothing(name, dtype):
+    """A run with one very large argument takes another way: the values of the others keep their bits."""
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(-1000, 1000, (2, 5000)).astype(dtype)
+    far = x.copy()
+    far[::100] = 1e30
+    others = [] if name in ("sin", "cos", "tan") else [torch.from_numpy(y)]
+    f = getattr(torch, name)
+    a, b = (f(torch.from_numpy(v), *others).numpy() for v in (x, far))
+    keep = np.arange(5000) % 100 != 0
+    assert np.array_equal(a[keep], b[keep])
+    if others:
+        want = [{"fmod": math.fmod, "remainder": lambda p, q: p % q}.get(name, lambda p, q: (p - p % q) / q)(
+            float(p), float(q)) for p, q in zip(far, y)]
+        np.testing.assert_allclose(b, np.array(want).astype(dtype), rtol=2e-7 if name == "floor_divide" else 0)
+    alone = np.array([f(torch.from_numpy(far[i:i + 1]), *[o[i:i + 1] for o in others]).numpy()[0] for i in range(300)])
+    assert np.array_equal(alone, b[:300])
+
+
+def test_inverse_of_erf_in_the_tails():
+    """Up to the last float below 1, within 2 ULP."""
+    x = np.concatenate([1 - 2.0 ** np.random.default_rng(0).uniform(-24, -1, 20_000), 2.0 ** -np.arange(1, 120), [0.0]])
+    x = x.astype(np.float32)
+    got, want = torch.erfinv(torch.from_numpy(np.concatenate([x, -x]))).numpy(), special.erfinv(x.astype(np.float64))
+    error, at = largest_error(got, np.concatenate([want, -want]).astype(L), 24, -149)
+    assert error <= 2, (error, at)
+    assert torch.erfinv(torch.tensor([1.0, -1.0])).tolist() == [math.inf, -math.inf]
+    assert torch.erfinv(torch.tensor([1.5, math.nan])).isnan().all()
+
+
+def test_powers_with_loops_of_their_own():
+    x = torch.tensor([0.0, -0.0, 2.0, -3.0, math.inf, math.nan], requires_grad=True)
+    assert (x**0).tolist() == [1.0] * 6
+    assert (x**-2).tolist()[:5] == [math.inf, math.inf, 0.25, pytest.approx(1 / 9), 0.0]
+    assert (x**4).tolist()[:5] == [0, 0, 16, 81, math.inf]
+    (x**0).sum().backward()
+    assert x.grad.tolist() == [0.0] * 6
+    y = torch.tensor([0.5, -3.0], dtype=torch.float64, requires_grad=True)
+    for exponent in (0, -2, 4, 1.0):
+        assert torch.autograd.gradcheck(lambda t, e=exponent: t**e, (y,))
+        assert torch.autograd.gradgradcheck(lambda t, e=exponent: t**e, (y,))

@@ -110,3 +110,82 @@ def test_powers_of_their_own():
     for exponent in (3, -1, -0.5, 3.0, 2.5, -2):
         assert torch.autograd.gradcheck(lambda x, e=exponent: x**e, (v,))
         assert torch.autograd.gradgradcheck(lambda x, e=exponent: x**e, (v,))
+
+
+@pytest.mark.parametrize("shape, other", [
+    ((700, 16), (700, 1)), ((5, 3, 20), (5, 3, 1)), ((5, 3, 20), (3, 1)), ((40, 300), (40, 1)), ((9, 2000), (9, 1)),
+    ((300, 1), (200,)), ((6, 20, 56), (6, 1, 56)), ((6, 20, 56), (20, 1)), ((4000, 3), (4000, 1)),
+    ((50, 65, 7), (50, 1, 7)), ((20, 1, 40), (1, 30, 40)), ((3, 5, 8, 64), (3, 1, 1, 64)), ((100_000,), ()),
+    ((30, 40), (1, 1)), ((1, 300), (70, 300)),
+])
+def test_one_number_a_row_and_rows_that_come_again(shape, other):
+    """Each operation with a loop for a number, and one without, either way round, in place, and its gradient."""
+    for dtype in ("float32", "float64", "int32"):
+        x, y = array(*shape, dtype=dtype), array(*other, dtype=dtype)
+        y = np.where(y == 0, 1, y).astype(dtype)
+        x = np.where(x == 0, 1, x).astype(dtype)
+        a, b = tensor(x), tensor(y)
+        for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "less"):
+            f = getattr(np, name)
+            kind = bool if name == "less" else "float32" if name == "divide" and dtype == "int32" else dtype
+            mine = getattr(torch, {"less": "lt"}.get(name, name))
+            if name == "divide" and dtype == "int32":
+                p, q = x.astype(kind), y.astype(kind)
+            else:
+                p, q = x, y
+            assert np.array_equal(mine(a, b).numpy(), f(p, q).astype(kind)), (name, dtype)
+            assert np.array_equal(mine(b, a).numpy(), f(q, p).astype(kind)), (name, dtype)
+    full = np.broadcast_shapes(shape, other)
+    p, q = tensor(x.astype("float32")).requires_grad_(), tensor(y.astype("float32")).requires_grad_()
+    g = rng.integers(-4, 5, full).astype("float32")
+    (p * q).backward(tensor(g))
+    for t, factor in ((p, y), (q, x)):
+        want = (g * factor).astype("float64")
+        missing = want.ndim - t.ndim
+        want = want.sum(tuple(range(missing))) if missing else want
+        want = want.sum(tuple(d for d in range(t.ndim) if t.shape[d] == 1), keepdims=True)
+        np.testing.assert_allclose(t.grad.numpy(), want.reshape(t.shape), rtol=1e-6)
+    part = np.zeros((2, *full), "float32")
+    inside = torch.from_numpy(part)[1]
+    inside.copy_(tensor(x.astype("float32")).expand(full))
+    inside.sub_(tensor(y.astype("float32")))
+    assert np.array_equal(part[1], np.broadcast_to(x, full).astype("float32") - y.astype("float32"))
+    assert not part[0].any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "uint8"])
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (40, 33), (2, 3, 300), (5, 6, 7, 3), (3, 5000)])
+def test_flip_and_roll(shape, dtype):
+    x = array(*shape, dtype=dtype)
+    a = tensor(x)
+    for d in range(x.ndim):
+        assert np.array_equal(a.flip(d).numpy(), np.flip(x, d))
+        for shift in (1, -2, 3):
+            assert np.array_equal(a.roll(shift, d).numpy(), np.roll(x, shift, d))
+    assert np.array_equal(a.flip(tuple(range(x.ndim))).numpy(), np.flip(x))
+    assert np.array_equal(a.roll(5).numpy(), np.roll(x, 5))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1023, 1024, 1025, 5000, 100_001])
+def test_numbers_counted_by_blocks(n):
+    for dtype in ("int64", "int32", "float32", "float64"):
+        assert np.array_equal(torch.arange(n, dtype=getattr(torch, dtype)).numpy(), np.arange(n, dtype=dtype))
+    assert np.array_equal(torch.arange(3, 3 - 2 * n, -2).numpy(), np.arange(3, 3 - 2 * n, -2))
+    assert np.array_equal(torch.arange(0.5, 0.5 + n * 0.1, 0.1, dtype=torch.float64)[:n].numpy(),
+                          (0.5 + np.arange(n) * 0.1)[:n])
+    x = torch.linspace(-1, 3, n, dtype=torch.float64).numpy()
+    np.testing.assert_allclose(x, np.linspace(-1, 3, n), rtol=1e-15, atol=1e-15)
+    assert x[0] == -1 and (n == 1 or x[-1] == 3)
+
+
+def test_every_half_number():
+    """All float16 there are, and float32 around each of them, through the casts; NaN stays NaN with its sign."""
+    halves = np.arange(65536, dtype=np.uint16).view(np.float16)
+    wide = torch.from_numpy(halves.copy()).float().numpy()
+    assert np.array_equal(wide, halves.astype("float32"), equal_nan=True)
+    assert np.array_equal(np.signbit(wide), np.signbit(halves))
+    with np.errstate(all="ignore"):
+        near = np.concatenate([wide * np.float32(1 + s) for s in (-2**-11, -2**-12, 0, 2**-13, 2**-11)])
+        want = near.astype(np.float16)
+    got = torch.from_numpy(near).half().numpy()
+    assert np.array_equal(got, want, equal_nan=True) and np.array_equal(np.signbit(got), np.signbit(want))

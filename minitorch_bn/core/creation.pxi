@@ -213,24 +213,53 @@ def ones_like(Tensor input not None, *, dtype=None, layout=None, device=None, re
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
+cdef enum:
+    COUNT_BLOCK = 1024     # elements that are counted in cache, in 64 bits, and then converted
+
+ctypedef struct counting:
+    char* data
+    int dtype
+    i64 n, first           # elements; the index of the first
+    double start, step     # or, of integers:
+    i64 istart, istep
+
+
+cdef void count_block(void* plan, i64 block) noexcept nogil:
+    cdef counting* c = <counting*> plan
+    cdef i64[COUNT_BLOCK] space
+    cdef i64 at = block * COUNT_BLOCK, n = min(COUNT_BLOCK, c.n - at)
+    cdef char* to = c.data + at * ITEMSIZE[c.dtype]
+    cdef bint real = c.dtype > MTB_i64
+    cdef void* here = to if c.dtype == (MTB_f64 if real else MTB_i64) else <char*> space
+    if real:
+        K.convert.count_reals(<double*> here, n, c.first + at, c.start, c.step)
+    else:
+        K.convert.count_integers(<i64*> here, n, c.first + at, c.istart, c.istep)
+    if here != to:
+        K.convert.cast[MTB_f64 if real else MTB_i64][c.dtype](to, here, n)
+
+
+cdef int count_into(Tensor t, i64 at, i64 n, i64 first, object start, object step) except -1:
+    """n elements of a vector from `at` on: start + i * step from i = first on; each from its own index, so no error
+    builds up."""
+    cdef counting c
+    c.data, c.dtype, c.n, c.first = t.data + at * ITEMSIZE[t.dtype], t.dtype, n, first
+    if is_float(t.dtype):
+        c.start, c.step = start, step
+    else:
+        c.istart, c.istep = start, step
+    run_tasks(count_block, &c, ceil_div(n, COUNT_BLOCK), n)
+    return 0
+
+
 cdef Tensor counted(object count, int code, object start, object step):
-    """start, start + step, ...: each element from its own index, so no error builds up."""
+    """start, start + step, ..."""
     cdef i64[1] shape
-    cdef i64 i, first, by
-    cdef double x, dx
     cdef Tensor t
     shape[0] = index_arg(count, "size")
-    if is_float(code):
-        t = new_tensor(MTB_f64, 1, shape)
-        x, dx = start, step
-        for i in range(t.numel):
-            (<double*> t.data)[i] = x + <double> i * dx
-    else:
-        t = new_tensor(MTB_i64, 1, shape)
-        first, by = start, step
-        for i in range(t.numel):
-            (<i64*> t.data)[i] = first + i * by
-    return raw_cast(t, code)
+    t = new_tensor(code, 1, shape)
+    count_into(t, 0, t.numel, 0, start, step)
+    return t
 
 
 def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False,
@@ -269,7 +298,7 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
 
 def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """`steps` evenly spaced values from start to end, both included."""
-    cdef i64 n = index_arg(steps, "steps"), i
+    cdef i64 n = index_arg(steps, "steps")
     cdef i64[1] shape
     cdef Tensor t
     cdef int code = dtype_code(dtype, default_float)
@@ -280,10 +309,11 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     if n < 0:
         raise RuntimeError("number of steps must be non-negative")
     shape[0] = n
-    t = new_tensor(MTB_f64, 1, shape)
     d = (b - a) / <double> (n - 1) if n > 1 else 0
-    for i in range(n):  # from both ends, so that the last value is exact
-        (<double*> t.data)[i] = a + <double> i * d if i < n // 2 or n == 1 else b - <double> (n - 1 - i) * d
+    t = new_tensor(code if is_float(code) else MTB_f64, 1, shape)
+    count_into(t, 0, max(n // 2, <i64> (n == 1)), 0, a, d)  # from both ends, so that the last value is exact
+    if n > 1:
+        count_into(t, n // 2, n - n // 2, n // 2 - (n - 1), b, d)
     t = raw_cast(t, code)
     if out is not None:
         resize_out(out, 1, t.shape)

@@ -17,6 +17,7 @@ cdef extern from "gen/opids.h":
         int[4] cost
         int[3] grad
         int[3] saves
+        int[2] number[4]
     const mtb_op_info* mtb_ops
 
 
@@ -187,6 +188,11 @@ cdef int set_operand(operand* o, Tensor x, int want, int ndim) noexcept:
     return 0
 
 
+cdef inline mtb_loop number_loop(int dtype, int i) noexcept:
+    """A loop of the dtype where an operand is one number, or NULL."""
+    return NULL if i < 0 or dtype < MTB_f32 else K.elementwise[dtype].number[i]
+
+
 cdef inline int real_of(int dtype) noexcept:
     """The dtype that the loops compute in: float32 for the small floats."""
     return MTB_f32 if dtype == MTB_f16 or dtype == MTB_bf16 else dtype
@@ -289,7 +295,8 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
         if inplace and n.s0 is y:  # its value is about to change: keep a copy
             save(n, 0, copied(raw_clone(y), y, "CloneBackward0"))
     set_operand(&o[0], y, want if result == code else MTB_b8, ndim)
-    kernel_run(f, info.arity + 1, o, ndim, shape, k, info.cost[0])
+    kernel_run(f, info.arity + 1, o, ndim, shape, k, info.cost[0], number_loop(want, info.number[0][0]),
+               number_loop(want, info.number[0][1]))
     if out is not None:
         bump(y)
     if n is not None:

@@ -89,7 +89,8 @@ cdef Tensor gradient_loop(Node n, int i, Tensor g):
         kernel_flat(K.elementwise[want].grad[info.grad[i]], count, p, g.numel, ITEMSIZE[want], n.k, info.cost[i + 1])
     else:
         set_operand(&o[0], y, want, g.ndim)
-        kernel_run(K.elementwise[want].grad[info.grad[i]], count, o, g.ndim, g.shape, n.k, info.cost[i + 1])
+        kernel_run(K.elementwise[want].grad[info.grad[i]], count, o, g.ndim, g.shape, n.k, info.cost[i + 1],
+                   number_loop(want, info.number[i + 1][0]), number_loop(want, info.number[i + 1][1]))
     return y
 
 

@@ -11,8 +11,10 @@ ctypedef struct operand:
     i64[8] strides     # in elements, 0 where broadcast
 
 # ops[0] is the output. Operands are converted and made contiguous block by block, in cache, never as a whole.
-# cost: of one element, in additions.
-cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost) except -1
+# cost: of one element, in additions. right, left: of two operands, the loops where the second, or the first, is one
+# number (the other is then given as the first), or NULL.
+cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost,
+             mtb_loop right=*, mtb_loop left=*) except -1
 # The same where all n operands are contiguous and of one dtype, of `size` bytes: p[0] is the output.
 cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const double* k, i64 cost) noexcept
 # dst = src converted; both may have any strides.

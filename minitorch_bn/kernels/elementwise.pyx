@@ -3,35 +3,36 @@
 The iteration is put in the output's memory order and its dimensions are merged where every operand allows. What is then
 contiguous and of the right dtype is used in place, as are long rows; the rest passes through blocks of 1024 elements
 that stay in cache. An operand that lies across the others is turned, a tile at a time. Who works on what depends on the
-number of threads, as no element's value does on another's.
+number of threads, as no element's value does on another's. One file, since all ways through share one plan.
 """
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, spread, team
+from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, mtb_move, spread, team
 
-cdef extern from *:
-    """
-    #include <string.h>
-    /* The C library's: a compiler that optimizes for size puts `rep movs` in its place, which is slow to start. */
-    static void *(*const volatile mtb_copy_run)(void *, const void *, size_t) = memcpy;
-    """
+cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
+    void mtb_run_rows(mtb_loop f, void** p, const i64* step, int count, i64 rows, i64 n, i64 row_bytes,
+                      const double* k) noexcept nogil
 
 cdef enum:
     BLOCK = 1024
     LONG_ROW = 256         # elements of the last dimension from which rows are worked on where they lie
     LINE = 64              # bytes of a cache line: a tile reads whole ones of the operand that it turns
+    SHORT_ROW = 16         # elements from which they are if every operand's rows are as the loop wants them
     SMALL = 20000          # elements below which releasing the GIL costs more than it gives
 
 ctypedef struct plan:
     mtb_loop f             # NULL: copy operand 1 to operand 0
+    mtb_loop right, left   # of two operands: the loops for one number instead of operand 2, of operand 1; or NULL
+    bint number            # operand 2 is one number for each row of the iteration, and f a loop for that
     const double* k
     int n, ndim
     bint all_direct, past      # past: the output is written past the caches
+    bint rows                  # each row of the iteration is a call of f
     i64 numel, block           # elements taken at a time
     i64[8] shape
-    bint[MAXOPERANDS] direct
+    bint[MAXOPERANDS] flat, direct   # contiguous; and of the dtype that the loop wants
     i64[MAXOPERANDS] period    # the operand is the same again after that many elements: 1 where it is one number
     int across, line           # the operand that lies across the output, or 0, and the dimension where its step is 1
     i64 high, wide             # rows and columns of its tiles
@@ -80,15 +81,33 @@ cdef void arrange(plan* p, const i64* shape, int ndim) noexcept nogil:
             p.ops[i].strides[0] = 1
     p.all_direct = True
     for i in range(p.n):
-        p.direct[i] = p.ops[i].dtype == p.ops[i].want
+        p.flat[i] = True
         p.period[i] = expect = 1
         for e in range(p.ndim - 1, -1, -1):
             if p.ops[i].strides[e] != expect:
-                p.direct[i] = False
+                p.flat[i] = False
             expect *= p.shape[e]
             if p.ops[i].strides[e] != 0:
                 p.period[i] = expect
+        p.direct[i] = p.flat[i] and p.ops[i].dtype == p.ops[i].want
         p.all_direct = p.all_direct and p.direct[i]
+    take_number(p)
+
+
+cdef inline void take_number(plan* p) noexcept nogil:
+    """Let a loop for one number serve where one of two operands does not step along a row."""
+    cdef int last = p.ndim - 1, i = 2 if p.ops[2].strides[last] == 0 else 1
+    p.number = (p.n == 3 and p.right != NULL and p.ops[i].strides[last] == 0 and p.ops[3 - i].strides[last] != 0
+                and (i == 2 or p.left != NULL) and p.ops[i].dtype == p.ops[i].want
+                and (p.shape[last] >= SHORT_ROW or p.period[i] == 1))
+    if not p.number:
+        return
+    if i == 1:
+        p.ops[1], p.ops[2] = p.ops[2], p.ops[1]
+        p.flat[1], p.direct[1], p.period[2], p.period[1] = p.flat[2], p.direct[2], p.period[1], p.period[2]
+        p.flat[2] = p.direct[2] = False
+    p.f = p.right if i == 2 else p.left
+    p.all_direct = p.direct[0] and p.direct[1] and p.period[2] == 1
 
 
 cdef void choose(plan* p) noexcept nogil:
@@ -107,16 +126,18 @@ cdef void choose(plan* p) noexcept nogil:
                     p.across, p.line = i, e
                     p.high = min(LINE // size, p.shape[e])
                     p.wide = min(BLOCK // p.high, row)
-                    p.whole = e == last - 1 and p.wide == row and p.direct[0]
+                    p.whole = e == last - 1 and p.wide == row and p.direct[0] and not p.number
                     if p.whole:
                         p.high = min(BLOCK // row, p.shape[e])
-        elif i and not p.direct[i] and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
+        elif i and not p.direct[i] and not p.number and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
             p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
     p.past = p.past and moved > CACHE
-    if row >= LONG_ROW and not p.across:
-        for i in range(p.n):
-            if p.ops[i].strides[last] == 0 and p.period[i] > 1:
-                p.block = LONG_ROW if row < 4 * BLOCK else BLOCK  # one number a row: a run of it serves the whole row
+    p.rows = not (p.all_direct or p.past or p.across) and row >= SHORT_ROW and p.numel >= 8 * row
+    for i in range(p.n):
+        p.rows = p.rows and p.ops[i].dtype == p.ops[i].want and (p.ops[i].strides[last] == 1 or p.number and i == 2)
+        if row >= LONG_ROW and not p.across and p.ops[i].strides[last] == 0 and p.period[i] > 1 and not p.number:
+            p.block = LONG_ROW if row < 4 * BLOCK else BLOCK  # one number a row: a run of it serves the whole row
+    p.rows = p.rows and (p.block == BLOCK or p.f == NULL)
 
 
 cdef inline int log2_size(int size) noexcept nogil:
@@ -126,27 +147,49 @@ cdef inline int log2_size(int size) noexcept nogil:
 cdef void transfer(plan* p, operand* x, i64 at, i64 m, char* block, bint load) noexcept nogil:
     """Move elements at .. at+m of the iteration between the strided operand and a contiguous block of its dtype."""
     cdef i64[8] index
-    cdef i64 position = at, offset = 0, run, done = 0, size = ITEMSIZE[x.dtype], step
+    cdef i64 position = at, offset = 0, run, done = 0, size = ITEMSIZE[x.dtype], step, row = p.shape[p.ndim - 1], rows
     cdef int d, last = p.ndim - 1
     cdef char* here
+    cdef mtb_move move = K.convert.move[log2_size(<int> size)]
     for d in range(last, -1, -1):
         index[d] = position % p.shape[d]
         position = position // p.shape[d]
         offset += index[d] * x.strides[d]
     step = x.strides[last] * size
     while True:
-        run = min(p.shape[last] - index[last], m - done)
+        run = min(row - index[last], m - done)
         here = x.data + offset * size
-        if step == size:
+        rows = 1
+        if last and index[last] == 0 and run == row:
+            rows = min(p.shape[last - 1] - index[last - 1], (m - done) // row)
+        if rows >= 4 and row < SHORT_ROW and (not load or x.strides[last - 1] != 0):  # short rows: column by column
+            for run in range(row):
+                if load:
+                    move(block + (done + run) * size, row * size, here + run * step, x.strides[last - 1] * size, rows)
+                else:
+                    move(here + run * step, x.strides[last - 1] * size, block + (done + run) * size, row * size, rows)
+            run = row * rows
+            index[last - 1] += rows - 1
+            offset += (rows - 1) * x.strides[last - 1]
+        elif step == size:
             if load:
                 mtb_copy_run(block + done * size, here, <size_t> (run * size))
             else:
                 mtb_copy_run(here, block + done * size, <size_t> (run * size))
         elif load:
-            K.convert.move[log2_size(<int> size)](block + done * size, size, here, step, run)
+            move(block + done * size, size, here, step, run)
         else:
-            K.convert.move[log2_size(<int> size)](here, step, block + done * size, size, run)
+            move(here, step, block + done * size, size, run)
         done += run
+        if rows > 1 and run == row and load and x.strides[last - 1] == 0:  # the same row again
+            index[last - 1] += rows - 1
+            rows *= row
+            while run < rows:
+                step = min(run, rows - run)
+                mtb_copy_run(block + done * size, block + (done - run) * size, <size_t> (step * size))
+                done += step
+                run += step
+            step = x.strides[last] * size
         if done >= m:
             return
         offset -= index[last] * x.strides[last]
@@ -170,7 +213,7 @@ cdef void fetch(plan* p, int i, i64 at, i64 m, char* block, char* spare) noexcep
     cdef i64 size = ITEMSIZE[x.dtype]
     if p.period[i] == 1:
         K.convert.move[log2_size(<int> size)](raw, size, x.data, 0, m)
-    elif p.ndim == 1 and x.strides[0] == 1:
+    elif p.flat[i]:
         if same:
             mtb_copy_run(block, x.data + at * size, <size_t> (m * size))
             return
@@ -195,9 +238,10 @@ cdef void put(plan* p, i64 at, i64 m, char* block, char* spare) noexcept nogil:
     """A block of results to their place in the output, in its dtype."""
     cdef operand* y = &p.ops[0]
     if y.dtype != y.want:
-        K.convert.cast[y.want][y.dtype](spare, block, m)
+        K.convert.cast[y.want][y.dtype](y.data + at * ITEMSIZE[y.dtype] if p.flat[0] else spare, block, m)
         block = spare
-    transfer(p, y, at, m, block, False)
+    if not p.flat[0] or y.dtype == y.want:
+        transfer(p, y, at, m, block, False)
 
 
 cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
@@ -207,7 +251,7 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef (void*)[MAXOPERANDS] at
     cdef i64 i, m, position = start, row = p.shape[p.ndim - 1], here
     cdef i64[MAXOPERANDS] filled             # how much of its block holds what stays the same
-    cdef bint by_rows = not p.all_direct and row >= LONG_ROW, in_place
+    cdef bint by_rows = not p.all_direct and (row >= LONG_ROW or p.number and p.period[2] > 1), in_place
     cdef operand* y = &p.ops[0]
     for i in range(p.n):
         filled[i] = 0
@@ -224,7 +268,7 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
             if p.direct[i]:
                 at[i] = p.ops[i].data + position * ITEMSIZE[p.ops[i].dtype]
                 continue
-            if by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
+            if p.number and i == 2 or by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
                 at[i] = element(p, &p.ops[i], position)
                 continue
             at[i] = blocks[i]
@@ -250,6 +294,34 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
         position += m
     if p.past:
         K.convert.stream(NULL, NULL, 0)
+
+
+cdef void work_on_rows(plan* p, i64 start, i64 stop) noexcept nogil:
+    """The loop over rows start .. stop of the iteration, all of them where they lie."""
+    cdef (void*)[MAXOPERANDS] at
+    cdef i64[MAXOPERANDS] step
+    cdef i64[8] index
+    cdef i64 m, row = p.shape[p.ndim - 1], flat = start
+    cdef int d, i
+    for d in range(p.ndim - 2, -1, -1):
+        index[d] = flat % p.shape[d]
+        flat //= p.shape[d]
+    for i in range(p.n):
+        at[i] = element(p, &p.ops[i], start * row)
+        step[i] = p.ops[i].strides[p.ndim - 2] * ITEMSIZE[p.ops[i].dtype]
+    while start < stop:
+        d = p.ndim - 2
+        m = min(p.shape[d] - index[d], stop - start)
+        mtb_run_rows(p.f, at, step, p.n, m, row, row * ITEMSIZE[p.ops[0].dtype], p.k)
+        start += m
+        index[d] += m
+        while d and index[d] == p.shape[d]:
+            index[d] = 0
+            index[d - 1] += 1
+            for i in range(p.n):
+                m = p.ops[i].strides[d - 1] - p.shape[d] * p.ops[i].strides[d]
+                at[i] = <char*> at[i] + m * ITEMSIZE[p.ops[i].dtype]
+            d -= 1
 
 
 cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
@@ -317,6 +389,8 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
 cdef inline void part(plan* p, i64 start, i64 stop) noexcept nogil:
     if p.across:
         work_on_tiles(p, start, stop)
+    elif p.rows:
+        work_on_rows(p, start, stop)
     else:
         work_on(p, start * p.block, min(p.numel, stop * p.block))
 
@@ -337,7 +411,8 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
             i = p.wide if d == p.ndim - 1 else p.high if d == p.line else 1
             tasks *= (p.shape[d] + i - 1) // i
     else:
-        tasks = (p.numel + p.block - 1) // p.block
+        i = p.shape[p.ndim - 1] if p.rows else p.block
+        tasks = (p.numel + i - 1) // i
     if nt > 1:
         span = (tasks + nt - 1) // nt
         for i in prange(nt, num_threads=nt, schedule="static", nogil=True):
@@ -351,9 +426,10 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
     return 0
 
 
-cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost) except -1:
+cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost,
+             mtb_loop right=NULL, mtb_loop left=NULL) except -1:
     cdef plan p
-    p.f, p.k, p.n = f, k, n
+    p.f, p.right, p.left, p.k, p.n = f, right, left, k, n
     memcpy(p.ops, ops, n * sizeof(operand))
     return execute(&p, ndim, shape, cost)
 
@@ -385,7 +461,7 @@ cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const doubl
 
 cdef int copy(operand* dst, operand* src, int ndim, const i64* shape) except -1:
     cdef plan p
-    p.f, p.k, p.n = NULL, NULL, 2
+    p.f, p.right, p.k, p.n = NULL, NULL, NULL, 2
     p.ops[0] = dst[0]
     p.ops[1] = src[0]
     p.ops[0].want = dst.dtype

@@ -19,7 +19,6 @@ cdef extern from "mtb.h" nogil:
                             i64 to, i64 lo, i64 hi) noexcept nogil
         i64 (*compress)(void* y, const void* x, const uint8_t* mask, i64 n) noexcept nogil
         i64 (*expand)(void* y, const void* x, const uint8_t* mask, i64 n) noexcept nogil
-        void (*reverse)(void* y, const void* x, i64 n) noexcept nogil
         i64 (*check)(const i64* index, i64 n, i64 lo, i64 hi) noexcept nogil
         i64 (*count)(const uint8_t* mask, i64 n) noexcept nogil
         void (*positions)(i64* at, const uint8_t* mask, i64 n, i64 base) noexcept nogil
@@ -42,8 +41,6 @@ cdef int take_rows(int dtype, void* y, const void* x, const i64* index, i64 oute
 cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n,
                   i64 inner, i64 y_outer, i64 row) except -1
 
-# y[r, i] = x[r, n - 1 - i]; contiguous rows. Any dtype.
-cdef int reverse_rows(int dtype, void* y, const void* x, i64 rows, i64 n) except -1
 # Row r of x, run_bytes long, to y + r * step; rows of x follow each other.
 cdef int spread_rows(char* y, i64 step, const char* x, i64 run_bytes, i64 rows) except -1
 

@@ -8,12 +8,7 @@ from minitorch_bn.kernels.runtime cimport (
     ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
 )
 
-cdef extern from *:
-    """
-    #include <string.h>
-    /* not inline, for the reason given in elementwise.pyx */
-    static void *(*const volatile mtb_copy_run)(void *, const void *, size_t) = memcpy;
-    """
+cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
 
 cdef enum:
@@ -30,7 +25,6 @@ cdef enum:
     CHECK = 8
     COUNT = 9
     UNRAVEL = 10
-    REVERSE = 11
     SPREAD = 12
 
 ctypedef struct job:
@@ -83,9 +77,6 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
         j.table.expand(y + first * size, x + j.starts[task] * size, j.mask + first, count)
     elif j.kind == POSITIONS:
         j.table.positions(<i64*> y + j.starts[task], j.mask + first, count, first)
-    elif j.kind == REVERSE:
-        for r in range(first, first + count):
-            j.table.reverse(y + r * j.inner * size, x + r * j.inner * size, j.inner)
     elif j.kind == SPREAD:
         for r in range(first, first + count):
             mtb_copy_run(j.y + r * j.row, j.x + r * j.inner, <size_t> j.inner)
@@ -197,13 +188,6 @@ cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* i
     j.chunk = max(1, ceil_div(inner if j.by_columns else n, j.parts))
     j.tasks = outer * j.parts if m * inner else 0
     return run(&j, work)
-
-
-cdef int reverse_rows(int dtype, void* y, const void* x, i64 rows, i64 n) except -1:
-    cdef job j = new_job(REVERSE, table_for_moves(dtype), ITEMSIZE[dtype], y, x)
-    j.m, j.inner = rows, n
-    split_rows(&j)
-    return run(&j, rows * n)
 
 
 cdef int spread_rows(char* y, i64 step, const char* x, i64 run_bytes, i64 rows) except -1:

@@ -24,10 +24,13 @@ cdef extern from "mtb.h" nogil:
         mtb_move move[4]
         mtb_turn turn[4]
         void (*stream)(void* dst, const void* src, i64 n_bytes) noexcept nogil
+        void (*count_reals)(double* d, i64 n, i64 first, double start, double step) noexcept nogil
+        void (*count_integers)(i64* d, i64 n, i64 first, i64 start, i64 step) noexcept nogil
     ctypedef void (*mtb_loop)(void** p, i64 n, const double* k) noexcept
     ctypedef struct mtb_elementwise:
         mtb_loop value[1]
         mtb_loop grad[1]
+        mtb_loop number[1]
     # The families of tables; each driver module declares the fields of its own family.
     ctypedef struct mtb_reduce
     ctypedef struct mtb_softmax

@@ -4,7 +4,7 @@ from __future__ import annotations
 import builtins
 
 from minitorch_bn import _core
-from minitorch_bn._core import Tensor, as_tensor_, result_type, where
+from minitorch_bn._core import Tensor, as_tensor_, ones_like, result_type, where
 from minitorch_bn.ops import elementwise as ew
 
 TYPE_CHECKING = False
@@ -106,9 +106,13 @@ def pow(input: Tensor | Number, exponent: Tensor | Number, *, out: Tensor | None
         exact = input.is_floating_point() or isinstance(exponent, int)
         if exponent == 3 and exact:
             return ew._cube(input)
-        if exponent in (-1, -0.5) and input.is_floating_point():
-            return ew.reciprocal(input) if exponent == -1 else ew.rsqrt(input)
-        if exponent != 0 and exact and not isinstance(exponent, bool):
+        if exponent in (-2, -1, -0.5) and input.is_floating_point():
+            return (ew._inverse_square if exponent == -2 else ew.reciprocal if exponent == -1 else ew.rsqrt)(input)
+        if exponent == 4 and exact:
+            return ew.square(ew.square(input))
+        if exponent == 0 and exact:
+            return _core.attach(ones_like(input), (input,), _core.zeros_like, "PowBackward0")
+        if exact and not isinstance(exponent, bool):
             return ew._pow_scalar(input, exponent)
     return ew.pow(input, exponent, out=out)
 

@@ -5,7 +5,7 @@ The pieces of a split are views; the graph has one node for all of them, so a lo
 from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_enabled, index_arg, is_float, new_node,
                                  new_tensor, promote, raw_contiguous, set_history, shape_tuple, tracks, view_of,
                                  wrap_dim)
-from minitorch_bn.kernels.indexing cimport reverse_rows, spread_rows
+from minitorch_bn.kernels.indexing cimport spread_rows
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 from minitorch_bn.ops.indexing cimport new_of
 from minitorch_bn.ops.reduce cimport pick
@@ -317,7 +317,6 @@ def flip(Tensor input not None, *args, dims=None):
     cdef char* p = input.data
     cdef Tensor y = new_tensor(input.dtype, input.ndim, input.shape), source
     cdef Node node
-    cdef i64 n
     cdef int d
     for d in range(input.ndim):
         strides[d] = input.strides[d]
@@ -327,16 +326,10 @@ def flip(Tensor input not None, *args, dims=None):
                            "the list of dims")
     if input.numel and input.ndim:
         for d in wrapped:
-            if d != input.ndim - 1:
-                p += (input.shape[d] - 1) * strides[d] * ITEMSIZE[input.dtype]
-                strides[d] = -strides[d]
+            p += (input.shape[d] - 1) * strides[d] * ITEMSIZE[input.dtype]
+            strides[d] = -strides[d]
         source = view_of(input, input.ndim, input.shape, strides, p)
-        if input.ndim - 1 in wrapped:  # the last dim has a kernel
-            source = raw_contiguous(source)
-            n = input.shape[input.ndim - 1]
-            reverse_rows(y.dtype, y.data, source.data, y.numel // n, n)
-        else:
-            copy_into(y, source)
+        copy_into(y, source)
     elif input.numel:
         copy_into(y, input)
     if is_float(input.dtype) and tracks(input):

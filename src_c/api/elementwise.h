@@ -8,6 +8,7 @@
 typedef void (*mtb_loop)(void *const *p, int64_t n, const double *k);
 typedef struct {
     mtb_loop value[MTB_NOPS];   /* NULL where the op has no kernel for the dtype */
-    mtb_loop grad[MTB_NGRADS];  /* float32 and float64 only */
+    mtb_loop grad[MTB_NGRADS];  /* float32 and float64 only, as the next */
+    mtb_loop number[MTB_NNUMBERS]; /* p[2] is one number */
 } mtb_elementwise;
 #endif

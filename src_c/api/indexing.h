@@ -26,8 +26,6 @@ typedef struct {
     int64_t (*compress)(void *y, const void *x, const uint8_t *mask, int64_t n);
     /* y[i] = the next element of x where mask is set; returns how many were used */
     int64_t (*expand)(void *y, const void *x, const uint8_t *mask, int64_t n);
-    /* y[i] = x[n - 1 - i] */
-    void (*reverse)(void *y, const void *x, int64_t n);
     /* The same in every table: the first i with index[i] outside [lo, hi), or -1; ... */
     int64_t (*check)(const int64_t *index, int64_t n, int64_t lo, int64_t hi);
     /* ... how many bytes of mask are not 0; ... */

@@ -27,7 +27,7 @@ static inline float from_f16(uint16_t h) {
     memcpy(&f, &u, 4);
     f *= 0x1p112f; /* rebias the exponent; subnormals become normal */
     memcpy(&u, &f, 4);
-    u |= magnitude >= 0x7c00 ? 0x7f800000 : 0;
+    u |= magnitude > 0x7c00 ? 0x7fc00000 : magnitude == 0x7c00 ? 0x7f800000 : 0; /* a NaN becomes quiet */
     u |= (uint32_t)(h & 0x8000) << 16;
     memcpy(&f, &u, 4);
     return f;
@@ -43,7 +43,7 @@ static inline uint16_t to_f16(float f) {
     uint32_t subnormal = s - 0x3f000000, normal = (a - (112u << 23) + 0xfff + ((a >> 13) & 1)) >> 13;
     uint32_t r = a < 0x38800000 ? subnormal : normal;
     r = a >= 0x477ff000 ? 0x7c00 : r;
-    r = a > 0x7f800000 ? 0x7e00 : r;
+    r = a > 0x7f800000 ? 0x7e00 | (a >> 13 & 0x3ff) : r;
     return (uint16_t)(r | sign);
 }
 
@@ -92,6 +92,29 @@ static inline int64_t int_of_int(int64_t v) { return v; }
 MTB_DTYPES(X)
 #undef X
 
+#if defined(__F16C__)
+/* what: the two casts that are instructions; the same bits. shapes: [n]. passes: one. */
+static void widen_f16(void *dst, const void *src, int64_t n) {
+    float *d = dst;
+    const uint16_t *s = src;
+    for (; n >= 8; n -= 8, d += 8, s += 8) _mm256_storeu_ps(d, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)s)));
+    cast_f16_f32(d, s, n);
+}
+static void narrow_f16(void *dst, const void *src, int64_t n) {
+    uint16_t *d = dst;
+    const float *s = src;
+    for (; n >= 8; n -= 8, d += 8, s += 8) _mm_storeu_si128((__m128i *)d, _mm256_cvtps_ph(_mm256_loadu_ps(s), 0));
+    cast_f32_f16(d, s, n);
+}
+#define cast_f16_f32 widen_f16
+#define cast_f32_f16 narrow_f16
+#endif
+
+typedef uint8_t wide_8 __attribute__((vector_size(32)));
+typedef uint16_t wide_16 __attribute__((vector_size(32)));
+typedef uint32_t wide_32 __attribute__((vector_size(32)));
+typedef uint64_t wide_64 __attribute__((vector_size(32)));
+
 #define MOVE(bits)                                                                                   \
     static void move_##bits(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t n) { \
         char *d = dst;                                                                               \
@@ -99,7 +122,13 @@ MTB_DTYPES(X)
         uint##bits##_t v;                                                                            \
         if (src_step == 0 && dst_step == bits / 8) {                                                 \
             memcpy(&v, s, bits / 8);                                                                 \
+            const wide_##bits w = v - (wide_##bits){0};                                              \
+            for (; n >= 32 * 8 / bits; n -= 32 * 8 / bits, d += 32) memcpy(d, &w, 32);               \
             for (int64_t i = 0; i < n; i++) memcpy(d + i * (bits / 8), &v, bits / 8);                \
+        } else if (src_step == 2 * (bits / 8) && dst_step == bits / 8) {                             \
+            for (int64_t i = 0; i < n; i++) memcpy(d + i * (bits / 8), s + i * (bits / 4), bits / 8); \
+        } else if (src_step == -(bits / 8) && dst_step == bits / 8) {                                \
+            for (int64_t i = 0; i < n; i++) memcpy(d + i * (bits / 8), s - i * (bits / 8), bits / 8); \
         } else if (dst_step == bits / 8) {                                                           \
             for (int64_t i = 0; i < n; i++) memcpy(d + i * (bits / 8), s + i * src_step, bits / 8);  \
         } else                                                                                       \
@@ -169,6 +198,16 @@ static void stream(void *dst, const void *src, int64_t bytes) {
 #endif
 }
 
+/* what: evenly spaced numbers. shapes: d[n]. passes: writes d. */
+static void count_reals(double *d, int64_t n, int64_t first, double start, double step) {
+    double from = (double)first;
+    for (int32_t i = 0; i < (int32_t)n; i++) d[i] = start + (from + (double)i) * step;
+}
+static void count_integers(int64_t *d, int64_t n, int64_t first, int64_t start, int64_t step) {
+    uint64_t v = (uint64_t)start + (uint64_t)first * (uint64_t)step;
+    for (int64_t i = 0; i < n; i++, v += (uint64_t)step) d[i] = (int64_t)v;
+}
+
 #define ROW(from)                                                                                    \
     [MTB_##from] = {cast_##from##_b8, cast_##from##_u8, cast_##from##_i8, cast_##from##_i16, cast_##from##_i32,  \
                     cast_##from##_i64, cast_##from##_f16, cast_##from##_bf16, cast_##from##_f32, cast_##from##_f64},
@@ -180,4 +219,6 @@ const mtb_convert TABLE(convert) = {
     .move = {move_8, move_16, move_32, move_64},
     .turn = {turn_8, turn_16, turn_32, turn_64},
     .stream = stream,
+    .count_reals = count_reals,
+    .count_integers = count_integers,
 };

@@ -28,6 +28,27 @@ static NOINLINE void padded(mtb_loop blocks, int inputs, void *const *p, int64_t
     blocks(at, PAD, k);
     memcpy((T *)p[0] + whole, space[0], (size_t)rest * sizeof(T));
 }
+
+/* A run in pieces that stay in first-level cache: the loop `near` for those whose operands (an angle a, or a division of
+ * a by b) are of moderate size, `far` for the others. */
+static NOINLINE int is_far(const T *a, const T *b, int64_t n) {
+    int far = 0;
+    if (a == b)
+        for (int64_t i = 0; i < n; i++) far |= m_far_angle(a[i]);
+    else
+        for (int64_t i = 0; i < n; i++) far |= m_far_division(a[i], b[i]);
+    return far;
+}
+static NOINLINE void either_way(mtb_loop near, mtb_loop far, int inputs, int a, int b, void *const *p, int64_t n,
+                                const double *k) {
+    enum { PIECE = 1024 };
+    for (int64_t i = 0; i < n; i += PIECE) {
+        int64_t m = n - i < PIECE ? n - i : PIECE;
+        void *at[MOST + 1];
+        for (int j = 0; j <= inputs; j++) at[j] = (T *)p[j] + i;
+        (is_far(at[a], at[b], m) ? far : near)(at, m, k);
+    }
+}
 #endif
 #include "../gen/ops.h"
 
@@ -35,4 +56,5 @@ extern const mtb_elementwise TABLE(elementwise);
 const mtb_elementwise TABLE(elementwise) = {
     .value = {VALUE_TABLE},
     .grad = {GRAD_TABLE},
+    .number = {NUMBER_TABLE},
 };

@@ -119,13 +119,6 @@ static int64_t expand(void *y_p, const void *x_p, const uint8_t *mask, int64_t n
     return count;
 }
 
-/* what: y[i] = x[n - 1 - i]. shapes: x, y[n]. passes: reads x, writes y. */
-static void reverse(void *y_p, const void *x_p, int64_t n) {
-    T *restrict y = y_p;
-    const T *restrict x = x_p;
-    for (int64_t i = 0; i < n; i++) y[i] = x[n - 1 - i];
-}
-
 /* what: the first position outside the bounds. shapes: index[n]. passes: reads index. */
 static int64_t check(const int64_t *index, int64_t n, int64_t lo, int64_t hi) {
     enum { BLOCK = 1024 };
@@ -190,7 +183,6 @@ const mtb_indexing TABLE(indexing) = {
     {put_rows_put, put_rows_plus, put_rows_times, put_rows_larger, put_rows_smaller},
     compress,
     expand,
-    reverse,
     check,
     count,
     positions,

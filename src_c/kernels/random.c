@@ -8,6 +8,41 @@
 
 enum { BLOCKS = 16, HALF = BLOCKS * 2, WORDS = MTB_GROUP_WORDS };
 
+#if defined(__AVX2__)
+/* A multiplication of 32 bits by 32 takes every other lane: the odd ones are moved down, and the halves of the products
+ * put together again. */
+#define HIGH(even, odd) _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA)
+#define LOW(even, odd) _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA)
+#define WORDS_AT(w, h) ((__m256i *)&x[w][8 * (h)])
+static inline void philox(uint32_t x[4][BLOCKS], uint32_t k0, uint32_t k1) {
+    const __m256i by0 = _mm256_set1_epi64x(0xD2511F53), by2 = _mm256_set1_epi64x(0xCD9E8D57);
+    __m256i a[2], b[2], c[2], d[2];
+    UNROLL
+    for (int h = 0; h < 2; h++) {
+        a[h] = _mm256_loadu_si256(WORDS_AT(0, h)), b[h] = _mm256_loadu_si256(WORDS_AT(1, h));
+        c[h] = _mm256_loadu_si256(WORDS_AT(2, h)), d[h] = _mm256_loadu_si256(WORDS_AT(3, h));
+    }
+    for (int r = 0; r < 10; r++) {
+        const __m256i key0 = _mm256_set1_epi32((int)k0), key1 = _mm256_set1_epi32((int)k1);
+        UNROLL
+        for (int h = 0; h < 2; h++) {
+            __m256i even0 = _mm256_mul_epu32(a[h], by0), odd0 = _mm256_mul_epu32(_mm256_srli_epi64(a[h], 32), by0);
+            __m256i even2 = _mm256_mul_epu32(c[h], by2), odd2 = _mm256_mul_epu32(_mm256_srli_epi64(c[h], 32), by2);
+            a[h] = HIGH(even2, odd2) ^ b[h] ^ key0;
+            b[h] = LOW(even2, odd2);
+            c[h] = HIGH(even0, odd0) ^ d[h] ^ key1;
+            d[h] = LOW(even0, odd0);
+        }
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    UNROLL
+    for (int h = 0; h < 2; h++) {
+        _mm256_storeu_si256(WORDS_AT(0, h), a[h]), _mm256_storeu_si256(WORDS_AT(1, h), b[h]);
+        _mm256_storeu_si256(WORDS_AT(2, h), c[h]), _mm256_storeu_si256(WORDS_AT(3, h), d[h]);
+    }
+}
+#else
 /* one round over BLOCKS blocks held word by word */
 static inline void philox_round(uint32_t x[4][BLOCKS], uint32_t k0, uint32_t k1) {
     for (int b = 0; b < BLOCKS; b++) {
@@ -28,6 +63,7 @@ static inline void philox(uint32_t x[4][BLOCKS], uint32_t k0, uint32_t k1) {
         k1 += 0xBB67AE85u;
     }
 }
+#endif
 
 /* the 64 words of one group of a draw */
 static inline void draw_group(uint32_t x[4][BLOCKS], uint64_t group, const mtb_draw *d) {
@@ -106,8 +142,15 @@ static void normal(void *out, int64_t n, uint64_t group, const mtb_draw *d, doub
         unit_pairs(u, v, x);
         for (int i = 0; i < PAIRS; i++) {
             T radius = m_sqrt((T)-2 * m_log(u[i])), angle = (T)6.283185307179586476925 * v[i];
+#if MTB_T_f32 /* tried for each of the 2^24 angles: the same bits as m_cos and m_sin */
+            uint32_t quadrant;
+            m_pair r = m_trig_reduce_near(angle, &quadrant);
+            z[i] = radius * m_sin_of(r, quadrant + 1, 0);
+            z[PAIRS + i] = radius * m_sin_of(r, quadrant, 0);
+#else
             z[i] = radius * m_cos(angle);
             z[PAIRS + i] = radius * m_sin(angle);
+#endif
         }
         for (int i = 0; i < PER_GROUP; i++) z[i] = z[i] * s + m;
         memcpy(y, z, (size_t)(n < PER_GROUP ? n : PER_GROUP) * sizeof(T));

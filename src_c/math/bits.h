@@ -40,10 +40,10 @@ MATH real M(sign)(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : (real)0;
 MATH real M(heaviside)(real x, real at_zero) { return x == 0 ? at_zero : x > 0 ? (real)1 : (real)0; }
 
 /* a comparison with NaN is false: b is taken then, which is right where b is the NaN */
-MATH real M(maximum)(real a, real b) { return a != a ? a : a > b ? a : b; }
-MATH real M(minimum)(real a, real b) { return a != a ? a : a < b ? a : b; }
-MATH real M(fmax)(real a, real b) { return b != b ? a : a > b ? a : b; }
-MATH real M(fmin)(real a, real b) { return b != b ? a : a < b ? a : b; }
+MATH real M(maximum)(real a, real b) { return (a != a) | (a > b) ? a : b; }
+MATH real M(minimum)(real a, real b) { return (a != a) | (a < b) ? a : b; }
+MATH real M(fmax)(real a, real b) { return (b != b) | (a > b) ? a : b; }
+MATH real M(fmin)(real a, real b) { return (b != b) | (a < b) ? a : b; }
 
 MATH real M(clamp_min)(real x, real low) { return x < low ? low : x; }
 MATH real M(clamp_max)(real x, real high) { return x > high ? high : x; }

@@ -140,6 +140,20 @@ MATH real M(gelu_slope)(real x) {
     return M(ndtr)(x) + x * (real)0.3989422804014327 * M(exp)((real)-0.5 * x * x);
 }
 #endif
+#if REAL_IS_F32
+/* The inverse of erf is x times a smooth function of w = -log(1 - x^2), and of sqrt(w) from 5 on (minimax, 2^-27). */
+MATH real M(erfinv)(real x) {
+    real a = M(abs)(x), w = -M(log)(M(fma)(-a, a, 1)), t = w - (real)2.5, q = M(sqrt)(w);
+    real s = (q - (real)3) + M(fma)(-q, q, w) / ((real)2 * q);  /* with what the root lacks */
+    real rest = POLY(t, 0x1.f91e8ap-3f, -0x1.11c4ecp-8f, -0x1.486616p-10f, 0x1.c9e6c6p-13f, -0x1.4d15bp-18f,
+                     -0x1.d0c19cp-19f, 0x1.f48c16p-22f, 0x1.8f2204p-26f, -0x1.2e0f1ap-27f);
+    real near = M(fma)(t, rest, 0x1.805c5ep+0f), near_lo = M(fma)(t, rest, 0x1.805c5ep+0f - near) - 0x1.bff0ccp-25f;
+    real far = POLY(s, 0x1.6a9efcp+1f, 0x1.006dc8p+0f, 0x1.358424p-7f, -0x1.f4a808p-8f, 0x1.7473cep-8f,
+                    -0x1.d62750p-9f, 0x1.882150p-10f, -0x1.415e9ap-14f, -0x1.4e34dcp-12f, 0x1.0e757ep-13f);
+    real y = a == 1 ? x * REAL_INF : w < 5 ? M(fma)(x, near, x * near_lo) : x * far;
+    return x != x ? x : a > 1 ? REAL_NAN : y;
+}
+#endif
 /* x (1 + tanh(u)) / 2 = x sigmoid(2 u) with 2 u = sqrt(8 / pi) (x + 0.044715 x^3) in two pieces: the tail magnifies
  * any error of u */
 MATH real M(gelu_tanh)(real x) {

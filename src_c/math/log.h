@@ -93,13 +93,14 @@ MATH M(pair) M(log_pair)(real x) {
     M(pair) l = M(log1p_double)(f), kl = M(two_prod)(k, LN2_HI), y = M(fast_sum)(kl.hi, l.hi);
     return M(fast_sum)(y.hi, y.lo + (l.lo + M(fma)(k, LN2_LO, kl.lo)));
 }
-/* k (a + a_lo) + log(1 + f) (b + b_lo): the logarithm in another base */
+/* k (a + a_lo) + log(1 + f) (b + b_lo): the logarithm in another base; of log(1 + f), f itself is the larger part */
 MATH real M(log_base)(real x, real a, real a_lo, real b, real b_lo) {
     real f;
     ureal biased;
     real k = M(log_split)(x, &f, &biased);
-    M(pair) l = M(log1p_double)(f), kl = M(two_prod)(k, a), p = M(two_prod)(l.hi, b), y = M(fast_sum)(kl.hi, p.hi);
-    real lo = p.lo + M(fma)(l.hi, b_lo, l.lo * b);
+    real s = f / ((real)2 + f), w = s * s, less = s * (f - w * M(fma)(w, POLY(w, LOG_C), TWO_THIRDS));
+    M(pair) kl = M(two_prod)(k, a), p = M(two_prod)(f, b), y = M(fast_sum)(kl.hi, p.hi);
+    real lo = p.lo + M(fma)(f, b_lo, -less * b);
     return M(log_edges)(x, y.hi + (y.lo + (lo + M(fma)(k, a_lo, kl.lo))));
 }
 MATH real M(log2)(real x) { return M(log_base)(x, 1, 0, LOG2E_HI, LOG2E_LO); }

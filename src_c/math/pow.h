@@ -1,5 +1,21 @@
 /* pow.h: pow and hypot, for either T computed in double; they still vectorise. */
 
+#if MTB_T_f32
+/* a^y of a float a > 0 in double, to 2^-29: what a float needs of the polynomials of log and exp, without the edges. */
+MATH double M(pow_core)(double a, double y) {
+    uint64_t u = M(to_bits)(a) + (((uint64_t)1023 << 52) - 0x3fe6a09e667f3bcdu);
+    double f = M(from_bits)((u & (((uint64_t)1 << 52) - 1)) + 0x3fe6a09e667f3bcdu) - 1;
+    double k = M(from_bits)(M(to_bits)(0x1p52) + (u >> 52)) - (0x1p52 + 1023);
+    double s = f / (2 + f), w = s * s;
+    double rest = w * POLY(w, 0x1.555554fd406f1p-1, 0x1.999a7b3ca19e3p-2, 0x1.2438a83bd4464p-2, 0x1.e2fdda3a80220p-3);
+    double z = y * M(fma)(k, 0x1.62e42fefa39efp-1, f - s * (f - rest));
+    z = z > 100 ? 100 : z < -120 ? -120 : z;
+    double t = M(fma)(z, 1.4426950408889634, 0x1.8p52), r = M(fma)(-(t - 0x1.8p52), 0x1.62e42fefa39efp-1, z);
+    double p = POLY(r, 0x1.0000000261bc6p+0, 0x1.0000009c15afep+0, 0x1.fffffaae52b76p-2, 0x1.55540a60e8d70p-3,
+                    0x1.55589ad6ad5d7p-5, 0x1.126d1bd604e52p-7, 0x1.6ab93ca355f84p-10);
+    return M(from_bits)(M(to_bits)(p) + (M(to_bits)(t) << 52));
+}
+#endif
 /* |x|^y = exp(y log|x|) with the logarithm in two pieces; then the special cases of C. What depends on y alone is made
  * into bit masks, not conditions: else a loop with one y for all x would not vectorise. */
 MATH double M(pow_real)(double x, double y) {
@@ -11,8 +27,8 @@ MATH double M(pow_real)(double x, double y) {
     double at_zero = M(from_bits)(inf_bits * (M(to_bits)(y) >> 63));
     double at_inf = M(from_bits)(inf_bits - M(to_bits)(at_zero));
 
-#if MTB_T_f32 /* double alone has digits enough */
-    double r = M(exp)(y * M(log)(a));
+#if MTB_T_f32
+    double r = M(pow_core)(a, y);
 #else
     M(pair) l = M(log_pair)(a), p = M(two_prod)(l.hi, y);
     p.lo = M(fma)(l.lo, y, p.lo);

@@ -1,5 +1,17 @@
 /* round.h: rounding to integers and the remainders of a division, all exact. */
 
+#if defined(__SSE4_1__) || defined(__aarch64__) /* one instruction each */
+#if REAL_IS_F32
+#define ROUNDED(how, x) __builtin_##how##f(x)
+#else
+#define ROUNDED(how, x) __builtin_##how(x)
+#endif
+MATH real M(round)(real x) { return ROUNDED(rint, x); }
+MATH real M(trunc)(real x) { return ROUNDED(trunc, x); }
+MATH real M(floor)(real x) { return ROUNDED(floor, x); }
+MATH real M(ceil)(real x) { return ROUNDED(ceil, x); }
+#undef ROUNDED
+#else
 /* Adding and subtracting 2^MANT leaves |x| rounded to an integer, halves to even. */
 MATH real M(round)(real x) {
     real a = M(abs)(x), r = (a + TWO_MANT) - TWO_MANT;
@@ -18,6 +30,7 @@ MATH real M(ceil)(real x) {
     real r = M(round)(x);
     return r < x ? M(copysign)(r + (real)1, x) : r;
 }
+#endif
 MATH real M(frac)(real x) { return x - M(trunc)(x); }
 
 /* |a| mod |b| by long division of the mantissas: for quotients that do not fit in a mantissa */
@@ -36,27 +49,33 @@ static inline real M(fmod_long)(real a, real b) {
     while (ua < unit && eb > 1) ua <<= 1, eb--;
     return M(from_bits)(ua < unit ? ua : ((ua & (unit - 1)) | (ureal)eb << MANT));
 }
-/* C's fmod: a - trunc(a / b) b, with the sign of a */
-MATH real M(fmod)(real a, real b) {
-    real x = M(abs)(a), y = M(abs)(b), q = M(trunc)(x / y);
-    if (!(x < REAL_INF) || !(y > 0)) return REAL_NAN;
-    if (x < y) return a;
-    real r = q < TWO_MANT ? M(fma)(-q, y, x) : M(fmod_long)(x, y);
-    r = r < 0 ? r + y : r >= y ? r - y : r;  /* the rounded quotient can be one off */
-    return M(copysign)(r, a);
+/* Is the quotient so large that the remainder takes the long way? */
+MATH int M(far_division)(real a, real b) {
+    return (M(abs)(a) >= M(abs)(b) * (TWO_MANT / 4)) & (b != 0) & (M(abs)(a) < REAL_INF);
 }
-/* Python's %: with the sign of b */
-MATH real M(remainder)(real a, real b) {
-    real r = M(fmod)(a, b);
-    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+/* C's fmod, a - trunc(a / b) b with the sign of a, where the quotient is not large; exact */
+MATH real M(fmod_near)(real a, real b) {
+    real x = M(abs)(a), y = M(abs)(b), q = M(trunc)(x / y), r = M(fma)(-q, y, x);
+    r = r < 0 ? r + y : r;  /* the rounded quotient can be one off */
+    r = r >= y ? r - y : r;
+    r = x < y ? x : r;
+    return (x < REAL_INF) & (y > 0) ? M(copysign)(r, a) : REAL_NAN;
 }
-/* Python's //, with C's a / 0 */
-MATH real M(floordiv)(real a, real b) {
-    if (b == 0) return a / b;
-    real r = M(fmod)(a, b), q = (a - r) / b;
-    if (r != 0 && (r < 0) != (b < 0)) q -= (real)1;
+SHARED real M(fmod)(real a, real b) {
+    return M(far_division)(a, b) ? M(copysign)(M(fmod_long)(M(abs)(a), M(abs)(b)), a) : M(fmod_near)(a, b);
+}
+/* Python's %, with the sign of b, and //, with C's a / 0; r = fmod(a, b) */
+MATH real M(remainder_of)(real r, real b) { return (r != 0) & ((r < 0) != (b < 0)) ? r + b : r; }
+MATH real M(floordiv_of)(real r, real a, real b) {
+    real q = (a - r) / b;
+    q = (r != 0) & ((r < 0) != (b < 0)) ? q - (real)1 : q;
     real n = M(floor)(q);
-    if (q - n > (real)0.5) n += (real)1;
-    return q == 0 ? M(copysign)(0, a / b) : n;
+    n = q - n > (real)0.5 ? n + (real)1 : n;
+    n = q == 0 ? M(copysign)(0, a / b) : n;
+    return b == 0 ? a / b : n;
 }
+MATH real M(remainder_near)(real a, real b) { return M(remainder_of)(M(fmod_near)(a, b), b); }
+MATH real M(floordiv_near)(real a, real b) { return M(floordiv_of)(M(fmod_near)(a, b), a, b); }
+SHARED real M(remainder)(real a, real b) { return M(remainder_of)(M(fmod)(a, b), b); }
+SHARED real M(floordiv)(real a, real b) { return M(floordiv_of)(M(fmod)(a, b), a, b); }
 MATH real M(truncdiv)(real a, real b) { return M(trunc)(a / b); }

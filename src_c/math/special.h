@@ -125,7 +125,9 @@ static inline double special_bessel_full(int v, double x) {
 MATH T m_lgamma(T x) { return (T)special_lgamma((double)x); }
 MATH T m_digamma(T x) { return (T)special_digamma((double)x); }
 MATH T m_polygamma(T n, T x) { return (T)special_polygamma((double)n, (double)x); }
-MATH T m_erfinv(T x) { return x != x ? x : (T)special_erfinv((double)x); }
+#if !MTB_T_f32
+MATH T m_erfinv(T x) { return x != x ? x : special_erfinv(x); }
+#endif
 MATH T m_i0(T x) { return x != x ? x : (T)special_bessel_full(0, (double)x); }
 MATH T m_i1(T x) { return x != x ? x : (T)special_bessel_full(1, (double)x); }
 MATH T m_i0e(T x) { return x != x ? x : (T)special_bessel(0, M(abs)((double)x)); }

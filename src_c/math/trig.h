@@ -63,6 +63,21 @@ MATH M(pair) M(trig_reduce)(real x, ureal *quadrant) {
     return (M(pair)){small ? x : r_hi, small ? 0 : r_lo};
 #endif
 }
+/* The same where x is not large: multiples of pi/2 in pieces are taken off, the first exactly. */
+MATH int M(far_angle)(real x) { return !(M(abs)(x) < (real)1e5); }
+MATH M(pair) M(trig_reduce_near)(real x, ureal *quadrant) {
+#if REAL_IS_F32
+    double t = D(fma)(x, 0x1.45f306dc9c883p-1, 0x1.8p52), n = t - 0x1.8p52;
+    double r = D(fma)(-n, 0x1.1a62633145c07p-54, D(fma)(-n, 0x1.921fb54442d18p+0, x));
+    *quadrant = (ureal)D(to_bits)(t);
+    return (M(pair)){(float)r, (float)(r - (double)(float)r)};
+#else
+    double t = D(fma)(x, 0x1.45f306dc9c883p-1, MAGIC), n = t - MAGIC;
+    D(pair) p = D(two_prod)(n, PI_2_LO), r = D(two_sum)(D(fma)(-n, PI_2_HI, x), -p.hi);
+    *quadrant = D(to_bits)(t);
+    return D(fast_sum)(r.hi, r.lo - D(fma)(n, -0x1.f1976b7ed8fbcp-110, p.lo));
+#endif
+}
 /* sin(r) - r and cos(r) - 1 + r^2/2: to be added last */
 MATH real M(sin_rest)(M(pair) r) {
     real w = r.hi * r.hi;
@@ -72,22 +87,33 @@ MATH real M(cos_poly)(M(pair) r) {
     real w = r.hi * r.hi, h = (real)0.5 * w, y = (real)1 - h;
     return y + M(fma)(w * w, POLY(w, COS_C), ((real)1 - y) - h - r.hi * r.lo);
 }
-/* sin(|x| + shift pi/2) with the bits of `sign` on top */
+/* sin(r + quadrant pi/2) with the bits of `sign` on top */
+MATH real M(sin_of)(M(pair) r, ureal quadrant, ureal sign) {
+    real s = r.hi + M(sin_rest)(r), y = quadrant & 1 ? M(cos_poly)(r) : s;
+    return M(from_bits)(M(to_bits)(y) ^ sign ^ (quadrant >> 1 << (sizeof(real) * 8 - 1)));
+}
 MATH real M(sin_shifted)(real x, ureal shift, ureal sign) {
     ureal quadrant;
     M(pair) r = M(trig_reduce)(M(abs)(x), &quadrant);
-    quadrant += shift;
-    real s = r.hi + M(sin_rest)(r), y = quadrant & 1 ? M(cos_poly)(r) : s;
-    y = M(from_bits)(M(to_bits)(y) ^ sign ^ (quadrant >> 1 << (sizeof(real) * 8 - 1)));
+    real y = M(sin_of)(r, quadrant + shift, sign);
     y = M(abs)(x) < REAL_INF ? y : REAL_NAN;
     return x != x ? x : y;
 }
 MATH real M(sin)(real x) { return M(sin_shifted)(x, 0, M(to_bits)(x) & SIGN_BIT); }
 MATH real M(cos)(real x) { return M(sin_shifted)(x, 1, 0); }
-
-MATH real M(tan)(real x) {
+MATH real M(sin_near)(real x) {
     ureal quadrant;
-    M(pair) r = M(trig_reduce)(M(abs)(x), &quadrant), s = M(fast_sum)(r.hi, M(sin_rest)(r)), c, num, den;
+    M(pair) r = M(trig_reduce_near)(M(abs)(x), &quadrant);
+    return M(sin_of)(r, quadrant, M(to_bits)(x) & SIGN_BIT);
+}
+MATH real M(cos_near)(real x) {
+    ureal quadrant;
+    M(pair) r = M(trig_reduce_near)(M(abs)(x), &quadrant);
+    return M(sin_of)(r, quadrant + 1, 0);
+}
+
+MATH real M(tan_of)(M(pair) r, ureal quadrant, real x) {
+    M(pair) s = M(fast_sum)(r.hi, M(sin_rest)(r)), c, num, den;
     real w = r.hi * r.hi, h = (real)0.5 * w;
     c = M(fast_sum)(1, -h);
     real h_lo = M(fma)(r.hi, r.hi, -w) * (real)0.5;
@@ -99,9 +125,21 @@ MATH real M(tan)(real x) {
     den.lo = odd ? s.lo : c.lo;
     real q = num.hi / den.hi;
     real y = q + (M(fma)(-q, den.hi, num.hi) + (num.lo - q * den.lo)) / den.hi;
-    y = x == 0 ? x : M(from_bits)(M(to_bits)(y) ^ (M(to_bits)(x) & SIGN_BIT));
-    y = M(abs)(x) < REAL_INF ? y : REAL_NAN;
-    return x != x ? x : y;
+    return x == 0 ? x : M(from_bits)(M(to_bits)(y) ^ (M(to_bits)(x) & SIGN_BIT));
+}
+MATH real M(tan_near)(real x) {
+    ureal quadrant;
+    M(pair) r = M(trig_reduce_near)(M(abs)(x), &quadrant);
+    return M(tan_of)(r, quadrant, x);
+}
+/* One element of any size. Where the near way serves it is taken, so that a value does not depend on its neighbors. */
+SHARED real M(sin_any)(real x) { return M(far_angle)(x) ? M(sin)(x) : M(sin_near)(x); }
+SHARED real M(cos_any)(real x) { return M(far_angle)(x) ? M(cos)(x) : M(cos_near)(x); }
+SHARED real M(tan_any)(real x) {
+    ureal quadrant;
+    if (!M(far_angle)(x)) return M(tan_near)(x);
+    M(pair) r = M(trig_reduce)(M(abs)(x), &quadrant);
+    return x != x ? x : M(abs)(x) < REAL_INF ? M(tan_of)(r, quadrant, x) : REAL_NAN;
 }
 
 /* sin(pi x), cos(pi x) */

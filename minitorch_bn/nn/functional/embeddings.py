@@ -64,6 +64,11 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
                                       f"supported for mode='sum' (got mode='{mode}'). Please open a feature request "
                                       "on GitHub.")
     padding_idx = _positive_index(padding_idx, weight.size(0))
+    if input.dim() == 2 and offsets is None and padding_idx is None and input.numel():  # every entry counts
+        rows = embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+        if per_sample_weights is not None:
+            rows = rows * per_sample_weights.unsqueeze(-1)
+        return rows.amax(1) if mode == "max" else rows.mean(1) if mode == "mean" else rows.sum(1)
     place, counted = _bag_places(input, offsets, include_last_offset)
     flat = input.reshape(-1)
     if flat.numel() == 0:
