@@ -17,6 +17,7 @@ cdef extern from "mtb.h" nogil:
                              i64 step) noexcept nogil
         i64 (*finish_moments)(i64 n, const double* s, i64 step, double m, const void* x0, double* mean, double* var,
                               char* unsure) noexcept nogil
+        void (*merge_cols)(i64 chunks, i64 cols, double* parts, i64 n, i64 repeat, double* s) noexcept nogil
         void (*affine)(i64 n, const double* mean, const double* invstd, i64 per, const void* weight, const void* bias,
                        i64 period, void* p, i64 step) noexcept nogil
         void (*backward_affine)(i64 n, const double* s, i64 s_step, double m, const double* invstd, i64 per,
@@ -89,8 +90,9 @@ cdef struct Plan:
     i64 size                             # bytes of an element
     i64 blocks                           # runs: of a channel, each some runs, or a piece of one
     Parts of_channel, of_statistic       # runs: what has sums of its own
-    # columns: rows and columns after SHORT and NARROW; column j belongs to channel j // repeat % c
-    i64 rows, cols, stride, repeat, chunks, panels
+    # columns: rows and columns after SHORT, PAGE; column j belongs to channel j // repeat % c; the last row has `left`
+    i64 rows, cols, stride, repeat, left
+    i64 deep, width, chunks, panels      # a tile has `deep` rows and `width` columns
     double m                             # values of one statistic
     source x, residual, weight, bias, dy, z, u
     bytes_p y, dx, dresidual, ddy, p, x0, unsure

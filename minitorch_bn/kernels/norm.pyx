@@ -8,12 +8,12 @@ from .parts cimport BLOCK, Parts, block, count_blocks, cut, part_at
 
 # The order of additions follows from these constants and the shape alone.
 cdef enum:
-    DEEP = 256         # rows of a panel of columns that are summed before the sums are merged
-    WIDE = 256         # columns of a panel
     SHORT = 16         # runs shorter than this are taken as columns, one for each position in the run
+    DEEP = 1 << 18     # values of such a panel that are summed before the sums are merged, ...
+    SHALLOW = 32       # ... at most, and as many rows at least
     OWN_CACHE = 1 << 18  # bytes of a second-level cache
-    PAGE = 4096        # bytes over which a processor foresees what is read next
-    NARROW = 128       # up to so many columns are taken two rows side by side, again and again
+    PAGE = 4096        # bytes over which a processor foresees what is read next: so wide is a panel of columns, in which
+                       # narrower rows lie side by side
     LONG_RUN = 1024    # bytes of a run that may go past the caches: each end of one is a line written in two parts
 
 
@@ -22,6 +22,7 @@ cdef inline const void* at(const char* p, i64 offset) noexcept nogil:
 
 
 cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
+    cdef i64 together
     memset(q, 0, sizeof(Plan))
     q.kernels, q.view, q.size = <const mtb_norm*> K.norm[real], view[0], 8 if real else 4
     q.m = <double> (view.n * view.s * view.per)
@@ -36,9 +37,14 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
         q.of_statistic = q.of_channel if view.per == 1 else cut(1, view.per * view.s, 0)
         q.fused = (view.c // view.per >= 8 or q.blocks * view.per == 1) and not in_order(q)
         return
-    while q.cols <= NARROW and q.stride == q.cols and q.rows % 2 == 0:
-        q.rows, q.cols, q.stride = q.rows // 2, q.cols * 2, q.stride * 2
-    q.chunks, q.panels = ceil_div(q.rows, DEEP), ceil_div(q.cols, WIDE)
+    together = min(PAGE // q.size // q.cols, q.rows // SHORT)
+    if q.stride == q.cols and together > 1:
+        q.left = q.rows % together * q.cols
+        q.rows, q.cols, q.stride = q.rows // together, q.cols * together, q.stride * together
+    q.panels = ceil_div(q.cols * q.size, PAGE)
+    q.width = ceil_div(ceil_div(q.cols, q.panels), SHORT) * SHORT
+    q.deep = min(DEEP // q.width, max(<i64> SHALLOW, ceil_div(q.rows, 64) * 8))
+    q.chunks = ceil_div(q.rows, q.deep) + (q.left > 0)
     q.step = q.cols
 
 
@@ -153,8 +159,8 @@ cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     written(q)
 
 
-# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs
-# of one channel are so far apart that the processor does not foresee them.
+# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs of
+# one channel are so far apart that the processor does not foresee them.
 
 cdef inline bint in_order(Plan* q) noexcept:
     return (q.view.per == 1 and q.view.n > 1 and q.view.s * q.size <= PAGE
@@ -355,7 +361,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
             if sums:
                 q.s = s + 2 * c
                 run_tasks(backward_sums_tile_task, &q, q.chunks * q.panels, work)
-                merge_columns(&q, s)
+                q.kernels.merge_cols(q.chunks, q.cols, q.s, c, q.repeat, s)
                 q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, dweight, dbias)
                 spread_params(&q, MTB_NORM_PARAMS, p)
             run_again(backward_tile_task, &q, q.chunks * q.panels, work)

@@ -1,20 +1,27 @@
-# Normalization by columns (part of norm.pyx): a task is a chunk of rows times a panel of columns.
+# Normalization by columns: a task is a tile, some rows of a panel of columns (part of norm.pyx).
 
 cdef i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil:
-    cdef i64 row = i // q.panels * DEEP
-    rows[0] = min(<i64> DEEP, q.rows - row)
-    col[0] = i % q.panels * WIDE
-    cols[0] = min(<i64> WIDE, q.cols - col[0])
+    cdef i64 row = i // q.panels * q.deep
+    col[0] = i % q.panels * q.width
+    rows[0], cols[0] = min(q.deep, q.rows - row), min(q.width, q.cols - col[0])
+    if rows[0] <= 0:                         # what is left is less than a row
+        row, rows[0], cols[0] = q.rows, 1, max(<i64> 0, min(q.width, q.left - col[0]))
     return row * q.stride + col[0]
+
+
+cdef double* no_sums(Plan* q, i64 i) noexcept nogil:
+    """The two rows of sums of tile i, cleared."""
+    cdef i64 col = i % q.panels * q.width, bytes = min(q.width, q.cols - col) * 8
+    cdef double* s = q.s + i // q.panels * 2 * q.cols + col
+    memset(s, 0, bytes)
+    memset(s + q.cols, 0, bytes)
+    return s
 
 
 cdef void moments_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
-    cdef double* s = q.s + i // q.panels * 2 * q.cols + col
-    memset(s, 0, cols * 8)
-    memset(s + q.cols, 0, cols * 8)
-    q.kernels.moments_cols(rows, cols, q.x + offset, q.stride, q.x0 + col * q.size, q.exact, s, q.cols)
+    q.kernels.moments_cols(rows, cols, q.x + offset, q.stride, q.x0 + col * q.size, q.exact, no_sums(q, i), q.cols)
 
 
 cdef void apply_tile_task(void* plan, i64 i) noexcept nogil:
@@ -28,11 +35,8 @@ cdef void apply_tile_task(void* plan, i64 i) noexcept nogil:
 cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
-    cdef double* s = q.s + i // q.panels * 2 * q.cols + col
-    memset(s, 0, cols * 8)
-    memset(s + q.cols, 0, cols * 8)
     q.kernels.backward_sums_cols(rows, cols, q.x + offset, q.dy + offset, at(q.z, offset), q.stride, q.p + col * q.size,
-                                 q.step, q.mask, s, q.cols)
+                                 q.step, q.mask, no_sums(q, i), q.cols)
 
 
 cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
@@ -41,21 +45,6 @@ cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
     q.kernels.backward_cols(rows, cols, q.x + offset, q.dy + offset, at(q.z, offset), q.stride, q.p + col * q.size,
                             q.step, 0, 1, q.mask, q.frozen, q.dx + offset, <void*> at(q.dresidual, offset), q.past)
     written(q)
-
-
-cdef void merge_columns(Plan* q, double* s) noexcept nogil:
-    """s (2, c) = the sums (chunks, 2, cols) of q, chunk after chunk, of the columns of each channel."""
-    cdef i64 k, j, i, _, c = q.view.c
-    cdef double* part
-    cdef double* sums
-    memset(s, 0, 2 * c * 8)
-    for k in range(2 * q.chunks):
-        part, sums, j = q.s + k * q.cols, s + k % 2 * c, 0
-        while j < q.cols:
-            for i in range(c):
-                for _ in range(q.repeat):
-                    sums[i] += part[j]
-                    j += 1
 
 
 cdef int column_statistics(Plan* q, double* s) except -1:
@@ -74,11 +63,11 @@ cdef int column_statistics(Plan* q, double* s) except -1:
             q.x0 = x0 + c * q.size
             q.kernels.spread(1, q.cols, x0, 0, q.repeat, c, q.x0, 0)
         run_tasks(moments_tile_task, q, q.chunks * q.panels, work)
-        merge_columns(q, s)
+        q.kernels.merge_cols(q.chunks, q.cols, q.s, c, q.repeat, s)
         if q.kernels.finish_moments(c, s, c, q.m, x0, q.mean, q.var, q.unsure):
             q.exact = 1
             run_tasks(moments_tile_task, q, q.chunks * q.panels, work)
-            merge_columns(q, s)
+            q.kernels.merge_cols(q.chunks, q.cols, q.s, c, q.repeat, s)
             for i in range(c):
                 if q.unsure[i]:
                     q.kernels.finish_moments(1, s + i, c, q.m, x0 + i * q.size, q.mean + i, q.var + i, NULL)

@@ -39,7 +39,7 @@ cdef void twice_sums_task(void* plan, i64 i) noexcept nogil:
         offset = tile(q, i, &rows, &col, &cols) * q.size
         s = q.s + i // q.panels * 6 * q.cols + col
         for k in range(6):
-            memset(s + k * q.cols, 0, cols * 8)
+            memset(s + k * q.cols, 0, min(q.width, q.cols - col) * 8)
         twice_sums(q, True, rows, cols, offset, col, s, q.cols)
         return
     block(q.view.n, q.view.s, q.view.stride_n, i % q.blocks, &offset, &rows, &cols)

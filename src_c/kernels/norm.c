@@ -43,6 +43,17 @@ static void moments_cols(int64_t rows, int64_t cols, const void *xv, int64_t str
     }
 }
 
+static void merge_cols(int64_t chunks, int64_t cols, double *restrict parts, int64_t n, int64_t repeat,
+                       double *restrict s) {
+    for (int64_t k = 1; k < chunks; k++)
+        for (int64_t j = 0; j < 2 * cols; j++) parts[j] += parts[2 * k * cols + j];
+    for (int64_t j = 0; j < 2 * n; j++) s[j] = 0;
+    for (int64_t k = 0; k < 2; k++, s += n)
+        for (int64_t from = 0; from < cols; from += n * repeat, parts += n * repeat)
+            for (int64_t i = 0; i < repeat; i++)
+                for (int64_t c = 0; c < n; c++) s[c] += parts[c * repeat + i];
+}
+
 static int64_t finish_moments(int64_t n, const double *s, int64_t step, double m, const void *x0v, double *mean,
                               double *var, char *unsure) {
     const T *x0 = x0v;
@@ -375,6 +386,6 @@ static void twice_affine(int64_t n, const double *s, double m, const double *mea
 
 extern const mtb_norm TABLE(norm);
 const mtb_norm TABLE(norm) = {
-    moments_parts, moments_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
+    moments_parts, moments_cols, merge_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
     backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
 };
