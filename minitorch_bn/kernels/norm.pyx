@@ -241,9 +241,10 @@ cdef inline i64 backward_room(Plan* q) noexcept:   # for two sums of each channe
     return 2 * (q.view.c + (q.chunks * q.cols if q.view.columns else 0 if q.fused else q.view.c * q.of_channel.all))
 
 
-cdef inline bint goes_past(Plan* q, const void* source, const void* result) noexcept:
-    """Whether the next operation would not find a result in cache: then it goes past them, and spares a read of it."""
-    return (source != result and q.view.n * q.view.c * q.view.s * q.size > CACHE // 2
+cdef inline bint goes_past(Plan* q, const void* source, const void* result, i64 limit) noexcept:
+    """Whether a result goes past the caches, and so is not read into them first: where it would not stay there until it
+    is read; and in training, where what is computed between is kept, where it was not there before."""
+    return (source != result and q.view.n * q.view.c * q.view.s * q.size > limit
             and (q.view.columns or q.view.s * q.size >= LONG_RUN))
 
 
@@ -257,7 +258,7 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
     q.mean, q.var, q.invstd, q.eps, q.relu, q.body = mean, var, invstd, eps, relu, apply_block
-    q.past = goes_past(&q, x, y)
+    q.past = goes_past(&q, x, y, CACHE // 8)
     doubles = 2 * (c + q.chunks * q.cols if q.view.columns else stats * q.of_statistic.all)
     params = MTB_NORM_K0 * (c + q.cols)
     bytes = doubles * 8 + params * q.size
@@ -300,7 +301,7 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
     q.mean, q.invstd, q.relu, q.body = <double*> mean, <double*> invstd, relu, apply_block
-    q.past = goes_past(&q, x, y)
+    q.past = goes_past(&q, x, y, CACHE // 2)
     bytes = MTB_NORM_K0 * (c + q.cols) * q.size
     p = <char*> take(bytes)
     try:
@@ -328,7 +329,7 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
     cdef i64 work = view.n * view.c * view.s
     prepare(&q, 0, view)
     q.x, q.p, q.relu, q.y, q.body = <char*> x, <char*> p, relu, <char*> y, apply_block
-    q.past = goes_past(&q, x, y)
+    q.past = goes_past(&q, x, y, CACHE // 2)
     run_tasks(map_planes_task, &q, plane_blocks(&q), work)
 
 
@@ -345,7 +346,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
     q.x, q.dy, q.z, q.weight, q.dx, q.dresidual = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx, \
         <char*> dresidual
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
-    q.past = goes_past(&q, dy, dx)
+    q.past = goes_past(&q, dy, dx, CACHE // 8)
     doubles = backward_room(&q)
     bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size
     s = <double*> take(bytes)
