@@ -202,7 +202,7 @@ cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
             break
         most //= 2
     work = max(<i64> 1, q.at.positions * q.m * max(q.k, <i64> 1))
-    q.group_block = min(q.at.groups, 1 + TASK_WORK // work)
+    q.group_block = min(q.at.groups, 1 + (4 * TASK_WORK if q.by_lines else TASK_WORK) // work)
     if threads > 1:
         q.group_block = max(<i64> 1, min(q.group_block, q.at.groups * blocks // (4 * threads)))
     q.group_blocks = parts(q.at.groups, q.group_block)

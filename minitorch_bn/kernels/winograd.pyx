@@ -78,6 +78,7 @@ cdef struct plan:
     const float* bias
     float* u                 # points of filters: (36, panels, channels, nr)
     float* v                 # points of all tiles: (blocks, 36, tiles, channels)
+    i64 points_size          # floats of the points of a group, or of its sums, or both
     i64 u_points, u_panel, v_size, across, down, panels, total
     char* bad
     bint backward
@@ -161,18 +162,42 @@ cdef void store(const plan* q, i64 index, i64 m0, i64 m1, const float* m, i64 po
         c += q.kernel.vl
 
 
+cdef const plan* pick(const plan* q, i64 group, plan* p) noexcept nogil:
+    """The plan of one group."""
+    p[0] = q[0]
+    p.a.at += group * q.a.channels * q.a.height * q.a.width
+    p.b.at += group * q.b.channels * q.b.height * q.b.width
+    if q.a.params != NULL:
+        p.a.params += group * q.a.channels
+    if q.b.params != NULL:
+        p.b.params += group * q.b.channels
+    p.w += group * q.a.channels * q.b.channels * q.t.size * q.t.size
+    p.dw += group * q.a.channels * q.b.channels * q.t.size * q.t.size
+    if q.bias != NULL:
+        p.bias += group * q.b.channels
+    p.u += group * q.points_size
+    p.v += group * q.points_size
+    if q.sums != NULL:
+        p.sums += group * q.points_size
+    return p
+
+
 cdef i64 tiles_of(const plan* q, i64 index) noexcept nogil:
     cdef block b
     find(&q.t, &q.a, index, &b)
     return b.images * b.rows * b.columns * b.dilation[0] * b.dilation[1]
 
 
-cdef void filter_task(const plan* q, i64 panel) noexcept nogil:
+cdef void filter_task(const plan* all_groups, i64 group, i64 panel) noexcept nogil:
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     filters(q, panel, 0, q.a.channels, q.u + panel * q.u_panel, q.u_points)
 
 
-cdef void block_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+cdef void block_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
     """All channels of one block of tiles."""
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     cdef float* band = scratch + q.band_at
     cdef float* v = scratch + q.v_at
     cdef float* m = scratch + q.m_at
@@ -182,15 +207,19 @@ cdef void block_task(const plan* q, i64 index, float* scratch) noexcept nogil:
     store(q, index, 0, q.b.channels, m, q.b.points, q.b.pitch, band)
 
 
-cdef void input_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+cdef void input_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
     """16 channels of one block of tiles, to q.v."""
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     cdef i64 groups = parts(q.a.channels, 16), c = index % groups * 16
     index //= groups
     load(q, &q.a, 6, index, c, min(c + 16, q.a.channels), q.v + index * q.v_size, scratch + q.band_at)
 
 
-cdef void panel_task(const plan* q, i64 panel, float* scratch) noexcept nogil:
+cdef void panel_task(const plan* all_groups, i64 group, i64 panel, float* scratch) noexcept nogil:
     """All tiles of one panel of output channels."""
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     cdef float* u = scratch + q.v_at
     cdef float* m = scratch + q.m_at
     cdef i64 k0 = 0, k1, i, nr = q.gemm.nr, columns = up(min(nr, q.b.channels - panel * nr), q.gemm.vl)
@@ -223,6 +252,7 @@ cdef i64 start(plan* q, const conv_geometry* g, const i64* plane) noexcept nogil
     """What all three have in common; returns how many tiles there are."""
     cdef int d
     q.gemm, q.kernel = <const mtb_gemm*> K.gemm[0], <const mtb_winograd*> K.winograd
+    q.w, q.bias, q.u, q.v, q.sums, q.dw = NULL, NULL, NULL, NULL, NULL, NULL
     q.t.size, q.t.step, q.t.whole[0] = g.kernel[1], 7 - g.kernel[1], g.n
     for d in range(2):
         q.t.dilation[d] = g.dilation[d + 1]
@@ -248,7 +278,7 @@ cdef void mapped(grid* p, const channel_map* map) noexcept nogil:
 cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,
                         void* y, bint backward, char* bad) except -1:
     cdef plan q
-    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total
+    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total, tasks
     cdef i64 taps = g.kernel[1] * g.kernel[2]
     cdef int threads
     cdef float* memory
@@ -269,10 +299,10 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map
     q.w, q.bias = <const float*> w, <const float*> bias
     q.w_end = q.w + g.c_out * c * taps
     # Free choices from here on, but for MTB_WINOGRAD_K: no bit depends on them.
-    threads = team(<i64> min(<double> all_tiles * m * c * 4, <double> (1 << 60)))
+    threads = team(<i64> min(<double> all_tiles * g.c_out * c * 4, <double> (1 << 60)))
     by_panels = q.b.channels > all_tiles
     i = CACHE // (36 * (q.a.pitch + q.b.pitch))
-    cut_tiles(&q.t, min(max(i, <i64> FEW_TILES), <i64> MANY_TILES), 1 if by_panels else threads)
+    cut_tiles(&q.t, min(max(i, <i64> FEW_TILES), <i64> MANY_TILES), 1 if by_panels or g.groups > 1 else threads)
     q.panels = parts(q.b.channels, q.gemm.nr)
     if by_panels:
         q.b.pitch = q.gemm.nr
@@ -291,33 +321,26 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map
         q.m_at = q.v_at + 36 * q.a.points
         q.scratch = q.m_at + 36 * q.b.points
         size = 36 * q.u_points
-    q.scratch = up(q.scratch, 16)
-    total = (size + threads * q.scratch + 16) * sizeof(float)
+    q.scratch, q.points_size = up(q.scratch, 16), up(size, 16)
+    total = (g.groups * q.points_size + threads * q.scratch) * sizeof(float)
     memory = <float*> take(total)
     q.u = q.v = memory
-    scratch = memory + up(size, 16)
-    for _group in range(g.groups):
-        if by_panels:
-            for i in prange(q.t.blocks * parts(q.a.channels, 16), num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                input_task(&q, i, scratch + threadid() * q.scratch)
-            for i in prange(q.panels, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                panel_task(&q, i, scratch + threadid() * q.scratch)
-        else:
-            for i in prange(q.panels, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                filter_task(&q, i)
-            for i in prange(q.t.blocks, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                block_task(&q, i, scratch + threadid() * q.scratch)
-        q.a.at += q.a.channels * q.a.height * q.a.width
-        if map != NULL:
-            q.a.params += q.a.channels
-        q.b.at += q.b.channels * q.b.height * q.b.width
-        q.w += m * c * taps
-        if q.bias != NULL:
-            q.bias += q.b.channels
+    scratch = memory + g.groups * q.points_size
+    if by_panels:
+        tasks = q.t.blocks * parts(q.a.channels, 16)
+        for i in prange(g.groups * tasks, num_threads=threads, schedule="dynamic", nogil=True):
+            spread()
+            input_task(&q, i // tasks, i % tasks, scratch + threadid() * q.scratch)
+        for i in prange(g.groups * q.panels, num_threads=threads, schedule="dynamic", nogil=True):
+            spread()
+            panel_task(&q, i // q.panels, i % q.panels, scratch + threadid() * q.scratch)
+    else:
+        for i in prange(g.groups * q.panels, num_threads=threads, schedule="dynamic", nogil=True):
+            spread()
+            filter_task(&q, i // q.panels, i % q.panels)
+        for i in prange(g.groups * q.t.blocks, num_threads=threads, schedule="dynamic", nogil=True):
+            spread()
+            block_task(&q, i // q.t.blocks, i % q.t.blocks, scratch + threadid() * q.scratch)
     give(memory, total)
     return 0
 

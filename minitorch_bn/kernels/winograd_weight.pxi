@@ -1,8 +1,10 @@
 # The gradient of the filters by transformed tiles (part of winograd.pyx): points of inputs times points of output
 # gradients, summed over the tiles.
 
-cdef void piece_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+cdef void piece_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
     """The sums of one part of the blocks, all channels."""
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     cdef float* band = scratch + q.band_at
     cdef float* w = scratch + q.m_at
     cdef float* v = scratch + q.v_at
@@ -15,8 +17,10 @@ cdef void piece_task(const plan* q, i64 index, float* scratch) noexcept nogil:
                           q.sum_pitch, i > first)
 
 
-cdef void load_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+cdef void load_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
     """16 channels of one side of one block of a chunk, to q.v."""
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     cdef i64 on_a = parts(q.a.channels, 16), groups = on_a + parts(q.b.channels, 16), c = index % groups
     cdef float* v
     index //= groups
@@ -39,8 +43,16 @@ cdef void gradients(const plan* q, i64 m0, i64 m1, i64 c0, i64 c1, const float* 
             c += q.kernel.vl
 
 
-cdef void square_task(const plan* q, i64 index, float* scratch) noexcept nogil:
+cdef void gradient_task(const plan* all_groups, i64 group, i64 m) noexcept nogil:
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
+    gradients(q, m, m + 1, 0, q.b.channels, q.sums + m * q.sum_pitch)
+
+
+cdef void square_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
     """The sums of some output and input channels over one chunk; after the last, their gradients."""
+    cdef plan of_group
+    cdef const plan* q = pick(all_groups, group, &of_group)
     cdef i64 m0 = index // q.column_blocks * q.rows, c0 = index % q.column_blocks * q.columns, i
     cdef i64 m1 = min(m0 + q.rows, q.a.channels), c1 = min(c0 + q.columns, q.b.channels)
     cdef float* sums = scratch if q.sums == NULL else q.sums + index * q.sum_size
@@ -54,8 +66,9 @@ cdef void square_task(const plan* q, i64 index, float* scratch) noexcept nogil:
 
 cdef int winograd_weight(const conv_geometry* g, const void* x, const channel_map* map, const void* dy, void* dw,
                          char* bad) except -1:
-    cdef plan q
+    cdef plan q, all_groups
     cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, tiles, size, total, chunk, tasks
+    cdef i64 group = 0, groups, loads
     cdef int threads
     cdef float* memory
     cdef float* scratch
@@ -75,7 +88,7 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const channel_ma
     q.band_at = 0
     q.v_at = (q.t.band + q.kernel.vl) * q.kernel.vl
     q.scratch = q.v_at
-    threads = team(<i64> min(<double> all_tiles * m * c * 4, <double> (1 << 60)))
+    threads = team(<i64> min(<double> all_tiles * g.c_out * c * 4, <double> (1 << 60)))
     q.rows, q.columns, q.v, q.w_size = m, c, NULL, 36 * q.a.points
     q.v_size = q.w_size + 36 * q.b.points
     chunk = q.t.blocks
@@ -100,41 +113,40 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const channel_ma
     tasks = q.row_blocks * q.column_blocks
     if not by_pieces and chunk < q.t.blocks:
         size += tasks * q.sum_size
-    q.scratch = up(q.scratch, 16)
-    total = (size + threads * q.scratch + 32) * sizeof(float)
+    q.scratch, q.points_size = up(q.scratch, 16), up(size, 16)
+    groups = max(<i64> 1, min(g.groups, CHUNK // q.points_size))        # that are worked on at a time
+    total = (groups * q.points_size + threads * q.scratch) * sizeof(float)
     memory = <float*> take(total)
-    scratch = memory + up(size, 16)
-    q.sums = NULL
+    scratch = memory + groups * q.points_size
     if by_pieces:
         q.sums = memory
     else:
         q.v = memory
         if chunk < q.t.blocks:
             q.sums = memory + chunk * q.v_size
-    for _group in range(g.groups):
+    all_groups = q
+    while group < g.groups:
+        groups = min(groups, g.groups - group)
+        pick(&all_groups, group, &q)
+        q.v, q.sums = all_groups.v, all_groups.sums
         if by_pieces:
-            for i in prange(q.pieces, num_threads=threads, schedule="dynamic", nogil=True):
+            for i in prange(groups * q.pieces, num_threads=threads, schedule="dynamic", nogil=True):
                 spread()
-                piece_task(&q, i, scratch + threadid() * q.scratch)
-            for i in prange(m, num_threads=threads, schedule="static", nogil=True):
+                piece_task(&q, i // q.pieces, i % q.pieces, scratch + threadid() * q.scratch)
+            for i in prange(groups * m, num_threads=threads, schedule="static", nogil=True):
                 spread()
-                gradients(&q, i, i + 1, 0, c, q.sums + i * q.sum_pitch)
-        else:
-            q.first = 0
-            while q.first < q.t.blocks:
-                q.last = min(q.first + chunk, q.t.blocks)
-                for i in prange((q.last - q.first) * (parts(m, 16) + parts(c, 16)), num_threads=threads,
-                                schedule="dynamic", nogil=True):
-                    spread()
-                    load_task(&q, i, scratch + threadid() * q.scratch)
-                for i in prange(tasks, num_threads=threads, schedule="dynamic", nogil=True):
-                    spread()
-                    square_task(&q, i, scratch + threadid() * q.scratch)
-                q.first = q.last
-        q.a.at += m * q.a.height * q.a.width
-        q.b.at += c * q.b.height * q.b.width
-        if map != NULL:
-            q.b.params += c
-        q.dw += m * c * q.t.size * q.t.size
+                gradient_task(&q, i // m, i % m)
+        q.first = q.t.blocks if by_pieces else 0
+        while q.first < q.t.blocks:
+            q.last = min(q.first + chunk, q.t.blocks)
+            loads = (q.last - q.first) * (parts(m, 16) + parts(c, 16))
+            for i in prange(groups * loads, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                load_task(&q, i // loads, i % loads, scratch + threadid() * q.scratch)
+            for i in prange(groups * tasks, num_threads=threads, schedule="dynamic", nogil=True):
+                spread()
+                square_task(&q, i // tasks, i % tasks, scratch + threadid() * q.scratch)
+            q.first = q.last
+        group += groups
     give(memory, total)
     return 0

@@ -65,24 +65,26 @@ static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_ax
                 const mtb_conv_axis *columns) {
     T *dst = dst_;
     const T *src = src_;
-    const int64_t length = columns->length, size = columns->size;
+    const int64_t length = columns->length, phases = columns->phases, step = columns->step, size = columns->size;
     int64_t top = 0, bottom = 0, ends[PHASES][3];
     for (int64_t s = 0; s < rows->phases; s++) {
         const int64_t y = rows->begin + rows->origin[s];
         if (src) inside(rows, y, &top, &bottom);
-        for (int64_t i = 0; i < rows->length; i++)
-            for (int64_t t = 0; t < columns->phases; t++, dst += length) {
+        const T *row = src + (y + top * rows->step) * size;
+        zero(dst, 0, top * phases * length);
+        dst += top * phases * length;
+        for (int64_t i = top; i < bottom; i++, row += rows->step * size)
+            for (int64_t t = 0; t < phases; t++, dst += length) {
                 int64_t *e = ends[t % PHASES];
-                if (s + i == 0 || columns->phases > PHASES) {
+                if (i == top || phases > PHASES) {
                     e[2] = columns->begin + columns->origin[t];
                     inside(columns, e[2], e, e + 1);
+                    e[2] += e[0] * step;
                 }
-                if (top <= i && i < bottom && e[0] < e[1])
-                    pad_row(dst, length, e[0], e[1], src + (y + i * rows->step) * size + e[2] + e[0] * columns->step,
-                            end, columns->step, rows->size * size);
-                else
-                    zero(dst, 0, length);
+                pad_row(dst, length, e[0], e[1], row + e[2], end, step, rows->size * size);
             }
+        zero(dst, 0, (rows->length - bottom) * phases * length);
+        dst += (rows->length - bottom) * phases * length;
     }
 }
 

@@ -178,6 +178,10 @@ static void input(T *v, int64_t points, int64_t pitch, int size, const T *src, i
 /* Exactly n elements. */
 INLINE void store_part(T *dst, vec x, int64_t n) {
     T b[VL];
+    if (likely(n == VL)) {
+        vstore(dst, x);
+        return;
+    }
     vstore(b, x);
     for (int64_t i = 0; i < n; i++) dst[i] = b[i];
 }
@@ -196,11 +200,9 @@ static __attribute__((noinline)) void store_band(T *dst, int64_t n, const T *ban
             UNROLL for (int i = 0; i < VL; i++) r[i] = vload(band + (p + i) * VL);
             transpose(r);
             /* What goes past the row is overwritten by the next one, if that is ours. */
-            if (p + VL <= columns || (whole && y + 1 < rows && p + VL <= columns + b->width)) {
-                UNROLL for (int j = 0; j < VL; j++) if (j < n) vstore(dst + j * plane + p, r[j]);
-            } else {
-                UNROLL for (int j = 0; j < VL; j++) if (j < n) store_part(dst + j * plane + p, r[j], columns - p);
-            }
+            const int64_t past = whole && y + 1 < rows ? b->width : 0, left = columns + past - p;
+            UNROLL for (int j = 0; j < VL; j++)
+                if (j < n) store_part(dst + j * plane + p, r[j], left >= VL ? VL : columns - p);
         }
 }
 
@@ -244,7 +246,8 @@ INLINE void output_n(const int size, T *dst, int64_t n, const T *m, int64_t poin
         store_band(dst, n, band, b);
         T lane[VL];
         vstore(lane, check);
-        for (int64_t j = 0; j < n; j++) bad[i] |= lane[j] != 0;
+        for (int64_t j = 0; j < n; j++)
+            if (lane[j] != 0) bad[i] = 1;  /* never written otherwise: other threads may write it, too */
     }
 }
 
@@ -312,7 +315,7 @@ INLINE void gradient_n(const int size, T *dw, int64_t n, const T *p, int64_t poi
     }
     vstore(lane, check);
     for (int64_t l = 0; l < n; l++) {
-        *bad |= lane[l] != 0;
+        if (lane[l] != 0) *bad = 1;
         UNROLL for (int t = 0; t < size * size; t++) dw[size * size * l + t] = out[t][l];
     }
 }
