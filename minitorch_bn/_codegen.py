@@ -115,12 +115,10 @@ def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, typ
     lines = [f"static NOINLINE void blocks_{name}({arguments}) {{" if blocks else f"static void {name}({arguments}) {{",
              f"    {out_type} *o = p[0];"]
     used = {i + 1: v for i, v in enumerate(operands) if v in names_of(text)}
-    number = name.startswith("number_")
-    lines += [f"    const {types.get(v, 'T')} *{v}_ = p[{i}]" + (f", {v} = *{v}_;" if number and i == 2 else ";")
-              for i, v in used.items()]
+    lines += [f"    const {types.get(v, 'T')} *{v}_ = p[{i}];" for i, v in used.items()]
     lines += [f"    const T {p} = (T)k[{index.index(p)}];" for p in params] or ["    (void)k;"]
     lines += ["    n &= -PAD;"] if blocks else []
-    reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for i, v in used.items() if not number or i != 2)
+    reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for v in used.values())
     lines += ["    _Pragma(\"GCC ivdep\")", "    for (int64_t i = 0; i < n; i++) {",
               f"        {reads}", f"        o[i] = ({out_type})({to_c(text, names or {})});", "    }", "}"]
     if blocks:
@@ -158,8 +156,7 @@ def ops_h() -> str:
             out = "uint8_t" if row.kind in BOOL_RESULT else "T"
             parts.append(loop(f"value_{row.name}", out, list(row.inputs), text, row, types, kind == "real"))
         if kind == "real":
-            parts += [loop(f"number_{row.name}", "T", ["a", "b"], row.value, row, {}, True)
-                      for row in TABLE if row.name in NUMBERED]
+            parts += [f"NUMBER_LOOP({row.name}, {to_c(row.value, {})})" for row in TABLE if row.name in NUMBERED]
             for row, i, text, operands in gradients():
                 if text in AS_VALUE:
                     continue

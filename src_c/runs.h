@@ -5,8 +5,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The C library's memcpy: a compiler that optimizes for size puts `rep movs` in its place, which is slow to start. */
+/* The C library's: a compiler that optimizes for size puts `rep movs` and `rep stos` in their place, which are slow to
+ * start. */
 static void *(*const volatile mtb_library_copy)(void *, const void *, size_t) = memcpy;
+static void *(*const volatile mtb_library_set)(void *, int, size_t) = memset;
+
+static inline void mtb_clear_run(void *dst, size_t n) { mtb_library_set(dst, 0, n); }
 
 /* From 4 KB on the library, too, takes `rep movs`, and on Zen processors that takes fifteen times as long where the target
  * is less than a cache line ahead of the source, counted within a page: it goes in pieces then. */
@@ -17,15 +21,26 @@ static inline void mtb_copy_run(void *dst, const void *src, size_t n) {
     mtb_library_copy(dst, src, n);
 }
 
-/* f (NULL: a copy of p[1], row_bytes long) on each of `rows` rows of n elements; p, `count` of them, moves on by step. */
-static inline void mtb_run_rows(void (*f)(void *const *, int64_t, const double *), void **p, const int64_t *step, int count,
-                                int64_t rows, int64_t n, int64_t row_bytes, const double *k) {
+/* f on each of `rows` rows of n elements; `step`: bytes from one to the next, for each of at most six pointers. */
+static __attribute__((noinline, unused)) void mtb_run_rows(void (*f)(void *const *, int64_t, const double *),
+                                                           void *const *p, const int64_t *step, int64_t rows, int64_t n,
+                                                           const double *k) {
+    char *a = p[0], *b = p[1], *c = p[2], *d = p[3], *e = p[4], *g = p[5];
     for (; rows > 0; rows--) {
-        if (f)
-            f(p, n, k);
-        else
-            mtb_copy_run(p[0], p[1], (size_t)row_bytes);
-        for (int i = 0; i < count; i++) p[i] = (char *)p[i] + step[i];
+        void *const at[6] = {a, b, c, d, e, g};
+        f(at, n, k);
+        a += step[0], b += step[1], c += step[2], d += step[3], e += step[4], g += step[5];
     }
+}
+
+/* Rows of n elements, `step` elements apart in src, to contiguous rows. */
+static __attribute__((noinline, unused)) void mtb_move_rows(void (*move)(void *, int64_t, const void *, int64_t, int64_t),
+                                                            char *dst, int64_t dst_row, const char *src, int64_t src_row,
+                                                            int64_t step, int size, int64_t rows, int64_t n) {
+    for (; rows > 0; rows--, dst += dst_row, src += src_row)
+        if (step == 1)
+            mtb_copy_run(dst, src, (size_t)(n * size));
+        else
+            move(dst, size, src, step * size, n);
 }
 #endif

@@ -410,3 +410,21 @@ def test_overlapping_operands_read_before_they_are_written():
     z[1:].copy_(z[:-1].clone())
     z[:3].copy_(z[1:])
     assert z.tolist() == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("source", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("target", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_a_large_number_changes_no_other(source, target):
+    """Real numbers to integers: a block with a number beyond int32 takes another way, with the same results."""
+    array = np.linspace(0, 100, 2000).astype("float32")
+    array[3:9] = [-1, 0.99, -0.99, 127.9, -0.0, 5]
+    x = torch.from_numpy(array).to(source)
+    want = np.trunc(x.float().numpy()).astype(np.int64).astype(target.name)
+    assert np.array_equal(x.to(target).numpy(), want)
+    x[700], x[701] = 60000.0, float("nan")
+    far = x.to(target).numpy()
+    keep = np.arange(2000) // 2 != 350
+    assert np.array_equal(far[keep], want[keep])
+    if source not in (torch.float16,):
+        big = torch.tensor([3e9, -3e9, 2.0**40], dtype=source)
+        assert np.array_equal(big.to(target).numpy(), big.double().numpy().astype(np.int64).astype(target.name))

@@ -188,7 +188,7 @@ cdef int set_operand(operand* o, Tensor x, int want, int ndim) noexcept:
     return 0
 
 
-cdef inline mtb_loop number_loop(int dtype, int i) noexcept:
+cdef inline mtb_number_loop number_loop(int dtype, int i) noexcept:
     """A loop of the dtype where an operand is one number, or NULL."""
     return NULL if i < 0 or dtype < MTB_f32 else K.elementwise[dtype].number[i]
 
@@ -222,7 +222,7 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
     cdef operand[4] o
     cdef i64[MAXDIM] shape
     cdef char[3][8] slots
-    cdef int i, code, want, result, ndim = 0, scalar_at = 0
+    cdef int i, code, want, result, arity, ndim = 0, scalar_at = 0
     cdef double scalar = 0
     cdef mtb_loop f
     cdef Tensor x, y
@@ -295,7 +295,16 @@ cdef object elementwise_general(int op, object a, object b, object c, const doub
         if inplace and n.s0 is y:  # its value is about to change: keep a copy
             save(n, 0, copied(raw_clone(y), y, "CloneBackward0"))
     set_operand(&o[0], y, want if result == code else MTB_b8, ndim)
-    kernel_run(f, info.arity + 1, o, ndim, shape, k, info.cost[0], number_loop(want, info.number[0][0]),
+    arity = info.arity
+    if want != code and (op == OP_NEG or op == OP_ABS):  # the sign of a small float is a bit
+        write_scalar(slots[1], MTB_i16, -0x8000 if op == OP_NEG else 0x7fff)
+        o[2] = o[1]
+        o[2].data = slots[1]
+        memset(o[2].strides, 0, sizeof(o[0].strides))
+        for i in range(3):
+            o[i].dtype = o[i].want = MTB_i16
+        f, arity = K.elementwise[<int> MTB_i16].value[OP_XOR if op == OP_NEG else OP_AND], 2
+    kernel_run(f, arity + 1, o, ndim, shape, k, info.cost[0], number_loop(want, info.number[0][0]),
                number_loop(want, info.number[0][1]))
     if out is not None:
         bump(y)

@@ -8,12 +8,13 @@ number of threads, as no element's value does on another's. One file, since all 
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, mtb_move, spread, team
+from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, mtb_move, mtb_number_loop, spread, team
 
 cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
-    void mtb_run_rows(mtb_loop f, void** p, const i64* step, int count, i64 rows, i64 n, i64 row_bytes,
-                      const double* k) noexcept nogil
+    void mtb_run_rows(mtb_loop f, void** p, const i64* step, i64 rows, i64 n, const double* k) noexcept nogil
+    void mtb_move_rows(mtb_move move, void* dst, i64 dst_row, const void* src, i64 src_row, i64 step, int size, i64 rows,
+                       i64 n) noexcept nogil
 
 cdef enum:
     BLOCK = 1024
@@ -24,8 +25,8 @@ cdef enum:
 
 ctypedef struct plan:
     mtb_loop f             # NULL: copy operand 1 to operand 0
-    mtb_loop right, left   # of two operands: the loops for one number instead of operand 2, of operand 1; or NULL
-    bint number            # operand 2 is one number for each row of the iteration, and f a loop for that
+    mtb_number_loop right, left  # of two operands: the loops for one number instead of operand 2, of operand 1; or NULL
+    mtb_number_loop number       # not NULL: operand 2 is one number for each row of the iteration
     const double* k
     int n, ndim
     bint all_direct, past      # past: the output is written past the caches
@@ -97,16 +98,17 @@ cdef void arrange(plan* p, const i64* shape, int ndim) noexcept nogil:
 cdef inline void take_number(plan* p) noexcept nogil:
     """Let a loop for one number serve where one of two operands does not step along a row."""
     cdef int last = p.ndim - 1, i = 2 if p.ops[2].strides[last] == 0 else 1
-    p.number = (p.n == 3 and p.right != NULL and p.ops[i].strides[last] == 0 and p.ops[3 - i].strides[last] != 0
-                and (i == 2 or p.left != NULL) and p.ops[i].dtype == p.ops[i].want
-                and (p.shape[last] >= SHORT_ROW or p.period[i] == 1))
-    if not p.number:
+    p.number = NULL
+    if (p.n != 3 or p.right == NULL or p.ops[i].strides[last] != 0 or p.ops[3 - i].strides[last] == 0
+            or p.ops[i].dtype != p.ops[i].want or p.shape[last] < SHORT_ROW and p.period[i] > 1):
+        return
+    p.number = p.right if i == 2 else p.left
+    if p.number == NULL:
         return
     if i == 1:
         p.ops[1], p.ops[2] = p.ops[2], p.ops[1]
         p.flat[1], p.direct[1], p.period[2], p.period[1] = p.flat[2], p.direct[2], p.period[1], p.period[2]
         p.flat[2] = p.direct[2] = False
-    p.f = p.right if i == 2 else p.left
     p.all_direct = p.direct[0] and p.direct[1] and p.period[2] == 1
 
 
@@ -126,16 +128,17 @@ cdef void choose(plan* p) noexcept nogil:
                     p.across, p.line = i, e
                     p.high = min(LINE // size, p.shape[e])
                     p.wide = min(BLOCK // p.high, row)
-                    p.whole = e == last - 1 and p.wide == row and p.direct[0] and not p.number
+                    p.whole = e == last - 1 and p.wide == row and p.direct[0] and p.number == NULL
                     if p.whole:
                         p.high = min(BLOCK // row, p.shape[e])
-        elif i and not p.direct[i] and not p.number and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
+        elif i and not p.direct[i] and p.number == NULL and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
             p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
     p.past = p.past and moved > CACHE
     p.rows = not (p.all_direct or p.past or p.across) and row >= SHORT_ROW and p.numel >= 8 * row
     for i in range(p.n):
-        p.rows = p.rows and p.ops[i].dtype == p.ops[i].want and (p.ops[i].strides[last] == 1 or p.number and i == 2)
-        if row >= LONG_ROW and not p.across and p.ops[i].strides[last] == 0 and p.period[i] > 1 and not p.number:
+        p.rows = p.rows and p.ops[i].dtype == p.ops[i].want and (
+            p.ops[i].strides[last] == 1 or i == 2 and p.number != NULL or i == 1 and p.f == NULL)
+        if row >= LONG_ROW and not p.across and p.ops[i].strides[last] == 0 and p.period[i] > 1 and p.number == NULL:
             p.block = LONG_ROW if row < 4 * BLOCK else BLOCK  # one number a row: a run of it serves the whole row
     p.rows = p.rows and (p.block == BLOCK or p.f == NULL)
 
@@ -251,8 +254,9 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef (void*)[MAXOPERANDS] at
     cdef i64 i, m, position = start, row = p.shape[p.ndim - 1], here
     cdef i64[MAXOPERANDS] filled             # how much of its block holds what stays the same
-    cdef bint by_rows = not p.all_direct and (row >= LONG_ROW or p.number and p.period[2] > 1), in_place
+    cdef bint by_rows = not p.all_direct and (row >= LONG_ROW or p.number != NULL and p.period[2] > 1), in_place
     cdef operand* y = &p.ops[0]
+    cdef i64[3] still = [0, 0, 0]
     for i in range(p.n):
         filled[i] = 0
     while position < stop:
@@ -268,7 +272,7 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
             if p.direct[i]:
                 at[i] = p.ops[i].data + position * ITEMSIZE[p.ops[i].dtype]
                 continue
-            if p.number and i == 2 or by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
+            if i == 2 and p.number != NULL or by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
                 at[i] = element(p, &p.ops[i], position)
                 continue
             at[i] = blocks[i]
@@ -281,7 +285,9 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
                 at[i] = at[0]                # a copy: no block between
                 filled[i] = 0
             fetch(p, <int> i, position, m, <char*> at[i], <char*> spare)
-        if p.f != NULL:
+        if p.number != NULL:
+            p.number(at, still, 1, m)
+        elif p.f != NULL:
             p.f(at, m, p.k)
         elif not in_place or p.past:
             at[0] = at[1]
@@ -301,18 +307,28 @@ cdef void work_on_rows(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef (void*)[MAXOPERANDS] at
     cdef i64[MAXOPERANDS] step
     cdef i64[8] index
-    cdef i64 m, row = p.shape[p.ndim - 1], flat = start
-    cdef int d, i
+    cdef i64 m = 0, row = p.shape[p.ndim - 1], flat = start
+    cdef int d, i, size = ITEMSIZE[p.ops[0].dtype]
     for d in range(p.ndim - 2, -1, -1):
         index[d] = flat % p.shape[d]
         flat //= p.shape[d]
+    for i in range(MAXOPERANDS):
+        at[i], step[i] = NULL, 0
     for i in range(p.n):
         at[i] = element(p, &p.ops[i], start * row)
         step[i] = p.ops[i].strides[p.ndim - 2] * ITEMSIZE[p.ops[i].dtype]
     while start < stop:
         d = p.ndim - 2
         m = min(p.shape[d] - index[d], stop - start)
-        mtb_run_rows(p.f, at, step, p.n, m, row, row * ITEMSIZE[p.ops[0].dtype], p.k)
+        if p.number != NULL:
+            p.number(at, step, m, row)
+        elif p.f != NULL:
+            mtb_run_rows(p.f, at, step, m, row, p.k)
+        else:
+            mtb_move_rows(K.convert.move[log2_size(size)], at[0], step[0], at[1], step[1], p.ops[1].strides[p.ndim - 1],
+                          size, m, row)
+        for i in range(p.n):
+            at[i] = <char*> at[i] + m * step[i]
         start += m
         index[d] += m
         while d and index[d] == p.shape[d]:
@@ -335,6 +351,7 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef operand* y = &p.ops[0]
     cdef i64 size = ITEMSIZE[x.dtype], i, t, r, m, high, place = 1, flat, step
     cdef (char*)[MAXOPERANDS] corner
+    cdef i64[3] still = [0, 0, 0]
     cdef i64[8] index
     cdef bint in_place = y.strides[last] == 1 and y.dtype == y.want, turned = p.f == NULL and in_place
     for t in range(start, stop):
@@ -376,7 +393,9 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
                     at[i] = blocks[i]
                     if i:
                         fetch(p, <int> i, flat + r * place, m, <char*> at[i], <char*> spare)
-            if p.f != NULL:
+            if p.number != NULL:
+                p.number(at, still, 1, m)
+            elif p.f != NULL:
                 p.f(at, m, p.k)
             elif in_place:
                 mtb_copy_run(at[0], at[1], <size_t> (m * ITEMSIZE[y.want]))
@@ -427,7 +446,7 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
 
 
 cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost,
-             mtb_loop right=NULL, mtb_loop left=NULL) except -1:
+             mtb_number_loop right=NULL, mtb_number_loop left=NULL) except -1:
     cdef plan p
     p.f, p.right, p.left, p.k, p.n = f, right, left, k, n
     memcpy(p.ops, ops, n * sizeof(operand))

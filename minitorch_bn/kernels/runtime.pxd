@@ -27,10 +27,11 @@ cdef extern from "mtb.h" nogil:
         void (*count_reals)(double* d, i64 n, i64 first, double start, double step) noexcept nogil
         void (*count_integers)(i64* d, i64 n, i64 first, i64 start, i64 step) noexcept nogil
     ctypedef void (*mtb_loop)(void** p, i64 n, const double* k) noexcept
+    ctypedef void (*mtb_number_loop)(void** p, const i64* step, i64 rows, i64 n) noexcept
     ctypedef struct mtb_elementwise:
         mtb_loop value[1]
         mtb_loop grad[1]
-        mtb_loop number[1]
+        mtb_number_loop number[1]
     # The families of tables; each driver module declares the fields of its own family.
     ctypedef struct mtb_reduce
     ctypedef struct mtb_softmax

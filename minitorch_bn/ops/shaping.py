@@ -6,6 +6,7 @@ import itertools
 from minitorch_bn._core import Tensor, arange, attach, broadcast_shapes, empty, full, where, zeros
 from minitorch_bn.ops.indexing import index_select
 from minitorch_bn.ops.joining import cat, flip, stack
+from minitorch_bn.ops.triangles import bordered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,14 +36,15 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     shifts, dims = _several(shifts), _several(dims)
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
-    result = input
+    result = source = input.detach()
     for shift, dim in zip(shifts, dims):
         if input.ndim == 0:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         n = input.shape[_wrap(dim, input.ndim)]
         if n and shift % n:
             result = cat((result.narrow(dim, n - shift % n, shift % n), result.narrow(dim, 0, n - shift % n)), dim)
-    return result.clone() if result is input else result
+    result = source.clone() if result is source else result
+    return attach(result, (input,), lambda g: roll(g, tuple(-shift for shift in shifts), dims), "RollBackward0")
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -175,8 +177,29 @@ def _outside(mode: str, n: int, before: int, after: int, shape: Sequence[int]) -
     return places.remainder(n)
 
 
+def _bordered(input: Tensor, amounts: Sequence[int], places: dict[int, Tensor]) -> Tensor:
+    """The last two dims of a padding, in one pass."""
+    h, w = input.shape[-2:]
+    rows, columns = places.get(input.ndim - 2, arange(h)), places.get(input.ndim - 1, arange(w))
+    before = amounts[0] if input.ndim - 1 in places else 0
+
+    def forward(x: Tensor) -> Tensor:
+        return attach(bordered(x.detach(), rows, columns, before), (x,), backward, "PadBackward0")
+
+    def backward(g: Tensor) -> Tensor:
+        wide = g if g.dtype.itemsize > 2 else g.float()  # small floats are added in float32
+        return attach(bordered(wide.detach(), rows, columns, before, (h, w)).to(g.dtype), (g,), forward, "PadBackward0")
+
+    return forward(input)
+
+
 def _mirrored_pad(input: Tensor, amounts: Sequence[int], places: dict[int, Tensor]) -> Tensor:
     """The input in the middle, then the borders of each dim in `places`, a slice at a time, from what is there."""
+    if any(dim >= input.ndim - 2 for dim in places):
+        input = _bordered(input, amounts, places)
+        places = {dim: shown for dim, shown in places.items() if dim < input.ndim - 2}
+        if not places:
+            return input
     sizes = list(input.shape)
     for dim, shown in places.items():
         sizes[dim] = shown.numel()

@@ -1,4 +1,4 @@
-"""The lower and the upper triangle of matrices."""
+"""Parts of matrices: the lower and the upper triangle, and the borders that padding adds."""
 from collections.abc import Callable
 from typing import Any
 
@@ -6,6 +6,8 @@ from minitorch_bn._core import Tensor
 
 FUNCTIONS: dict[str, Callable[..., Any]]
 METHODS: dict[str, Callable[..., Any]]
+def bordered(input: Tensor, rows: Tensor, columns: Tensor, before: int,
+             shape: tuple[int, int] | None = None) -> Tensor: ...
 def tril(input: Tensor, diagonal: int = 0) -> Tensor: ...
 def tril_(self: Tensor, diagonal: int = 0) -> Tensor: ...
 def triu(input: Tensor, diagonal: int = 0) -> Tensor: ...

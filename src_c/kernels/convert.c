@@ -83,14 +83,17 @@ static inline int64_t int_of_int(int64_t v) { return v; }
         const tf *restrict s = src;                                                                 \
         for (int64_t i = 0; i < n; i++) d[i] = WRITE_##to(READ_##from(s[i]));                       \
     }
-#define CASTS_FROM(from, tf)                                                                        \
-    CAST(from, tf, b8, uint8_t) CAST(from, tf, u8, uint8_t) CAST(from, tf, i8, int8_t)              \
-    CAST(from, tf, i16, int16_t) CAST(from, tf, i32, int32_t) CAST(from, tf, i64, int64_t)          \
-    CAST(from, tf, f16, uint16_t) CAST(from, tf, bf16, uint16_t) CAST(from, tf, f32, float)         \
-    CAST(from, tf, f64, double)
-#define X(name, type, size) CASTS_FROM(name, type)
+#define CASTS_TO_INTEGERS(from, tf)                                                                 \
+    CAST(from, tf, u8, uint8_t) CAST(from, tf, i8, int8_t) CAST(from, tf, i16, int16_t)             \
+    CAST(from, tf, i32, int32_t) CAST(from, tf, i64, int64_t)
+#define CASTS_TO_OTHERS(from, tf)                                                                   \
+    CAST(from, tf, b8, uint8_t) CAST(from, tf, f16, uint16_t) CAST(from, tf, bf16, uint16_t)        \
+    CAST(from, tf, f32, float) CAST(from, tf, f64, double)
+#define X(name, type, size) CASTS_TO_OTHERS(name, type)
 MTB_DTYPES(X)
 #undef X
+CASTS_TO_INTEGERS(b8, uint8_t) CASTS_TO_INTEGERS(u8, uint8_t) CASTS_TO_INTEGERS(i8, int8_t)
+CASTS_TO_INTEGERS(i16, int16_t) CASTS_TO_INTEGERS(i32, int32_t) CASTS_TO_INTEGERS(i64, int64_t)
 
 #if defined(__F16C__)
 /* what: the two casts that are instructions; the same bits. shapes: [n]. passes: one. */
@@ -109,6 +112,47 @@ static void narrow_f16(void *dst, const void *src, int64_t n) {
 #define cast_f16_f32 widen_f16
 #define cast_f32_f16 narrow_f16
 #endif
+
+/* Real numbers to integers: block by block through int32 and vectors, if all of a block fit into it, or one by one. */
+#define INTEGERS_OF(from, tf)                                                                       \
+    static int near_##from(int32_t *restrict d, const tf *restrict s, int64_t n) {                  \
+        int far = 0;                                                                                \
+        for (int64_t i = 0; i < n; i++) far |= !((s[i] < 0 ? -s[i] : s[i]) < 0x1p31f);              \
+        for (int64_t i = 0; !far && i < n; i++) d[i] = (int32_t)s[i];                               \
+        return far;                                                                                 \
+    }                                                                                               \
+    static void wide_##from(int64_t *restrict d, const tf *restrict s, int64_t n) {                 \
+        for (int64_t i = 0; i < n; i++) d[i] = NARROW(s[i]);                                        \
+    }
+INTEGERS_OF(f32, float) INTEGERS_OF(f64, double)
+static __attribute__((noinline)) void to_integers(char *dst, const char *src, int64_t n, int from_size, mtb_cast widen,
+                                                  int to_size, mtb_cast from32, mtb_cast from64) {
+    enum { PIECE = 512 };
+    float wide[PIECE];
+    union {
+        int32_t narrow[PIECE];
+        int64_t full[PIECE];
+    } d;
+    for (int64_t m; n > 0; n -= m, src += m * from_size, dst += m * to_size) {
+        const void *s = src;
+        m = n < PIECE ? n : PIECE;
+        if (widen) widen(wide, src, m), s = wide;
+        if (!(from_size == 8 ? near_f64(d.narrow, s, m) : near_f32(d.narrow, s, m)))
+            from32(dst, d.narrow, m);
+        else {
+            from_size == 8 ? wide_f64(d.full, s, m) : wide_f32(d.full, s, m);
+            from64(dst, d.full, m);
+        }
+    }
+}
+#define TO_INTEGER(from, size, widen, to, to_size)                                                  \
+    static void cast_##from##_##to(void *dst, const void *src, int64_t n) {                         \
+        to_integers(dst, src, n, size, widen, to_size, cast_i32_##to, cast_i64_##to);               \
+    }
+#define TO_INTEGERS(from, size, widen)                                                              \
+    TO_INTEGER(from, size, widen, u8, 1) TO_INTEGER(from, size, widen, i8, 1) TO_INTEGER(from, size, widen, i16, 2) \
+    TO_INTEGER(from, size, widen, i32, 4) TO_INTEGER(from, size, widen, i64, 8)
+TO_INTEGERS(f16, 2, cast_f16_f32) TO_INTEGERS(bf16, 2, cast_bf16_f32) TO_INTEGERS(f32, 4, NULL) TO_INTEGERS(f64, 8, NULL)
 
 typedef uint8_t wide_8 __attribute__((vector_size(32)));
 typedef uint16_t wide_16 __attribute__((vector_size(32)));
@@ -136,8 +180,8 @@ typedef uint64_t wide_64 __attribute__((vector_size(32)));
     }
 MOVE(8) MOVE(16) MOVE(32) MOVE(64)
 
-/* what: transposes a tile of rows x cols elements. passes: one. Of 32 and 64 bits, a square of vectors of
- * 16 bytes is turned in registers; the rest, and smaller elements, go one by one. */
+/* what: transposes a tile of rows x cols elements. passes: one. A square of vectors of 16 bytes is turned in registers;
+ * the rest goes one by one. */
 #define TURN(bits, side, SQUARE)                                                                     \
     static void turn_##bits(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t rows, int64_t cols) { \
         char *d = dst;                                                                               \
@@ -154,6 +198,27 @@ MOVE(8) MOVE(16) MOVE(32) MOVE(64)
             for (int64_t i = r < whole ? c : 0; i < cols; i++)                                       \
                 memcpy(d + r * dst_step + i * (bits / 8), s + i * src_step + r * (bits / 8), bits / 8); \
     }
+/* Squares of 8 x 8 and 16 x 16: in each of log2(side) rounds, vector i and the one half the side on are zipped. */
+#define SQUARE_BY_ZIPS(vector, side, low, high)                                                      \
+    vector v[side], w[side];                                                                         \
+    UNROLL for (int i = 0; i < side; i++) LOAD(v[i], i);                                             \
+    UNROLL for (int round = 1; round < side; round *= 4) {                                           \
+        UNROLL for (int i = 0; i < side / 2; i++)                                                    \
+            w[2 * i] = __builtin_shuffle(v[i], v[i + side / 2], low),                                \
+            w[2 * i + 1] = __builtin_shuffle(v[i], v[i + side / 2], high);                           \
+        UNROLL for (int i = 0; i < side / 2; i++)                                                    \
+            if (2 * round < side)                                                                    \
+                v[2 * i] = __builtin_shuffle(w[i], w[i + side / 2], low),                            \
+                v[2 * i + 1] = __builtin_shuffle(w[i], w[i + side / 2], high);                       \
+            else                                                                                     \
+                v[2 * i] = w[2 * i], v[2 * i + 1] = w[2 * i + 1];                                    \
+    }                                                                                                \
+    UNROLL for (int i = 0; i < side; i++) STORE(i, v[i]);
+typedef int16_t eight __attribute__((vector_size(16)));
+typedef int8_t sixteen __attribute__((vector_size(16)));
+static const eight low_16 = {0, 8, 1, 9, 2, 10, 3, 11}, high_16 = {4, 12, 5, 13, 6, 14, 7, 15};
+static const sixteen low_8 = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+static const sixteen high_8 = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
 typedef int32_t four __attribute__((vector_size(16)));
 typedef int64_t two __attribute__((vector_size(16)));
 #define LOAD(v, i) memcpy(&v, from + (i) * src_step, 16)
@@ -172,7 +237,8 @@ typedef int64_t two __attribute__((vector_size(16)));
     LOAD(a, 0), LOAD(b, 1);                                                                          \
     x = __builtin_shuffle(a, b, (two){0, 2}), a = __builtin_shuffle(a, b, (two){1, 3});              \
     STORE(0, x), STORE(1, a);
-TURN(8, 1, memcpy(to, from, 1);) TURN(16, 1, memcpy(to, from, 2);) TURN(32, 4, SQUARE_32) TURN(64, 2, SQUARE_64)
+TURN(8, 16, SQUARE_BY_ZIPS(sixteen, 16, low_8, high_8)) TURN(16, 8, SQUARE_BY_ZIPS(eight, 8, low_16, high_16))
+TURN(32, 4, SQUARE_32) TURN(64, 2, SQUARE_64)
 
 /* what: copies past the caches; of 0 bytes, waits for the copies before. passes: one; what is written is not read into a
  * cache first, and drives nothing out. */

@@ -49,6 +49,20 @@ static NOINLINE void either_way(mtb_loop near, mtb_loop far, int inputs, int a, 
         (is_far(at[a], at[b], m) ? far : near)(at, m, k);
     }
 }
+
+/* what: an operation with one number for each row. shapes: o, a: [rows, n], b: [rows]. passes: one. */
+#define NUMBER_LOOP(name, value)                                                                                 \
+    static void number_##name(void *const *p, const int64_t *step, int64_t rows, int64_t n) {                    \
+        char *to = p[0], *from = p[1], *number = p[2];                                                           \
+        for (; rows > 0; rows--, to += step[0], from += step[1], number += step[2]) {                            \
+            T *o = (T *)to;                                                                                      \
+            const T *a_ = (const T *)from, b = *(const T *)number;                                               \
+            _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {                                               \
+                const T a = a_[i];                                                                               \
+                o[i] = value;                                                                                    \
+            }                                                                                                    \
+        }                                                                                                        \
+    }
 #endif
 #include "../gen/ops.h"
 
