@@ -261,6 +261,47 @@ def test_any_shape(shape, data):
     assert np.array_equal(x.amax(dims).numpy(), a.max(dims))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 2, 3, 5, 17, 40]), min_size=1, max_size=4), st.data())
+def test_any_strides(shape, data):
+    """Permuted, sliced, repeated: as NumPy says."""
+    dtype = data.draw(st.sampled_from([np.float32, np.float64, np.int64, np.uint8, np.bool_]))
+    a = (sample(shape) * 20).astype(dtype)
+    x = torch.from_numpy(a)
+    for _ in range(data.draw(st.integers(1, 3))):
+        dim, kind = data.draw(st.integers(0, x.ndim - 1)), data.draw(st.sampled_from(["turn", "step", "cut", "repeat"]))
+        if kind == "turn":
+            x, a = x.movedim(dim, 0), np.moveaxis(a, dim, 0)
+        elif kind == "repeat":
+            x, a = x.unsqueeze(dim).expand(*x.shape[:dim], 3, *x.shape[dim:]), np.repeat(np.expand_dims(a, dim), 3, dim)
+        else:
+            cut = slice(None, None, 2) if kind == "step" else slice(1, -1)
+            x, a = x[(slice(None),) * dim + (cut,)], a[(slice(None),) * dim + (cut,)]
+    dims = tuple(sorted(data.draw(st.sets(st.integers(0, x.ndim - 1), min_size=1))))
+    wide = a.astype(np.int64 if a.dtype.kind in "bui" else np.float64)
+    tolerance = {"rtol": 1e-5, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-9}
+    np.testing.assert_allclose(x.sum(dims).numpy(), wide.sum(dims), **tolerance)
+    if all(a.shape[d] for d in dims):
+        for keep in (False, True):
+            assert np.array_equal(x.amax(dims, keep).numpy(), a.max(dims, keepdims=keep))
+        assert np.array_equal(x.min(dims[0]).indices.numpy(), a.argmin(dims[0]))
+        assert np.array_equal(x.any(dims[-1]).numpy(), a.any(dims[-1]))
+    if a.dtype.kind == "f":
+        gaps = torch.where(x < 5, x, float("nan"))
+        np.testing.assert_allclose(gaps.nansum(dims).numpy(), np.where(wide < 5, wide, 0).sum(dims), **tolerance)
+        np.testing.assert_allclose(x.nansum(dims).numpy(), x.sum(dims).numpy(), **tolerance)
+
+
+@pytest.mark.parametrize("shape", [(60, 700), (700, 60), (3, 20000), (5, 40, 90)])
+def test_elements_apart_have_the_bits_of_neighbours(shape):
+    wide = torch.from_numpy(sample((*shape[:-1], 2 * shape[-1]), np.float32))
+    half = torch.from_numpy(sample(shape, np.float32)).bfloat16()
+    for x, same in ((wide[..., ::2], wide[..., ::2].contiguous()), (half, half.float())):
+        for dim in (*range(x.ndim), None):
+            assert torch.equal(x.sum(dim).float(), same.sum(dim).to(x.dtype).float())
+            assert torch.equal(x.norm(dim=dim).float(), same.norm(dim=dim).to(x.dtype).float())
+
+
 def test_same_bits_for_every_thread_count_and_level():
     shapes = [
         ((70000,), (0,)),
@@ -273,6 +314,8 @@ def test_same_bits_for_every_thread_count_and_level():
     inputs = [
         (torch.from_numpy(sample(shape, dtype)), dims) for shape, dims in shapes for dtype in (np.float32, np.float64)
     ]
+    inputs += [(x[..., ::2], dims) for x, dims in inputs]
+    inputs += [(x.movedim(0, -1), (0,)) for x, _ in inputs if x.ndim > 1]
 
     def results():
         return [

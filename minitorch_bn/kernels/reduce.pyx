@@ -1,5 +1,12 @@
-"""Reduction drivers: any set of axes becomes a few (outer, n, inner) steps, and a step tasks of constant size."""
-from .runtime cimport K, take, give, ITEMSIZE, MTB_i64, MTB_f32, MTB_f64
+"""Reduction drivers: any set of axes becomes a few (outer, n, inner) steps, and a step tasks of constant size.
+
+The first step reads its source where it lies, whatever the strides. What the kernels cannot read so (elements that are
+not neighbours, small floats, NaN that count as 0) is brought to scratch memory first, a tile at a time.
+"""
+from cython.parallel cimport threadid
+from libc.string cimport memcpy
+
+from .runtime cimport K, take, give, team, ITEMSIZE, MTB_f16, MTB_i64, MTB_f32, MTB_f64
 from .parallel cimport run_tasks, ceil_div
 
 ctypedef void (*sum_kernel)(i64 count, i64 n, const void* x, i64 stride, void* acc) noexcept nogil
@@ -7,8 +14,9 @@ ctypedef void (*extreme_kernel)(i64 count, i64 n, const void* x, i64 stride, voi
 
 cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_reduce:
-        sum_kernel sum_rows[5]
-        sum_kernel sum_cols[5]
+        sum_kernel sum_rows[4]
+        sum_kernel sum_cols[4]
+        void (*clean)(i64 n, void* x) noexcept nogil
         void (*round)(i64 n, const void* acc, double divisor, int root, void* out) noexcept nogil
         extreme_kernel extreme_rows[2]
         extreme_kernel extreme_cols[2]
@@ -22,6 +30,7 @@ cdef enum:
     RUN = 16384        # elements of a contiguous run that one task reduces
     DEEP = 1024        # elements of a column that one task reduces
     WIDE = 512         # results that one kernel call makes: its accumulators stay in L1
+    STRIP = 16         # columns of a tile in scratch memory; the last has up to 31: fewer than 16 are summed otherwise
     MAX_NDIM = 8
 
 
@@ -34,16 +43,24 @@ cdef inline const mtb_reduce* table(int dtype) noexcept nogil:
 cdef struct Step:
     const mtb_reduce* kernels
     const mtb_reduce* rounding           # of the dtype of the result: partial sums are double or int64
-    int op
+    int op, dtype, kernel_dtype          # of x, and of what the kernels read
     bint last, root                      # the last step of a sum rounds its results
+    bint fetch, clean                    # tiles go through scratch memory; NaN becomes 0 there
     double divisor
-    i64 size, out_size                   # bytes of an element of x, and of out
+    i64 x_size, size, out_size           # bytes of an element of x, of what the kernels read, and of out
     i64 outer, n, inner
+    i64 n_stride, inner_stride, row      # in elements of x; between the slices of the last outer group, `run` of them
+    i64 run
+    int groups                           # outer groups
+    i64[MAX_NDIM + 1] sizes
+    i64[MAX_NDIM + 1] strides
     i64 chunk, chunks, panels, group     # elements of a chunk of n; panels of inner; outer slices of a task if small
     const char* x
     char* out
     i64* index                           # of an extreme along the whole axis, or NULL
     const i64* before                    # where x comes from, if x are partial results with index
+    char* scratch
+    i64 room                             # bytes of scratch memory for each thread
 
 
 cdef i64 cut(Step* s) noexcept nogil:
@@ -55,24 +72,68 @@ cdef i64 cut(Step* s) noexcept nogil:
     return ceil_div(s.outer, s.group) * s.chunks * s.panels
 
 
+cdef inline const char* slice_at(Step* s, i64 o, i64 chunk, i64 col) noexcept nogil:
+    """Where outer slice o has its element (chunk, col)."""
+    cdef i64 at = chunk * s.chunk * s.n_stride + col * s.inner_stride
+    cdef int k
+    for k in range(s.groups - 1, 0, -1):
+        at += o % s.sizes[k] * s.strides[k]
+        o = o // s.sizes[k]
+    return s.x + (at + o * s.strides[0]) * s.x_size
+
+
+cdef char* fetched(Step* s, const char* x, i64 rows, i64 row, i64 n, i64 step) noexcept nogil:
+    """A tile of rows x n in this thread's scratch memory, row-major, as the kernels want it."""
+    cdef char* tile = s.scratch + threadid() * s.room
+    cdef char* to = tile
+    cdef i64 _, size = s.x_size
+    for _ in range(rows):
+        if s.dtype != s.kernel_dtype:
+            K.convert.cast[s.dtype][s.kernel_dtype](to, x, n)
+        elif step == 1:
+            memcpy(to, x, <size_t> (n * size))
+        else:
+            K.convert.move[0 if size == 1 else 1 if size == 2 else 2 if size == 4 else 3](to, size, x, step * size, n)
+        x += row * size
+        to += n * s.size
+    if s.clean:
+        s.kernels.clean(rows * n, tile)
+    return tile
+
+
+cdef inline i64 rows_together(Step* s, i64 o, i64 end, i64 n) noexcept nogil:
+    """How many slices from o on are equally far apart, and fit into scratch memory if they have to."""
+    cdef i64 rows = min(min(<i64> WIDE, end - o), s.run - o % s.run)
+    return min(rows, max(<i64> 1, RUN // max(<i64> 1, n))) if s.fetch else rows
+
+
 cdef void sum_task(void* plan, i64 i) noexcept nogil:
     cdef Step* s = <Step*> plan
-    cdef i64 col = i % s.panels * WIDE, cols = min(<i64> WIDE, s.inner - col)
+    cdef i64 col = i % s.panels * WIDE, cols = min(<i64> WIDE, s.inner - col), done, width
     cdef i64 chunk = i // s.panels % s.chunks, n = min(s.chunk, s.n - chunk * s.chunk)
     cdef i64 o = i // (s.panels * s.chunks) * s.group, end = min(o + s.group, s.outer), rows = 1, at
     cdef double[WIDE] sums
     cdef char* acc
     cdef const char* x
     while o < end:
-        x = s.x + ((o * s.n + chunk * s.chunk) * s.inner + col) * s.size
+        x = slice_at(s, o, chunk, col)
         at = (o * s.chunks + chunk) * s.inner + col
         acc = <char*> sums if s.last else s.out + at * 8
         if s.inner == 1:
-            rows = min(<i64> WIDE, end - o)
-            s.kernels.sum_rows[s.op](rows, n, x, s.n, acc)
-            cols = rows
+            cols = rows = rows_together(s, o, end, n)
+            if s.fetch:
+                s.kernels.sum_rows[s.op](rows, n, fetched(s, x, rows, s.row, n, s.n_stride), n, acc)
+            else:
+                s.kernels.sum_rows[s.op](rows, n, x, s.row, acc)
+        elif s.fetch:
+            done = 0
+            while done < cols:
+                width = cols - done if cols - done < 2 * STRIP else STRIP
+                s.kernels.sum_cols[s.op](n, width, fetched(s, x + done * s.inner_stride * s.x_size, n, s.n_stride,
+                                                           width, s.inner_stride), width, acc + done * 8)
+                done += width
         else:
-            s.kernels.sum_cols[s.op](n, cols, x, s.inner, acc)
+            s.kernels.sum_cols[s.op](n, cols, x, s.n_stride, acc)
         if s.last:
             s.rounding.round(cols, acc, s.divisor, s.root, s.out + at * s.out_size)
         o += rows
@@ -80,20 +141,32 @@ cdef void sum_task(void* plan, i64 i) noexcept nogil:
 
 cdef void extreme_task(void* plan, i64 i) noexcept nogil:
     cdef Step* s = <Step*> plan
-    cdef i64 col = i % s.panels * WIDE, cols = min(<i64> WIDE, s.inner - col)
+    cdef i64 col = i % s.panels * WIDE, cols = min(<i64> WIDE, s.inner - col), done, width
     cdef i64 chunk = i // s.panels % s.chunks, n = min(s.chunk, s.n - chunk * s.chunk)
     cdef i64 o = i // (s.panels * s.chunks) * s.group, end = min(o + s.group, s.outer), rows = 1, at, j
     cdef i64* index
     cdef const char* x
     while o < end:
-        x = s.x + ((o * s.n + chunk * s.chunk) * s.inner + col) * s.size
+        x = slice_at(s, o, chunk, col)
         at = (o * s.chunks + chunk) * s.inner + col
         index = s.index + at if s.index != NULL else NULL
         if s.inner == 1:
-            rows = end - o
-            s.kernels.extreme_rows[s.op](rows, n, x, s.n, s.out + at * s.size, index)
+            rows = rows_together(s, o, end, n)
+            if s.fetch:
+                s.kernels.extreme_rows[s.op](rows, n, fetched(s, x, rows, s.row, n, s.n_stride), n,
+                                             s.out + at * s.size, index)
+            else:
+                s.kernels.extreme_rows[s.op](rows, n, x, s.row, s.out + at * s.size, index)
+        elif s.fetch:
+            done = 0
+            while done < cols:
+                width = cols - done if cols - done < 2 * STRIP else STRIP
+                s.kernels.extreme_cols[s.op](n, width, fetched(s, x + done * s.inner_stride * s.x_size, n, s.n_stride,
+                                                               width, s.inner_stride), width,
+                                             s.out + (at + done) * s.size, index + done if index != NULL else NULL)
+                done += width
         else:
-            s.kernels.extreme_cols[s.op](n, cols, x, s.inner, s.out + at * s.size, index)
+            s.kernels.extreme_cols[s.op](n, cols, x, s.n_stride, s.out + at * s.size, index)
         if s.before != NULL:
             for j in range(rows * cols):     # rows > 1 only where inner is 1, cols > 1 only where it is not
                 index[j] = s.before[((o + j // cols) * s.n + chunk * s.chunk + index[j]) * s.inner + col + j % cols]
@@ -105,48 +178,84 @@ cdef void extreme_task(void* plan, i64 i) noexcept nogil:
 
 # ---- sets of axes ------------------------------------------------------------------------------------
 
-cdef struct Groups:                      # neighbouring axes of one kind merged: sizes[g], and whether they are reduced
+cdef struct Groups:                      # neighbouring axes of one kind that lie like one: sizes, and whether reduced
     int count
     i64[MAX_NDIM + 1] sizes
+    i64[MAX_NDIM + 1] strides
     bint[MAX_NDIM + 1] reduced
-    i64 kept                             # results
 
 
-cdef Groups group_axes(int ndim, const i64* shape, const char* reduced) noexcept:
+cdef Groups group_axes(const Layout* l) noexcept:
     cdef Groups g
-    cdef int a
-    g.count, g.kept = 0, 1
-    for a in range(ndim):
-        if not reduced[a]:
-            g.kept *= shape[a]
-        if shape[a] == 1:
-            continue
-        if g.count and g.reduced[g.count - 1] == reduced[a]:
-            g.sizes[g.count - 1] *= shape[a]
+    cdef int a, k = -1
+    for a in range(l.ndim):
+        if k >= 0 and g.reduced[k] == l.reduced[a] and g.strides[k] == l.strides[a] * l.shape[a]:
+            g.sizes[k] *= l.shape[a]
         else:
-            g.sizes[g.count], g.reduced[g.count] = shape[a], reduced[a]
-            g.count += 1
+            k += 1
+            g.sizes[k], g.reduced[k] = l.shape[a], l.reduced[a]
+        g.strides[k] = l.strides[a]
+    g.count = k + 1
     return g
 
 
-cdef bint innermost(Groups* g, Step* s) noexcept:
-    """Take the last reduced group out of g into s as (outer, n, inner); False if none is left."""
+cdef i64 results_of(const Layout* l) noexcept:
+    cdef i64 count = 1
+    cdef int a
+    for a in range(l.ndim):
+        if not l.reduced[a]:
+            count *= l.shape[a]
+    return count
+
+
+cdef int innermost(Groups* g, Step* s) noexcept:
+    """Take the last reduced group out of g into s as (outer, n, inner), inner being one group at most."""
     cdef int k = g.count - 1, j
-    s.inner, s.n, s.outer = 1, 1, 1
-    while k >= 0 and not g.reduced[k]:
-        s.inner *= g.sizes[k]
+    s.inner, s.inner_stride = 1, 1
+    if k >= 0 and not g.reduced[k]:
+        s.inner, s.inner_stride = g.sizes[k], g.strides[k]
         k -= 1
-    if k < 0:
-        s.outer, s.inner = s.inner, 1
-        g.count = 0
-        return False
-    s.n = g.sizes[k]
+    s.n, s.n_stride, s.outer, s.groups = 1, 1, 1, max(k, 1)
+    if k >= 0:
+        s.n, s.n_stride = g.sizes[k], g.strides[k]
+    s.sizes[0] = 1
+    s.strides[0] = 0
     for j in range(k):
         s.outer *= g.sizes[j]
-    for j in range(k, g.count - 1):
-        g.sizes[j], g.reduced[j] = g.sizes[j + 1], g.reduced[j + 1]
-    g.count -= 1
-    return True
+        s.sizes[j], s.strides[j] = g.sizes[j], g.strides[j]
+    s.run, s.row = max(<i64> 1, s.sizes[s.groups - 1]), s.strides[s.groups - 1]
+    if k >= 0:
+        for j in range(k, g.count - 1):
+            g.sizes[j], g.reduced[j] = g.sizes[j + 1], g.reduced[j + 1]
+        g.count -= 1
+    return 0
+
+
+cdef int next_step(Groups* g, Step* s) noexcept:
+    """Set s to the step after it, whose source are its results, dense."""
+    cdef int k, j
+    cdef i64 dense = 1
+    if s.chunks > 1:
+        s.n, s.groups, s.sizes[0] = s.chunks, 1, s.outer
+        s.n_stride = s.inner
+        s.row = s.strides[0] = s.n * s.inner
+        s.run = max(<i64> 1, s.outer)
+    else:
+        k = 0
+        for j in range(g.count):             # what was reduced is gone: its neighbours may be one group now
+            if k > 0 and g.reduced[k - 1] == g.reduced[j]:
+                g.sizes[k - 1] *= g.sizes[j]
+            else:
+                g.sizes[k], g.reduced[k] = g.sizes[j], g.reduced[j]
+                k += 1
+        g.count = k
+        for k in range(g.count - 1, -1, -1):
+            g.strides[k] = dense
+            dense *= g.sizes[k]
+        innermost(g, s)
+    s.inner_stride = 1
+    s.fetch = s.clean = False
+    return 0
 
 
 cdef bint any_reduced(Groups* g) noexcept:
@@ -157,22 +266,40 @@ cdef bint any_reduced(Groups* g) noexcept:
     return False
 
 
-cdef int sum_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, double divisor,
-                  bint root, void* out) except -1:
-    cdef Groups g = group_axes(ndim, shape, reduced)
+cdef Step first_step(const Layout* l, Groups* g, int dtype, int op, const void* x) noexcept:
     cdef Step s
-    cdef bint real = dtype >= MTB_f32
+    s.dtype, s.kernel_dtype = dtype, MTB_f32 if MTB_f16 <= dtype < MTB_f32 else dtype
+    s.clean = op == MTB_SUM_NOT_NAN
+    s.op, s.x = MTB_SUM if s.clean else op, <const char*> x
+    s.kernels = s.rounding = table(s.kernel_dtype)
+    s.x_size, s.size, s.index, s.before, s.room = ITEMSIZE[dtype], ITEMSIZE[s.kernel_dtype], NULL, NULL, 0
+    g[0] = group_axes(l)
+    innermost(g, &s)
+    s.fetch = s.clean or dtype != s.kernel_dtype or (s.n_stride if s.inner == 1 else s.inner_stride) != 1
+    return s
+
+
+cdef size_t scratch_for(Step* s) noexcept:
+    """Bytes of scratch memory for all threads."""
+    cdef i64 work = s.outer * s.n * s.inner
+    if not s.fetch:
+        return 0
+    s.room = min(work, RUN if s.inner == 1 else 2 * STRIP * DEEP) * s.size
+    return <size_t> (s.room * team(work))
+
+
+cdef int sum_axes(int dtype, int op, const Layout* l, const void* x, double divisor, bint root, void* out) except -1:
+    cdef Groups g
     cdef i64 count, nothing = 0
+    cdef Step s = first_step(l, &g, dtype, op, x if x != NULL else <const void*> &nothing)
+    cdef bint real = s.kernel_dtype >= MTB_f32
     cdef void* held = NULL               # the partial results of the step before
     cdef void* made
-    cdef size_t held_bytes = 0, bytes
-    if g.kept == 0:
+    cdef size_t held_bytes = 0, bytes, room = scratch_for(&s)
+    if results_of(l) == 0:
         return 0
-    s.kernels = s.rounding = table(dtype)
-    s.op, s.root, s.divisor, s.index = op, root, divisor, NULL
-    s.size, s.out_size = ITEMSIZE[dtype], ITEMSIZE[dtype] if real else 8
-    s.x = <const char*> x if x != NULL else <const char*> &nothing
-    innermost(&g, &s)
+    s.root, s.divisor, s.out_size = root, divisor, s.size if real else 8
+    s.scratch = <char*> take(room) if room else NULL
     try:
         while True:
             count = cut(&s)
@@ -188,29 +315,27 @@ cdef int sum_axes(int dtype, int op, int ndim, const i64* shape, const char* red
             if held != NULL:
                 give(held, held_bytes)
             held, held_bytes = made, bytes
-            s.kernels, s.size, s.x = table(MTB_f64 if real else MTB_i64), 8, <const char*> held
-            s.op = MTB_PROD if op == MTB_PROD else MTB_SUM
-            if s.chunks > 1:
-                s.n = s.chunks
-            else:
-                innermost(&g, &s)
+            s.kernels, s.x_size, s.size, s.x = table(MTB_f64 if real else MTB_i64), 8, 8, <const char*> held
+            if s.op != MTB_PROD:
+                s.op = MTB_SUM
+            next_step(&g, &s)
     finally:
         if held != NULL:
             give(held, held_bytes)
+        if room:
+            give(s.scratch, room)
 
 
-cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char* reduced, const void* x, void* value,
-                      i64* index) except -1:
-    cdef Groups g = group_axes(ndim, shape, reduced)
-    cdef Step s
+cdef int extreme_axes(int dtype, int op, const Layout* l, const void* x, void* value, i64* index) except -1:
+    cdef Groups g
     cdef i64 count, results
+    cdef Step s = first_step(l, &g, dtype, op, x)
     cdef void* held = NULL
     cdef void* made
-    cdef size_t held_bytes = 0, bytes
-    if g.kept == 0:
+    cdef size_t held_bytes = 0, bytes, room = scratch_for(&s)
+    if results_of(l) == 0:
         return 0
-    s.kernels, s.op, s.size, s.x, s.before = table(dtype), op, ITEMSIZE[dtype], <const char*> x, NULL
-    innermost(&g, &s)
+    s.scratch = <char*> take(room) if room else NULL
     try:
         while True:
             count = cut(&s)
@@ -226,14 +351,13 @@ cdef int extreme_axes(int dtype, int op, int ndim, const i64* shape, const char*
             if held != NULL:
                 give(held, held_bytes)
             held, held_bytes = made, bytes
-            s.x, s.before = s.out, s.index
-            if s.chunks > 1:
-                s.n = s.chunks
-            else:
-                innermost(&g, &s)
+            s.x, s.before, s.x_size = s.out, s.index, s.size
+            next_step(&g, &s)
     finally:
         if held != NULL:
             give(held, held_bytes)
+        if room:
+            give(s.scratch, room)
 
 
 # ---- running sums and extremes along the middle axis -------------------------------------------------

@@ -3,13 +3,13 @@ from collections import namedtuple
 
 from libc.stdint cimport int16_t, int32_t
 
-from minitorch_bn._core cimport (Node, Tensor, dims_mask, fill_raw, grad_enabled, is_float, new_node,
+from minitorch_bn._core cimport (Node, Tensor, dims_mask, fill_raw, grad_enabled, new_node,
                                  new_zeros, raw_cast, raw_contiguous, save, save_output, saved, set_history,
                                  shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport reduce as kernels
-from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN
-from minitorch_bn.kernels.runtime cimport ITEMSIZE, MTB_b8, MTB_f32, MTB_i64, MTB_u8, i64
-from minitorch_bn.ops.reduce cimport (Layout, count_of, lay_out, new_reduced, pick, positions, spread, with_out)
+from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN, Layout
+from minitorch_bn.kernels.runtime cimport ITEMSIZE, MTB_b8, MTB_f16, MTB_f32, MTB_i64, MTB_u8, i64
+from minitorch_bn.ops.reduce cimport (count_of, in_order, lay_out, new_reduced, pick, positions, spread, with_out)
 
 
 def result_type_of(name, fields):
@@ -26,7 +26,7 @@ AMINMAX = result_type_of("aminmax", ["min", "max"])
 cdef tuple raw_extreme(Tensor x, int op, unsigned int mask, bint keepdim, bint indices, str name):
     """(values, indices or None) without history. The dims of mask must not be empty."""
     cdef Layout l
-    cdef Tensor value, index = None, source = raw_cast(x, MTB_f32) if is_float(x.dtype) and x.dtype < MTB_f32 else x
+    cdef Tensor value, index = None, source
     cdef int d
     for d in range(x.ndim):
         if mask >> d & 1 and x.shape[d] == 0:
@@ -34,12 +34,14 @@ cdef tuple raw_extreme(Tensor x, int op, unsigned int mask, bint keepdim, bint i
                 raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
                                    "the reduction dim with the 'dim' argument.")
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
-    source = lay_out(raw_contiguous(source) if indices and mask & (mask - 1) else source, mask, &l)
-    value = new_reduced(x, mask, keepdim, source.dtype)
+    source = lay_out(raw_contiguous(x) if indices and mask & (mask - 1) else x, mask, &l)
+    value = new_reduced(x, mask, keepdim, MTB_f32 if MTB_f16 <= x.dtype < MTB_f32 else x.dtype)
     if indices:
         index = new_reduced(x, mask, keepdim, MTB_i64)
-    kernels.extreme_axes(source.dtype, op, l.ndim, l.shape, l.reduced, source.data, value.data,
-                         <i64*> index.data if indices else NULL)
+    kernels.extreme_axes(source.dtype, op, &l, source.data, value.data, <i64*> index.data if indices else NULL)
+    value = in_order(value, x, mask, &l)
+    if indices:
+        index = in_order(index, x, mask, &l)
     return raw_cast(value, x.dtype), index
 
 

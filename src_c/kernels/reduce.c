@@ -13,6 +13,13 @@ typedef uint64_t acc_t; /* unsigned, so that wrapping around is defined */
 #define WIDE(x) ((uint64_t)(int64_t)(x))
 #endif
 
+enum { TURNED = 64, SHORT_ROW = 32 };
+/* TURNED rows of n as columns: turned[n][TURNED] */
+static __attribute__((noinline)) void turn(int64_t n, const T *restrict x, int64_t stride, T *restrict turned) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < TURNED; j++) turned[i * TURNED + j] = x[j * stride + i];
+}
+
 /* ---- sums ---------------------------------------------------------------------------------------------------------
  * SUM(name, start, OP, ONE, MANY): acc OP= ONE(x) for a scalar (start is neutral), MANY(v) for a vector of doubles. */
 #define SAME(x) (x)
@@ -20,14 +27,13 @@ typedef uint64_t acc_t; /* unsigned, so that wrapping around is defined */
 #if MTB_IS_REAL
 #define SQUARE(x) ((x) * (x))
 #define ABS(x) __builtin_fabs(x)
-#define NOT_NAN(x) ((x) == (x) ? (x) : 0)
 FOLD_LANES(dlanes_prod, *)
 
-/* Reads x once. Rows shorter than the 32 lanes are summed one by one: several rows then overlap in the pipeline. */
+/* Reads x once. Of rows shorter than the 32 lanes the values are summed one by one. */
 #define SUM_ROWS(name, start, OP, ONE, MANY, FOLD)                                                                    \
     static double name##_row(int64_t n, const T *x) {                                                                 \
         double s = start;                                                                                             \
-        if (n < ACC_LANES) {                                                                                          \
+        if (n < SHORT_ROW) {                                                                                          \
             for (int64_t i = 0; i < n; i++) s = s OP ONE((double)x[i]);                                               \
             return s;                                                                                                 \
         }                                                                                                             \
@@ -61,9 +67,27 @@ FOLD_LANES(dlanes_prod, *)
 
 enum { NARROW = 16, SIDE = 16 }; /* a panel of fewer than 16 columns is taken 16 rows at a time, side by side */
 
+typedef void down_kernel(int64_t rows, int64_t cols, const T *x, int64_t stride, acc_t *restrict acc);
+#define NARROW_COLS(name, OP)                                                                                         \
+    static __attribute__((noinline)) void name(int64_t rows, int64_t cols, const T *x, acc_t *restrict acc,           \
+                                               down_kernel *down) {                                                   \
+        acc_t side[NARROW * SIDE];                                                                                    \
+        const int64_t whole = rows / SIDE * SIDE;                                                                     \
+        down(rows / SIDE, cols * SIDE, x, cols * SIDE, side);                                                         \
+        for (int64_t j = 0; j < cols; j++) acc[j] = side[j];                                                          \
+        for (int64_t i = cols, j = 0; i < cols * SIDE; i++, j = j + 1 == cols ? 0 : j + 1) acc[j] = acc[j] OP side[i]; \
+        for (int64_t r = whole; r < rows; r++) {                                                                      \
+            down(1, cols, x + r * cols, cols, side);                                                                  \
+            for (int64_t j = 0; j < cols; j++) acc[j] = acc[j] OP side[j];                                            \
+        }                                                                                                             \
+    }
+NARROW_COLS(narrow_sum, +)
+NARROW_COLS(narrow_prod, *)
+
 /* Reads x once; four rows at a time, so that the accumulators (a few kB, in L1) are touched a quarter as often. */
 #define SUM_COLS(name, start, OP, ONE)                                                                                \
-    static void name##_down(int64_t rows, int64_t cols, const T *x, int64_t stride, acc_t *restrict acc) {            \
+    static __attribute__((noinline)) void name##_down(int64_t rows, int64_t cols, const T *x, int64_t stride,         \
+                                                      acc_t *restrict acc) {                                          \
         int64_t r = 0;                                                                                                \
         for (int64_t j = 0; j < cols; j++) acc[j] = start;                                                            \
         for (; r + 4 <= rows; r += 4, x += 4 * stride) {                                                              \
@@ -74,35 +98,32 @@ enum { NARROW = 16, SIDE = 16 }; /* a panel of fewer than 16 columns is taken 16
         for (; r < rows; r++, x += stride)                                                                            \
             for (int64_t j = 0; j < cols; j++) acc[j] = acc[j] OP ONE(WIDE(x[j]));                                    \
     }                                                                                                                 \
-    static void name##_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *accv) {                 \
-        const T *x = xv;                                                                                              \
-        acc_t *acc = accv, side[NARROW * SIDE];                                                                       \
-        if (cols >= NARROW || stride != cols || rows < 4 * SIDE) {                                                    \
+    static void name##_cols(int64_t rows, int64_t cols, const void *x, int64_t stride, void *acc) {                   \
+        if (cols >= NARROW || stride != cols || rows < 4 * SIDE)                                                      \
             name##_down(rows, cols, x, stride, acc);                                                                  \
-            return;                                                                                                   \
-        }                                                                                                             \
-        name##_down(rows / SIDE, cols * SIDE, x, cols * SIDE, side);                                                  \
-        for (int64_t j = 0; j < cols; j++) {                                                                          \
-            acc[j] = side[j];                                                                                         \
-            for (int k = 1; k < SIDE; k++) acc[j] = acc[j] OP side[k * cols + j];                                     \
-        }                                                                                                             \
-        for (int64_t i = rows / SIDE * SIDE * cols, j = 0; i < rows * cols; i++, j = j + 1 == cols ? 0 : j + 1)       \
-            acc[j] = acc[j] OP ONE(WIDE(x[i]));                                                                       \
+        else                                                                                                          \
+            (start ? narrow_prod : narrow_sum)(rows, cols, x, acc, name##_down);                                      \
     }
 
+/* Rows below SHORT_ROW are summed one value after the other: as columns, many at once. */
 #define SUM(name, start, OP, ONE, MANY, FOLD)                                                                         \
     SUM_ROWS(name, start, OP, ONE, MANY, FOLD)                                                                        \
+    SUM_COLS(name, start, OP, ONE)                                                                                    \
     static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *accv) {                    \
         const T *x = xv;                                                                                              \
         acc_t *acc = accv;                                                                                            \
-        for (int64_t r = 0; r < rows; r++) acc[r] = name##_row(n, x + r * stride);                                    \
-    }                                                                                                                 \
-    SUM_COLS(name, start, OP, ONE)
+        int64_t r = 0;                                                                                                \
+        for (; n < SHORT_ROW && r + TURNED <= rows; r += TURNED) {                                                    \
+            T turned[SHORT_ROW * TURNED];                                                                             \
+            turn(n, x + r * stride, stride, turned);                                                                  \
+            name##_down(n, TURNED, turned, TURNED, acc + r);                                                          \
+        }                                                                                                             \
+        for (; r < rows; r++) acc[r] = name##_row(n, x + r * stride);                                                 \
+    }
 
 #if MTB_IS_REAL
 SUM(square, 0, +, SQUARE, SQUARE, dlanes_sum)
 SUM(abs, 0, +, ABS, dabs, dlanes_sum)
-SUM(not_nan, 0, +, NOT_NAN, dzero_if_nan, dlanes_sum)
 #endif
 SUM(prod, 1, *, SAME, SAME, dlanes_prod)
 
@@ -111,24 +132,16 @@ SUM_COLS(sum, 0, +, SAME)
 /* The plain sum is the one that must be as fast as memory: 16 (rows) or 8 (columns) values are added pairwise in T,
  * which costs three or four roundings, before the sum of them is widened. */
 enum { SUM_BLOCK = 16 * LANES, SHORT = 48 };
-/* Rows below SHORT are summed one value after the other; turned, 16 of them at once. */
-static int64_t sum_short_rows(int64_t rows, int64_t n, const T *x, int64_t stride, double *acc) {
-    T turned[SHORT * LANES];
-    int64_t r = 0;
-    for (; r + LANES <= rows; r += LANES, x += LANES * stride) {
-        dvec s[LANES / DL] = {};
-        for (int j = 0; j < LANES; j++)
-            for (int64_t i = 0; i < n; i++) turned[i * LANES + j] = x[j * stride + i];
-        for (int64_t i = 0; i < n; i++)
-            UNROLL for (int k = 0; k < LANES / DL; k++) s[k] += dload(turned + i * LANES + k * DL);
-        UNROLL for (int k = 0; k < LANES / DL; k++) *(dvec_unaligned *)(acc + r + k * DL) = s[k];
-    }
-    return r;
-}
+/* Rows below SHORT are summed one value after the other; turned, TURNED of them at once. */
 static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t stride, void *accv) {
     double *acc = accv;
-    int64_t blocks = n - n % SUM_BLOCK, whole = n < SHORT ? 0 : n - n % LANES;
-    for (int64_t r = n < SHORT ? sum_short_rows(rows, n, xv, stride, acc) : 0; r < rows; r++) {
+    int64_t blocks = n - n % SUM_BLOCK, whole = n < SHORT ? 0 : n - n % LANES, r = 0;
+    for (; n < SHORT && r + TURNED <= rows; r += TURNED) {
+        T turned[SHORT * TURNED];
+        turn(n, (const T *)xv + r * stride, stride, turned);
+        sum_down(n, TURNED, turned, TURNED, acc + r);
+    }
+    for (; r < rows; r++) {
         const T *x = (const T *)xv + r * stride;
         double s = 0;
         for (int64_t i = whole; i < n; i++) s += x[i];
@@ -173,6 +186,11 @@ static void sum_cols_fast(int64_t rows, int64_t cols, const void *xv, int64_t st
             acc[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]));
     }
 }
+
+static void clean(int64_t n, void *xv) {
+    T *x = xv;
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] == x[i] ? x[i] : 0;
+}
 #else
 SUM(sum, 0, +, SAME, SAME, dlanes_sum)
 #endif
@@ -181,6 +199,10 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
 #if MTB_IS_REAL
     const double *acc = accv;
     T *out = outv;
+    if (divisor == 1 && !root) {
+        for (int64_t i = 0; i < n; i++) out[i] = (T)acc[i];
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         double s = acc[i] / divisor;
         out[i] = (T)(root ? __builtin_sqrt(s) : s);
@@ -197,54 +219,52 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
 #define TAKES_OVER(OP, x, m) (((x)OP(m)) | ((x) != (x)))
 #define BEATS(OP, x, m) (((x)OP(m)) | (((x) != (x)) & ((m) == (m))))
 #define IS(x, m) ((m) == (m) ? (x) == (m) : (x) != (x))
-/* v where it takes over from m: AVX-512 compares into mask registers, which GCC's vector operators do not exploit. */
-#if defined(__AVX512F__) && MTB_T_f32
-#define TAKE(PREDICATE, OP, v, m)                                                                                     \
-    (vec)_mm512_mask_mov_ps((__m512)m,                                                                                \
-                            _mm512_cmp_ps_mask((__m512)v, (__m512)m, PREDICATE) |                                     \
-                                _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512)v)
-#elif defined(__AVX512F__)
-#define TAKE(PREDICATE, OP, v, m)                                                                                     \
-    (vec)_mm512_mask_mov_pd((__m512d)m,                                                                               \
-                            _mm512_cmp_pd_mask((__m512d)v, (__m512d)m, PREDICATE) |                                   \
-                                _mm512_cmp_pd_mask((__m512d)v, (__m512d)v, _CMP_UNORD_Q), (__m512d)v)
-#else
-#define TAKE(PREDICATE, OP, v, m) vselect((v OP m) | (v != v), v, m)
-#endif
-/* The extreme of n >= 64 reals, in 64 lanes; the last load overlaps the one before: a value may be seen twice. */
-#define EXTREME_VALUE(name, OP, PREDICATE)                                                                            \
+/* The extreme of n >= 64 reals, in 64 lanes; the last load overlaps the one before: a value may be seen twice. A NaN is
+ * looked for on the way, and then the first is the extreme. */
+#define EXTREME_VALUE(name, OP, MORE)                                                                                 \
     static T name##_value(int64_t n, const T *x) {                                                                    \
         enum { NW = EXTREME_LANES / VL };                                                                             \
         vec m[NW];                                                                                                    \
-        UNROLL for (int k = 0; k < NW; k++) m[k] = vload(x + k * VL);                                                 \
+        ivec nan = {};                                                                                                \
+        T lane[VL];                                                                                                   \
+        UNROLL for (int k = 0; k < NW; k++) m[k] = vload(x + k * VL), nan |= m[k] != m[k];                            \
         for (int64_t i = EXTREME_LANES; i < n; i += EXTREME_LANES) {                                                  \
             const T *p = x + (i + EXTREME_LANES <= n ? i : n - EXTREME_LANES);                                        \
             UNROLL for (int k = 0; k < NW; k++) {                                                                     \
                 vec v = vload(p + k * VL);                                                                            \
-                m[k] = TAKE(PREDICATE, OP, v, m[k]);                                                                  \
+                nan |= v != v;                                                                                        \
+                m[k] = MORE(v, m[k]);                                                                                 \
             }                                                                                                         \
         }                                                                                                             \
+        for (int k = 0; k < VL; k++)                                                                                  \
+            if (nan[k])                                                                                               \
+                while (*x == *x) x++;                                                                                 \
+        if (*x != *x) return *x;                                                                                      \
         UNROLL for (int w = NW / 2; w > 0; w /= 2)                                                                    \
-            UNROLL for (int k = 0; k < w; k++) m[k] = TAKE(PREDICATE, OP, m[k + w], m[k]);                            \
-        T lane[VL];                                                                                                   \
+            UNROLL for (int k = 0; k < w; k++) m[k] = MORE(m[k + w], m[k]);                                           \
         vstore(lane, m[0]);                                                                                           \
         for (int step = VL / 2; step > 0; step /= 2)                                                                  \
-            for (int j = 0; j < step; j++) lane[j] = BEATS(OP, lane[j + step], lane[j]) ? lane[j + step] : lane[j];   \
+            for (int j = 0; j < step; j++) lane[j] = lane[j + step] OP lane[j] ? lane[j + step] : lane[j];            \
         return lane[0];                                                                                               \
     }
 #else
 #define TAKES_OVER(OP, x, m) ((x)OP(m))
 #define BEATS(OP, x, m) ((x)OP(m))
 #define IS(x, m) ((x) == (m))
-#define EXTREME_VALUE(name, OP, PREDICATE)                                                                            \
+#define EXTREME_VALUE(name, OP, MORE)                                                                            \
     static T name##_value(int64_t n, const T *x) {                                                                    \
         T best = x[0];                                                                                                \
         for (int64_t i = 1; i < n; i++) best = x[i] OP best ? x[i] : best;                                            \
         return best;                                                                                                  \
     }
 #endif
-enum { EXTREME_LANES = 64, PLACES = 256, ABREAST = 8 };
 /* What runs along rows takes ABREAST of them at once: their steps need not wait for each other. */
+#if MTB_IS_REAL || MTB_T_i64
+enum { ABREAST = 8 };
+#else
+enum { ABREAST = 1 };
+#endif
+enum { EXTREME_LANES = 64, PLACES = 256 };
 /* the row of an extreme, as wide as T where that has vectors of its own; a kernel sees 16384 rows at most */
 #if MTB_T_f64 || MTB_T_i64
 typedef int64_t place;
@@ -273,8 +293,8 @@ static int64_t find(int64_t n, const T *x, T m) {
 }
 
 /* cols: reads x once; rows: reads x once for the value, and again up to the place. Short rows become columns first. */
-#define EXTREME(name, OP, PREDICATE)                                                                                  \
-    EXTREME_VALUE(name, OP, PREDICATE)                                                                                \
+#define EXTREME(name, OP, MORE)                                                                                  \
+    EXTREME_VALUE(name, OP, MORE)                                                                                     \
     static void name##_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *valuev,                 \
                             int64_t *restrict index) {                                                                \
         T *restrict value = valuev;                                                                                   \
@@ -305,12 +325,10 @@ static int64_t find(int64_t n, const T *x, T m) {
     static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *valuev, int64_t *index) {  \
         T *value = valuev;                                                                                            \
         int64_t r = 0;                                                                                                \
-        for (; n < EXTREME_LANES && r + 64 <= rows; r += 64) {                                                        \
-            const T *x = (const T *)xv + r * stride;                                                                  \
-            T turned[EXTREME_LANES * 64];                                                                             \
-            for (int j = 0; j < 64; j++)                                                                              \
-                for (int64_t i = 0; i < n; i++) turned[i * 64 + j] = x[j * stride + i];                               \
-            name##_cols(n, 64, turned, 64, value + r, index ? index + r : NULL);                                      \
+        for (; n < EXTREME_LANES && r + TURNED <= rows; r += TURNED) {                                                \
+            T turned[EXTREME_LANES * TURNED];                                                                         \
+            turn(n, (const T *)xv + r * stride, stride, turned);                                                      \
+            name##_cols(n, TURNED, turned, TURNED, value + r, index ? index + r : NULL);                              \
         }                                                                                                             \
         for (; r < rows; r++) {                                                                                       \
             const T *x = (const T *)xv + r * stride;                                                                  \
@@ -341,8 +359,8 @@ static int64_t find(int64_t n, const T *x, T m) {
         }                                                                                                             \
     }
 
-EXTREME(max, >, _CMP_GT_OQ)
-EXTREME(min, <, _CMP_LT_OQ)
+EXTREME(max, >, vmax)
+EXTREME(min, <, vmin)
 
 /* ---- running sums and products: one pass, one running value in double (int64 for integers) per row or column ---- */
 enum { PANEL = 64 };
@@ -391,14 +409,15 @@ static void log_cumsum_exp(int64_t rows, int64_t n, const void *xv, int64_t x_ro
         T *y = (T *)yv + r * y_row;
         double s = 0, top = -__builtin_inf();
         for (int64_t from = 0; from < n; from += PANEL) {
-            double m[PANEL], shrink[PANEL], add[PANEL];
+            double m[PANEL], e[2 * PANEL], *shrink = e, *add = e + PANEL;
             const int64_t count = n - from < PANEL ? n - from : PANEL;
             for (int64_t i = 0; i < count; i++, x += x_step) {
                 double v = (double)*x, before = top;
                 m[i] = top = v > top ? v : top;
                 shrink[i] = before == top ? 0 : before - top, add[i] = v == top ? 0 : v - top; /* no inf - inf */
             }
-            for (int64_t i = 0; i < count; i++) shrink[i] = D(exp_minus)(shrink[i]), add[i] = D(exp_minus)(add[i]);
+            for (int64_t i = count; i < PANEL; i++) shrink[i] = 0;
+            for (int64_t i = 0; i < PANEL + count; i++) e[i] = D(exp_minus)(e[i]);
             for (int64_t i = 0; i < count; i++) add[i] = s = s * shrink[i] + add[i];
             for (int64_t i = 0; i < count; i++) m[i] += D(log)(add[i]);
             for (int64_t i = 0; i < count; i++, y += y_step) *y = (T)m[i];
@@ -410,8 +429,9 @@ static void log_cumsum_exp(int64_t rows, int64_t n, const void *xv, int64_t x_ro
 extern const mtb_reduce TABLE(reduce);
 const mtb_reduce TABLE(reduce) = {
 #if MTB_IS_REAL
-    .sum_rows = {sum_rows_fast, square_rows, abs_rows, prod_rows, not_nan_rows},
-    .sum_cols = {sum_cols_fast, square_cols, abs_cols, prod_cols, not_nan_cols},
+    .sum_rows = {sum_rows_fast, square_rows, abs_rows, prod_rows},
+    .sum_cols = {sum_cols_fast, square_cols, abs_cols, prod_cols},
+    .clean = clean,
 #else
     .sum_rows = {[MTB_SUM] = sum_rows, [MTB_PROD] = prod_rows},
     .sum_cols = {[MTB_SUM] = sum_cols, [MTB_PROD] = prod_cols},
