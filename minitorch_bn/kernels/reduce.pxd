@@ -7,14 +7,12 @@ cdef extern from "mtb.h" nogil:
         MTB_SUM_SQUARE
         MTB_SUM_ABS
         MTB_PROD
+        MTB_SUM_NOT_NAN
         MTB_MAX
         MTB_MIN
         MTB_CUMSUM
         MTB_CUMPROD
         MTB_LOGCUMSUMEXP
-
-cdef enum:
-    MTB_SUM_NOT_NAN = 64           # a sum where NaN counts as 0
 
 cdef struct Layout:                # the axes of x in memory order, none of size 1, and which are reduced
     int ndim

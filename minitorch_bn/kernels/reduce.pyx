@@ -1,7 +1,7 @@
 """Reduction drivers: any set of axes becomes a few (outer, n, inner) steps, and a step tasks of constant size.
 
 The first step reads its source where it lies, whatever the strides. What the kernels cannot read so (elements that are
-not neighbours, small floats, NaN that count as 0) is brought to scratch memory first, a tile at a time.
+not neighbours, small floats) is brought to scratch memory first, a tile at a time.
 """
 from cython.parallel cimport threadid
 from libc.string cimport memcpy
@@ -14,9 +14,8 @@ ctypedef void (*extreme_kernel)(i64 count, i64 n, const void* x, i64 stride, voi
 
 cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_reduce:
-        sum_kernel sum_rows[4]
-        sum_kernel sum_cols[4]
-        void (*clean)(i64 n, void* x) noexcept nogil
+        sum_kernel sum_rows[5]
+        sum_kernel sum_cols[5]
         void (*round)(i64 n, const void* acc, double divisor, int root, void* out) noexcept nogil
         extreme_kernel extreme_rows[2]
         extreme_kernel extreme_cols[2]
@@ -30,7 +29,9 @@ cdef enum:
     RUN = 16384        # elements of a contiguous run that one task reduces
     DEEP = 1024        # elements of a column that one task reduces
     WIDE = 512         # results that one kernel call makes: its accumulators stay in L1
-    STRIP = 16         # columns of a tile in scratch memory; the last has up to 31: fewer than 16 are summed otherwise
+    SLIM = 128         # the same of columns, where there are few tasks
+    STRIP = 16         # fewer columns are summed otherwise: a panel that leaves so few over takes them
+    TILE = 32768       # elements of a tile in scratch memory
     MAX_NDIM = 8
 
 
@@ -45,7 +46,7 @@ cdef struct Step:
     const mtb_reduce* rounding           # of the dtype of the result: partial sums are double or int64
     int op, dtype, kernel_dtype          # of x, and of what the kernels read
     bint last, root                      # the last step of a sum rounds its results
-    bint fetch, clean                    # tiles go through scratch memory; NaN becomes 0 there
+    bint fetch                           # tiles go through scratch memory
     double divisor
     i64 x_size, size, out_size           # bytes of an element of x, of what the kernels read, and of out
     i64 outer, n, inner
@@ -54,7 +55,8 @@ cdef struct Step:
     int groups                           # outer groups
     i64[MAX_NDIM + 1] sizes
     i64[MAX_NDIM + 1] strides
-    i64 chunk, chunks, panels, group     # elements of a chunk of n; panels of inner; outer slices of a task if small
+    i64 chunk, chunks, group             # elements of a chunk of n; outer slices of a task if small
+    i64 panels, wide, strip              # panels of inner and their columns; columns of a tile in scratch memory
     const char* x
     char* out
     i64* index                           # of an extreme along the whole axis, or NULL
@@ -67,9 +69,16 @@ cdef i64 cut(Step* s) noexcept nogil:
     """Cut into tasks, each a chunk of n times a panel of columns, or a group of small outer slices; how many tasks."""
     s.chunk = DEEP if s.inner > 1 else RUN if s.n <= RUN else RUN // 2
     s.chunks = max(<i64> 1, ceil_div(s.n, s.chunk))
-    s.panels = ceil_div(s.inner, WIDE)
+    s.wide = WIDE if s.outer * s.chunks * (s.inner // WIDE) > 8 else SLIM
+    s.panels = s.inner // s.wide + (s.inner % s.wide >= STRIP or s.inner < s.wide)
+    s.strip = max(<i64> STRIP, TILE // max(<i64> 1, min(s.n, s.chunk)) - 2 * STRIP) // STRIP * STRIP
     s.group = max(<i64> 1, RUN // max(<i64> 1, s.n * s.inner)) if s.chunks == 1 else 1
     return ceil_div(s.outer, s.group) * s.chunks * s.panels
+
+
+cdef inline i64 columns(i64 wide, i64 left) noexcept nogil:
+    """Of the columns left, how many to take at once: never fewer than STRIP, if there are as many."""
+    return left if left < wide + STRIP else wide
 
 
 cdef inline const char* slice_at(Step* s, i64 o, i64 chunk, i64 col) noexcept nogil:
@@ -96,8 +105,6 @@ cdef char* fetched(Step* s, const char* x, i64 rows, i64 row, i64 n, i64 step) n
             K.convert.move[0 if size == 1 else 1 if size == 2 else 2 if size == 4 else 3](to, size, x, step * size, n)
         x += row * size
         to += n * s.size
-    if s.clean:
-        s.kernels.clean(rows * n, tile)
     return tile
 
 
@@ -109,10 +116,10 @@ cdef inline i64 rows_together(Step* s, i64 o, i64 end, i64 n) noexcept nogil:
 
 cdef void sum_task(void* plan, i64 i) noexcept nogil:
     cdef Step* s = <Step*> plan
-    cdef i64 col = i % s.panels * WIDE, cols = min(<i64> WIDE, s.inner - col), done, width
+    cdef i64 col = i % s.panels * s.wide, cols = columns(s.wide, s.inner - col), done, width
     cdef i64 chunk = i // s.panels % s.chunks, n = min(s.chunk, s.n - chunk * s.chunk)
     cdef i64 o = i // (s.panels * s.chunks) * s.group, end = min(o + s.group, s.outer), rows = 1, at
-    cdef double[WIDE] sums
+    cdef double[WIDE + STRIP] sums
     cdef char* acc
     cdef const char* x
     while o < end:
@@ -128,7 +135,7 @@ cdef void sum_task(void* plan, i64 i) noexcept nogil:
         elif s.fetch:
             done = 0
             while done < cols:
-                width = cols - done if cols - done < 2 * STRIP else STRIP
+                width = columns(s.strip, cols - done)
                 s.kernels.sum_cols[s.op](n, width, fetched(s, x + done * s.inner_stride * s.x_size, n, s.n_stride,
                                                            width, s.inner_stride), width, acc + done * 8)
                 done += width
@@ -141,7 +148,7 @@ cdef void sum_task(void* plan, i64 i) noexcept nogil:
 
 cdef void extreme_task(void* plan, i64 i) noexcept nogil:
     cdef Step* s = <Step*> plan
-    cdef i64 col = i % s.panels * WIDE, cols = min(<i64> WIDE, s.inner - col), done, width
+    cdef i64 col = i % s.panels * s.wide, cols = columns(s.wide, s.inner - col), done, width
     cdef i64 chunk = i // s.panels % s.chunks, n = min(s.chunk, s.n - chunk * s.chunk)
     cdef i64 o = i // (s.panels * s.chunks) * s.group, end = min(o + s.group, s.outer), rows = 1, at, j
     cdef i64* index
@@ -160,7 +167,7 @@ cdef void extreme_task(void* plan, i64 i) noexcept nogil:
         elif s.fetch:
             done = 0
             while done < cols:
-                width = cols - done if cols - done < 2 * STRIP else STRIP
+                width = columns(s.strip, cols - done)
                 s.kernels.extreme_cols[s.op](n, width, fetched(s, x + done * s.inner_stride * s.x_size, n, s.n_stride,
                                                                width, s.inner_stride), width,
                                              s.out + (at + done) * s.size, index + done if index != NULL else NULL)
@@ -254,7 +261,7 @@ cdef int next_step(Groups* g, Step* s) noexcept:
             dense *= g.sizes[k]
         innermost(g, s)
     s.inner_stride = 1
-    s.fetch = s.clean = False
+    s.fetch = False
     return 0
 
 
@@ -269,13 +276,12 @@ cdef bint any_reduced(Groups* g) noexcept:
 cdef Step first_step(const Layout* l, Groups* g, int dtype, int op, const void* x) noexcept:
     cdef Step s
     s.dtype, s.kernel_dtype = dtype, MTB_f32 if MTB_f16 <= dtype < MTB_f32 else dtype
-    s.clean = op == MTB_SUM_NOT_NAN
-    s.op, s.x = MTB_SUM if s.clean else op, <const char*> x
+    s.op, s.x = op, <const char*> x
     s.kernels = s.rounding = table(s.kernel_dtype)
     s.x_size, s.size, s.index, s.before, s.room = ITEMSIZE[dtype], ITEMSIZE[s.kernel_dtype], NULL, NULL, 0
     g[0] = group_axes(l)
     innermost(g, &s)
-    s.fetch = s.clean or dtype != s.kernel_dtype or (s.n_stride if s.inner == 1 else s.inner_stride) != 1
+    s.fetch = dtype != s.kernel_dtype or (s.n_stride if s.inner == 1 else s.inner_stride) != 1
     return s
 
 
@@ -284,7 +290,7 @@ cdef size_t scratch_for(Step* s) noexcept:
     cdef i64 work = s.outer * s.n * s.inner
     if not s.fetch:
         return 0
-    s.room = min(work, RUN if s.inner == 1 else 2 * STRIP * DEEP) * s.size
+    s.room = min(work, TILE) * s.size
     return <size_t> (s.room * team(work))
 
 

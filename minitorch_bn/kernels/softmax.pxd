@@ -22,3 +22,10 @@ cdef int cross_entropy(int real, i64 outer, i64 inner, const mtb_loss* loss, con
 # dx from dloss: one value a loss (dloss_stride 1) or one for all (0); divided by divisor
 cdef int cross_entropy_backward(int real, i64 outer, i64 inner, const mtb_loss* loss, const void* x, const i64* target,
                                 const void* stats, const void* dloss, void* dx) except -1
+
+# y[r] = factor[r] * x[column r, target[r]] of (outer, n, inner), 0 where factor is; y may be NULL; total[0] = their sum
+cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const double* factor, void* y,
+              double* total) except -1
+# x[column r, target[r]] = factor[r] * y[r * step], the rest 0
+cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const double* factor,
+               void* x) except -1

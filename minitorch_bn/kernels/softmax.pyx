@@ -194,3 +194,86 @@ cdef int cross_entropy_backward(int real, i64 outer, i64 inner, const mtb_loss* 
     q.cut.out = <char*> dx
     run_tasks(cross_entropy_backward_task, &q, count_tasks(&q.cut), outer * inner * loss.n * EXP)
     return 0
+
+
+# ---- negative log-likelihood -------------------------------------------------------------------------------------
+
+cdef struct Picks:
+    bint real
+    i64 outer, n, inner, group
+    const i64* target
+    const double* factor
+    i64 step                                 # of y: one value a column (1), or one for all (0)
+    target_p x, y                            # y is NULL where only the total is wanted
+    double* totals
+
+
+cdef inline i64 place_of(Picks* q, i64 r) noexcept nogil:
+    """Where the target of column r is in x."""
+    if q.inner == 1:
+        return r * q.n + q.target[r]
+    return (r // q.inner * q.n + q.target[r]) * q.inner + r % q.inner
+
+
+cdef void pick_task(void* plan, i64 i) noexcept nogil:
+    cdef Picks* q = <Picks*> plan
+    cdef i64 r, at
+    cdef double f, v, total = 0
+    for r in range(i * q.group, min((i + 1) * q.group, q.outer * q.inner)):
+        f = q.factor[r]
+        if f == 0:
+            v = 0
+        else:
+            at = place_of(q, r)
+            v = f * ((<double*> q.x)[at] if q.real else (<float*> q.x)[at])
+        total += v
+        if q.y == NULL:
+            continue
+        if q.real:
+            (<double*> q.y)[r] = v
+        else:
+            (<float*> q.y)[r] = <float> v
+    q.totals[i] = total
+
+
+cdef void place_task(void* plan, i64 i) noexcept nogil:
+    cdef Picks* q = <Picks*> plan
+    cdef i64 first = i * q.group, last = min(first + q.group, q.outer), r, size = 8 if q.real else 4
+    memset(q.x + first * q.n * q.inner * size, 0, <size_t> ((last - first) * q.n * q.inner * size))
+    for r in range(first * q.inner, last * q.inner):
+        if q.factor[r] == 0:
+            continue
+        if q.real:
+            (<double*> q.x)[place_of(q, r)] = q.factor[r] * (<double*> q.y)[r * q.step]
+        else:
+            (<float*> q.x)[place_of(q, r)] = <float> (q.factor[r] * (<float*> q.y)[r * q.step])
+
+
+cdef Picks make_picks(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const double* factor,
+                      const void* y) noexcept:
+    cdef Picks q
+    q.real, q.outer, q.n, q.inner, q.target, q.factor = real, outer, n, inner, target, factor
+    q.x, q.y, q.group = <char*> x, <char*> y, GROUP
+    return q
+
+
+cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const double* factor, void* y,
+              double* total) except -1:
+    cdef Picks q = make_picks(real, outer, n, inner, x, target, factor, y)
+    cdef i64 tasks = ceil_div(outer * inner, GROUP), i
+    cdef size_t room = max(<i64> 1, tasks) * 8
+    q.totals = <double*> take(room)
+    run_tasks(pick_task, &q, tasks, outer * inner * EXP)
+    total[0] = 0
+    for i in range(tasks):
+        total[0] += q.totals[i]
+    give(q.totals, room)
+    return 0
+
+
+cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const double* factor,
+               void* x) except -1:
+    cdef Picks q = make_picks(real, outer, n, inner, x, target, factor, y)
+    q.step, q.group = step, max(<i64> 1, GROUP // max(<i64> 1, n * inner))
+    run_tasks(place_task, &q, ceil_div(outer, q.group), outer * n * inner)
+    return 0

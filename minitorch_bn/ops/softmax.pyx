@@ -1,7 +1,7 @@
 """Softmax, log-softmax, logsumexp, cross entropy, negative log-likelihood: forward, backward, and any order after."""
 
 from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, grad_enabled, is_float, new_node,
-                                 new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved,
+                                 new_tensor, raw_cast, raw_contiguous, save, save_output, saved,
                                  scalar_tensor, set_history, shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport softmax as kernels
 from minitorch_bn.kernels.softmax cimport mtb_loss
@@ -334,11 +334,6 @@ cdef object cross_entropy_probabilities(object x, object target, object weight, 
 
 # -- negative log-likelihood: one element of each column times a factor, a linear map, and its adjoint --------------
 
-cdef inline i64 place_of(const i64* target, i64 r, i64 n, i64 inner) noexcept:
-    """Where element target[r] of column r of (outer, n, inner) is."""
-    return r * n + target[r] if inner == 1 else (r // inner * n + target[r]) * inner + r % inner
-
-
 cdef object take_vjp(Node node, object g):
     return place_elements(<Tensor> g, saved(node, 0), saved(node, 1), node.aux)
 
@@ -350,20 +345,12 @@ cdef object place_vjp(Node node, object g):
 cdef Tensor take_elements(Tensor input, Tensor target, Tensor factor, bint total):
     """y[r] = factor[r] x[column r, target[r]], 0 where factor is; or the sum of them."""
     cdef Tensor x = raw_contiguous(input), y = None if total else new_tensor(x.dtype, 1, target.shape)
-    cdef i64 r, outer, n, inner
-    cdef double f, v, s = 0
-    cdef const i64* t = <i64*> target.data
+    cdef i64 outer, n, inner
+    cdef double s
     cdef Node node
     middle(x, 1, &outer, &n, &inner)
-    for r in range(target.numel):
-        f = (<double*> factor.data)[r]
-        v = f * value_at(x, place_of(t, r, n, inner)) if f != 0 else 0
-        if total:
-            s += v
-        elif x.dtype == MTB_f64:
-            (<double*> y.data)[r] = v
-        else:
-            (<float*> y.data)[r] = <float> v
+    kernels.pick(x.dtype - MTB_f32, outer, n, inner, x.data, <i64*> target.data, <double*> factor.data,
+                 NULL if total else <void*> y.data, &s)
     if total:
         y = scalar_tensor(s, x.dtype)
     if tracks(input):
@@ -378,22 +365,16 @@ cdef Tensor take_elements(Tensor input, Tensor target, Tensor factor, bint total
 cdef Tensor place_elements(Tensor g, Tensor target, Tensor factor, tuple shape):
     """dx[column r, target[r]] = factor[r] g[r] or, of one g for all, factor[r] g; the rest 0."""
     cdef i64[3] sizes
-    cdef i64 r, at, outer, n, inner
+    cdef i64 outer, n, inner
     cdef int d
-    cdef double f
-    cdef const i64* t = <i64*> target.data
     cdef Tensor dy = raw_contiguous(g), dx
     cdef Node node
     for d in range(len(shape)):
         sizes[d] = shape[d]
-    dx = new_zeros(dy.dtype, len(shape), sizes)
+    dx = new_tensor(dy.dtype, len(shape), sizes)
     middle(dx, 1, &outer, &n, &inner)
-    for r in range(target.numel):
-        f, at = (<double*> factor.data)[r], place_of(t, r, n, inner)
-        if f != 0 and dx.dtype == MTB_f64:
-            (<double*> dx.data)[at] = f * (<double*> dy.data)[r if dy.ndim else 0]
-        elif f != 0:
-            (<float*> dx.data)[at] = <float> (f * (<float*> dy.data)[r if dy.ndim else 0])
+    kernels.place(dx.dtype - MTB_f32, outer, n, inner, dy.data, dy.ndim, <i64*> target.data, <double*> factor.data,
+                  dx.data)
     if tracks(g):
         node = new_node(place_vjp, "NllLossBackwardBackward0", g, None, None)
         save(node, 0, target)

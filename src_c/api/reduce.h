@@ -8,8 +8,8 @@
 #define MTB_API_REDUCE_H
 #include <stdint.h>
 
-/* x, x * x, |x|, product; of integers only sum and product */
-enum { MTB_SUM, MTB_SUM_SQUARE, MTB_SUM_ABS, MTB_PROD, MTB_NSUMS };
+/* x, x * x, |x|, product, x with NaN as 0; of integers only sum and product */
+enum { MTB_SUM, MTB_SUM_SQUARE, MTB_SUM_ABS, MTB_PROD, MTB_SUM_NOT_NAN, MTB_NSUMS };
 enum { MTB_MAX, MTB_MIN, MTB_NEXTREMES };
 enum { MTB_CUMSUM, MTB_CUMPROD, MTB_LOGCUMSUMEXP, MTB_NSCANS };
 
@@ -18,8 +18,6 @@ typedef struct {
     void (*sum_rows[MTB_NSUMS])(int64_t rows, int64_t n, const void *x, int64_t stride, void *acc);
     /* acc[c] = sum of column c */
     void (*sum_cols[MTB_NSUMS])(int64_t rows, int64_t cols, const void *x, int64_t stride, void *acc);
-    /* x[i] = 0 where it is NaN; of reals */
-    void (*clean)(int64_t n, void *x);
     /* out[i] = (T)(acc[i] / divisor), or its square root; integers copy acc to int64 */
     void (*round)(int64_t n, const void *acc, double divisor, int root, void *out);
 

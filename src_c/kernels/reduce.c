@@ -27,6 +27,8 @@ static __attribute__((noinline)) void turn(int64_t n, const T *restrict x, int64
 #if MTB_IS_REAL
 #define SQUARE(x) ((x) * (x))
 #define ABS(x) __builtin_fabs(x)
+#define NOT_NAN(x) ((x) == (x) ? (x) : 0)
+#define ALWAYS inline __attribute__((always_inline))
 FOLD_LANES(dlanes_prod, *)
 
 /* Reads x once. Of rows shorter than the 32 lanes the values are summed one by one. */
@@ -129,22 +131,26 @@ SUM(prod, 1, *, SAME, SAME, dlanes_prod)
 
 #if MTB_IS_REAL
 SUM_COLS(sum, 0, +, SAME)
+SUM_COLS(not_nan, 0, +, NOT_NAN)
 /* The plain sum is the one that must be as fast as memory: 16 (rows) or 8 (columns) values are added pairwise in T,
- * which costs three or four roundings, before the sum of them is widened. */
+ * which costs three or four roundings, before the sum of them is widened. With `clean`, NaN counts as 0. */
 enum { SUM_BLOCK = 16 * LANES, SHORT = 48 };
+static inline vec taken(const T *p, int clean) {
+    vec v = vload(p);
+    return clean ? (vec)((ivec)v & (v == v)) : v;
+}
 /* Rows below SHORT are summed one value after the other; turned, TURNED of them at once. */
-static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t stride, void *accv) {
-    double *acc = accv;
+static ALWAYS void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t stride, double *acc, const int clean) {
     int64_t blocks = n - n % SUM_BLOCK, whole = n < SHORT ? 0 : n - n % LANES, r = 0;
     for (; n < SHORT && r + TURNED <= rows; r += TURNED) {
         T turned[SHORT * TURNED];
         turn(n, (const T *)xv + r * stride, stride, turned);
-        sum_down(n, TURNED, turned, TURNED, acc + r);
+        (clean ? not_nan_down : sum_down)(n, TURNED, turned, TURNED, acc + r);
     }
     for (; r < rows; r++) {
         const T *x = (const T *)xv + r * stride;
         double s = 0;
-        for (int64_t i = whole; i < n; i++) s += x[i];
+        for (int64_t i = whole; i < n; i++) s += clean ? NOT_NAN(x[i]) : x[i];
         if (whole > 0) {
             wide_sum wide = {};
             vec lanes[NV];
@@ -153,7 +159,7 @@ static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t strid
                     const T *p = x + i + k * VL;
                     vec pair[8];
                     UNROLL for (int j = 0; j < 8; j++)
-                        pair[j] = vload(p + 2 * j * LANES) + vload(p + (2 * j + 1) * LANES);
+                        pair[j] = taken(p + 2 * j * LANES, clean) + taken(p + (2 * j + 1) * LANES, clean);
                     lanes[k] = pairwise8(pair);
                 }
                 wide_add(&wide, lanes);
@@ -161,7 +167,7 @@ static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t strid
             if (blocks < whole) { /* up to 15 values in each lane */
                 UNROLL for (int k = 0; k < NV; k++) lanes[k] = (vec){};
                 for (int64_t i = blocks; i < whole; i += LANES)
-                    UNROLL for (int k = 0; k < NV; k++) lanes[k] += vload(x + i + k * VL);
+                    UNROLL for (int k = 0; k < NV; k++) lanes[k] += taken(x + i + k * VL, clean);
                 wide_add(&wide, lanes);
             }
             s += wide_fold(&wide);
@@ -170,27 +176,31 @@ static void sum_rows_fast(int64_t rows, int64_t n, const void *xv, int64_t strid
     }
 }
 
-static void sum_cols_fast(int64_t rows, int64_t cols, const void *xv, int64_t stride, void *accv) {
-    double *restrict acc = accv;
-    const T *x = xv;
-    if (cols < NARROW || rows < 8) {
-        sum_cols(rows, cols, x, stride, acc);
-        return;
-    }
+static ALWAYS void sum_cols_of(int64_t rows, int64_t cols, const T *x, int64_t stride, double *restrict acc,
+                               const int clean) {
     int64_t odd = rows % 8;
-    sum_down(odd, cols, x, stride, acc);
+    (clean ? not_nan_down : sum_down)(odd, cols, x, stride, acc);
+#define AT(p) (clean ? NOT_NAN((p)[j]) : (p)[j])
     for (x += odd * stride; odd < rows; odd += 8, x += 8 * stride) {
         const T *restrict a = x, *restrict b = a + stride, *restrict c = b + stride, *restrict d = c + stride;
         const T *restrict e = d + stride, *restrict f = e + stride, *restrict g = f + stride, *restrict h = g + stride;
         for (int64_t j = 0; j < cols; j++)
-            acc[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]));
+            acc[j] += ((AT(a) + AT(b)) + (AT(c) + AT(d))) + ((AT(e) + AT(f)) + (AT(g) + AT(h)));
     }
 }
 
-static void clean(int64_t n, void *xv) {
-    T *x = xv;
-    for (int64_t i = 0; i < n; i++) x[i] = x[i] == x[i] ? x[i] : 0;
-}
+#define FAST_SUM(name, clean)                                                                                         \
+    static void name##_rows_fast(int64_t rows, int64_t n, const void *x, int64_t stride, void *acc) {                 \
+        sum_rows_of(rows, n, x, stride, acc, clean);                                                                  \
+    }                                                                                                                 \
+    static void name##_cols_fast(int64_t rows, int64_t cols, const void *x, int64_t stride, void *acc) {              \
+        if (cols < NARROW || rows < 8)                                                                                \
+            name##_cols(rows, cols, x, stride, acc);                                                                  \
+        else                                                                                                          \
+            sum_cols_of(rows, cols, x, stride, acc, clean);                                                           \
+    }
+FAST_SUM(sum, 0)
+FAST_SUM(not_nan, 1)
 #else
 SUM(sum, 0, +, SAME, SAME, dlanes_sum)
 #endif
@@ -275,9 +285,8 @@ typedef int32_t place;
 #define RUNNING(OP, c, i, x, value, place)                                                                            \
     {                                                                                                                 \
         T v = (x)[(c) * x_row];                                                                                       \
-        int keep = BEATS(OP, best[c], v);                                                                             \
-        (value)[(c) * y_row] = best[c] = keep ? best[c] : v;                                                          \
-        (place)[(c) * y_row] = at[c] = keep ? at[c] : (i);                                                            \
+        if (!BEATS(OP, best[c], v)) best[c] = v, at[c] = i;                                                           \
+        (value)[(c) * y_row] = best[c], (place)[(c) * y_row] = at[c];                                                 \
     }
 
 /* Where m first stands in x (it is there): 64 elements at a time, then one by one. */
@@ -363,21 +372,21 @@ EXTREME(max, >, vmax)
 EXTREME(min, <, vmin)
 
 /* ---- running sums and products: one pass, one running value in double (int64 for integers) per row or column ---- */
-enum { PANEL = 64 };
+enum { PANEL = 64, SHORT_SCAN = 16 }; /* short rows overlap in the pipeline by themselves */
 #define CUMULATE(name, start, OP)                                                                                     \
     static void name(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv, int64_t y_row, \
                      int64_t y_step) {                                                                                \
-        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : ABREAST;                                             \
+        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : n < SHORT_SCAN ? rows : ABREAST;                       \
         for (int64_t from = 0; from < rows; from += panel) {                                                          \
             const T *restrict x = (const T *)xv + from * x_row;                                                       \
             T *restrict y = (T *)yv + from * y_row;                                                                   \
             int64_t count = rows - from < panel ? rows - from : panel;                                                \
             acc_t s[PANEL];                                                                                           \
-            for (int64_t c = 0; c < count; c++) s[c] = start;                                                         \
-            if (panel == PANEL)                                                                                       \
+            for (int64_t c = 0; c < count && c < PANEL; c++) s[c] = start;                                            \
+            if (x_row == 1 && y_row == 1)                                                                             \
                 for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \
                     for (int64_t c = 0; c < count; c++) y[c] = (T)(s[c] = s[c] OP WIDE(x[c]));                        \
-            else if (count == ABREAST)                                                                                \
+            else if (panel == ABREAST && count == ABREAST)                                                            \
                 for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \
                     UNROLL for (int c = 0; c < ABREAST; c++)                                                          \
                         y[c * y_row] = (T)(s[c] = s[c] OP WIDE(x[c * x_row]));                                        \
@@ -400,27 +409,29 @@ CUMULATE(cumprod, 1, *)
 #else
 #define D(name) m_##name
 #endif
-/* log of the running sum of exponentials: a stretch of a row at a time. With m the largest so far, the sum of exp(x - m)
+/* log of the running sum of exponentials: a stretch of rows at a time. With m the largest so far, the sum of exp(x - m)
  * is s = s exp(m before - m) + exp(x - m); only that line has to wait for the element before. */
 static void log_cumsum_exp(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv,
                            int64_t y_row, int64_t y_step) {
-    for (int64_t r = 0; r < rows; r++) {
-        const T *x = (const T *)xv + r * x_row;
-        T *y = (T *)yv + r * y_row;
-        double s = 0, top = -__builtin_inf();
-        for (int64_t from = 0; from < n; from += PANEL) {
-            double m[PANEL], e[2 * PANEL], *shrink = e, *add = e + PANEL;
-            const int64_t count = n - from < PANEL ? n - from : PANEL;
-            for (int64_t i = 0; i < count; i++, x += x_step) {
-                double v = (double)*x, before = top;
-                m[i] = top = v > top ? v : top;
-                shrink[i] = before == top ? 0 : before - top, add[i] = v == top ? 0 : v - top; /* no inf - inf */
-            }
-            for (int64_t i = count; i < PANEL; i++) shrink[i] = 0;
-            for (int64_t i = 0; i < PANEL + count; i++) e[i] = D(exp_minus)(e[i]);
-            for (int64_t i = 0; i < count; i++) add[i] = s = s * shrink[i] + add[i];
-            for (int64_t i = 0; i < count; i++) m[i] += D(log)(add[i]);
-            for (int64_t i = 0; i < count; i++, y += y_step) *y = (T)m[i];
+    double s = 0, top = 0;
+    for (int64_t from = 0; from < rows * n; from += PANEL) {
+        double m[PANEL], e[2 * PANEL], sums[PANEL];
+        const int64_t count = rows * n - from < PANEL ? rows * n - from : PANEL, row = from / n, first = from % n;
+        const T *x = (const T *)xv + row * x_row + first * x_step;
+        T *y = (T *)yv + row * y_row + first * y_step;
+        for (int64_t j = 0, i = first; j < count; j++) {
+            double v = (double)*x, before = i == 0 ? -__builtin_inf() : top;
+            m[j] = top = v > before ? v : before;
+            e[j] = before == top ? 0 : before - top, e[count + j] = v == top ? 0 : v - top; /* no inf - inf */
+            i = i + 1 == n ? 0 : i + 1, x += i == 0 ? x_row - (n - 1) * x_step : x_step;
+        }
+        for (int64_t j = 0; j < 2 * count; j++) e[j] = D(exp_minus)(e[j]);
+        for (int64_t j = 0, i = first; j < count; j++, i = i + 1 == n ? 0 : i + 1)
+            sums[j] = s = i == 0 ? e[count + j] : s * e[j] + e[count + j];
+        for (int64_t j = 0; j < count; j++) m[j] += D(log)(sums[j]);
+        for (int64_t j = 0, i = first; j < count; j++) {
+            *y = (T)m[j];
+            i = i + 1 == n ? 0 : i + 1, y += i == 0 ? y_row - (n - 1) * y_step : y_step;
         }
     }
 }
@@ -429,9 +440,8 @@ static void log_cumsum_exp(int64_t rows, int64_t n, const void *xv, int64_t x_ro
 extern const mtb_reduce TABLE(reduce);
 const mtb_reduce TABLE(reduce) = {
 #if MTB_IS_REAL
-    .sum_rows = {sum_rows_fast, square_rows, abs_rows, prod_rows},
-    .sum_cols = {sum_cols_fast, square_cols, abs_cols, prod_cols},
-    .clean = clean,
+    .sum_rows = {sum_rows_fast, square_rows, abs_rows, prod_rows, not_nan_rows_fast},
+    .sum_cols = {sum_cols_fast, square_cols, abs_cols, prod_cols, not_nan_cols_fast},
 #else
     .sum_rows = {[MTB_SUM] = sum_rows, [MTB_PROD] = prod_rows},
     .sum_cols = {[MTB_SUM] = sum_cols, [MTB_PROD] = prod_cols},

@@ -24,6 +24,8 @@ static T max_of(int64_t n, const T *x) {
     vec m[NV];
     T lane[LANES], best = -INF;
     int64_t i = 0;
+    for (; n < LANES && i < n; i++) best = x[i] > best ? x[i] : best;
+    if (n < LANES) return best;
     UNROLL for (int k = 0; k < NV; k++) m[k] = vset(-INF);
     for (; i + LANES <= n; i += LANES)
         UNROLL for (int k = 0; k < NV; k++) m[k] = vmax(vload(x + i + k * VL), m[k]);
@@ -42,7 +44,7 @@ static double block_sum(int64_t n, const T *x) {
     for (; i + LANES <= n; i += LANES)
         UNROLL for (int k = 0; k < NV; k++) s[k] += vload(x + i + k * VL);
     for (; i < n; i++) rest += (double)x[i];
-    return (double)lanes_sum(s) + rest;
+    return n < LANES ? rest : (double)lanes_sum(s) + rest;
 }
 
 /* e = exp(x - m) where that is at most 1; s = log(s): one instance of each, as they are long. e may be x. */
@@ -262,7 +264,8 @@ static double weighted_sum(int64_t n, const T *x, T m, const T *weight) {
     T buffer[BLOCK];
     for (int64_t i = 0; i < n; i += BLOCK) {
         int64_t count = MIN(BLOCK, n - i);
-        for (int64_t j = 0; j < count; j++) buffer[j] = weight ? (x[i + j] - m) * weight[i + j] : x[i + j] - m;
+        for (int64_t j = 0; j < count; j++) buffer[j] = x[i + j] - m;
+        for (int64_t j = 0; weight && j < count; j++) buffer[j] *= weight[i + j];
         sum += block_sum(count, buffer);
     }
     return sum;
@@ -317,9 +320,10 @@ static void cross_entropy_cols(const mtb_loss *q, int64_t cols, const void *xv, 
     max_cols(q->n, cols, x, stride, m);
     sum_exp_cols(q->n, cols, x, stride, m, NULL, sum);
     for (int64_t c = 0; c < cols; c++) spread[c] = 0;
-    for (int64_t i = 0; i < q->n && q->smoothing > 0; i++)
-        for (int64_t c = 0; c < cols; c++)
-            spread[c] += (double)(weight ? (x[i * stride + c] - m[c]) * weight[i] : x[i * stride + c] - m[c]);
+    for (int64_t i = 0; i < q->n && q->smoothing > 0; i++) {
+        const T w = weight ? weight[i] : 1;
+        for (int64_t c = 0; c < cols; c++) spread[c] += (double)((x[i * stride + c] - m[c]) * w);
+    }
     finish_losses(q, cols, x, 1, stride, target, m, sum, spread, lossv, statsv, total);
 }
 
