@@ -1,4 +1,7 @@
-"""Reductions: sums, means, products, norms and variances over any dims, each with its derivative of any order."""
+"""Reductions: sums, means, products, norms and variances over any dims, each with its derivative of any order.
+
+One file, as all of them lay out strides and shape their results in the same way.
+"""
 from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_code, dtype_object, fill_raw, grad_enabled,
                                  is_float, new_node, new_tensor, raw_cast, raw_contiguous, save, save_output, saved,
                                  set_history, set_output, shape_tuple, tracks, view_of, wrap_dim)

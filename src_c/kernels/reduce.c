@@ -2,6 +2,7 @@
  *
  * A row of reals is summed in virtual lanes of double that are folded in one fixed tree, a column in the order of its
  * rows, also in double: the bits depend on the length alone. Integers are summed modulo 2^64, where order is no matter.
+ * One file, as sums, extremes and scans turn short rows and widen elements in the same way.
  */
 #include "../kernel.h"
 #if MTB_IS_REAL
