@@ -150,13 +150,6 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
         y = fused(op, a, b, True)
         if y is not None:
             return y
-    if op == OP_ADD and x.dtype == MTB_i64 and x.numel == 1 and type(b) is int and \
-            -LARGE < b < LARGE and not x.requires_grad_:  # a counter, such as that of batches
-        check_writable(x)
-        settle_for(x, None, None)
-        (<i64*> x.data)[0] += <i64> b
-        bump(x)
-        return x
     # The fast path: as above, where nothing is recorded and operands that share memory are one tensor.
     if info.kind <= MTB_KIND_arith and info.arity <= 2 and x.contiguous and x.dtype >= MTB_f32:
         p[0] = p[1] = x.data
@@ -176,6 +169,13 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
                         info.cost[0])
             bump(x)
             return x
+    if op == OP_ADD and x.dtype == MTB_i64 and x.numel == 1 and type(b) is int and \
+            -LARGE < b < LARGE and not x.requires_grad_:  # a counter, such as that of batches
+        check_writable(x)
+        settle_for(x, None, None)
+        (<i64*> x.data)[0] += <i64> b
+        bump(x)
+        return x
     return elementwise_general(op, a, b, c, k, a, True)
 
 
