@@ -19,6 +19,7 @@ cdef enum:
     CHUNK = 8                # panels that a task packs at a time
     FEW = 4                  # tiles, or panels, that one task of packing takes
     MANY = 32                # tiles for each thread
+    PIECE = 32               # rows that are packed at a time
     ROUND = 64               # K blocks that are summed apart, then added
     SMALL_C = 1 << 15        # elements: few enough to keep a copy for each K block
 
@@ -54,6 +55,12 @@ cdef struct product:         # what every task of one call reads
     char* sums               # of its spans; or of K blocks
 
 
+cdef struct corner:
+    const char* a
+    const char* b
+    char* c
+
+
 cdef inline i64 up(i64 x, i64 multiple) noexcept nogil:
     return (x + multiple - 1) // multiple * multiple
 
@@ -62,8 +69,9 @@ cdef inline i64 parts(i64 x, i64 size) noexcept nogil:
     return (x + size - 1) // size
 
 
-cdef void locate(const product* q, i64 batch, i64 i, i64 j, const char** a, const char** b, char** c) noexcept nogil:
+cdef corner locate(const product* q, i64 batch, i64 i, i64 j) noexcept nogil:
     """Row i of A, column j of B and element (i, j) of C, of one matrix of the batch."""
+    cdef corner start
     cdef i64 at_a = i * q.rsa, at_b = j * q.csb, at_c = i * q.ldc + j, d, at
     for d in range(q.ndim - 1, -1, -1):
         at = batch % q.shape[d]
@@ -71,81 +79,26 @@ cdef void locate(const product* q, i64 batch, i64 i, i64 j, const char** a, cons
         at_a += at * q.batch_a[d]
         at_b += at * q.batch_b[d]
         at_c += at * q.batch_c[d]
-    a[0], b[0], c[0] = q.a + at_a * q.size, q.b + at_b * q.size, q.c + at_c * q.size
+    start.a, start.b, start.c = q.a + at_a * q.size, q.b + at_b * q.size, q.c + at_c * q.size
+    return start
 
 
-# -- a matrix times a vector -------------------------------------------------------------------------------------------
-
-cdef void span(const product* q, i64 index, char* scratch) noexcept nogil:
-    """Some rows of A times one span of the vector."""
-    cdef i64 p = index % q.spans * MTB_DOT_SPAN, batch = index // q.spans // q.row_blocks, size = q.size, r
-    cdef i64 i = index // q.spans % q.row_blocks * q.mc, m = min(q.mc, q.m - i), k = min(q.k - p, <i64> MTB_DOT_SPAN)
-    cdef const char* a
-    cdef const char* x
-    cdef char* c
-    cdef char* y = q.sums + ((batch * q.spans + index % q.spans) * q.m + i) * size
-    locate(q, batch, i, 0, &a, &x, &c)
-    a, x = a + p * q.csa * size, x + p * q.rsb * size
-    if q.rsb != 1:
-        q.kernel.pack(scratch, 1, x, 1, 1, q.rsb, k)
-        x, scratch = scratch, scratch + q.panels_at
-    if q.a_in == RAW:
-        q.kernel.dots(m, k, a, q.rsa, q.csa, x, y)
-    else:
-        for r in range(m):
-            q.kernel.pack(scratch, 1, a + r * q.rsa * size, 1, 1, q.csa, k)
-            q.kernel.dots(1, k, scratch, 0, 1, x, y + r * size)
-
-
-cdef int times_vector(product* q, i64 matrices, int threads) except -1:
-    cdef i64 e, i, tasks, unit = 4
-    cdef size_t sums_size
-    cdef const char* a
-    cdef const char* b
-    cdef char* c
-    cdef char* scratch
-    q.spans = max(<i64> 1, parts(q.k, MTB_DOT_SPAN))
-    q.a_in = RAW if q.csa == 1 or q.k == 1 or q.rsa == 1 and q.m > 1 else OWN
-    if q.k == 1:                                    # then columns are contiguous only if said to be
-        q.csa = 1
-    if q.csa != 1 and q.a_in == RAW:
-        unit = 8 * q.kernel.vl
-    q.mc = up(q.m, unit)
-    while q.mc > unit and matrices * parts(q.m, q.mc) * q.spans < 4 * threads:
-        q.mc = up(q.mc // 2, unit)
-    q.row_blocks = parts(q.m, q.mc)
-    q.panels_at = up((min(q.k, <i64> MTB_DOT_SPAN) + q.kernel.vl) * q.size, 64)
-    q.scratch = 2 * q.panels_at if q.rsb != 1 or q.a_in == OWN else 0
-    tasks = matrices * q.row_blocks * q.spans
-    sums_size = up(matrices * q.spans * q.m * q.size, 64)
-    q.sums = <char*> take(sums_size + q.scratch * threads)
-    scratch = q.sums + sums_size
-    if threads > 1:
-        for i in prange(tasks, num_threads=threads, schedule="static", nogil=True):
-            spread()
-            span(q, i, scratch + threadid() * q.scratch)
-    else:
-        for i in range(tasks):
-            span(q, i, scratch)
-    for e in range(matrices):
-        locate(q, e, 0, 0, &a, &b, &c)
-        for i in range(1 if q.ldc == 1 else q.m):
-            q.kernel.total(q.m if q.ldc == 1 else 1, q.spans, q.sums + (e * q.spans * q.m + i) * q.size, q.m,
-                           c + i * q.ldc * q.size, q.accumulate, q.bias, 0)
-    give(q.sums, sums_size + q.scratch * threads)
-    return 0
+include "matvec.pxi"
 
 
 # -- a block of C ------------------------------------------------------------------------------------------------------
 
 cdef void pack_panels(const product* q, char* dst, i64 dst_step, i64 width, const char* src, i64 sj, i64 n, i64 sk,
                       i64 k) noexcept nogil:
-    """n columns to panels of that width, dst_step elements apart."""
-    cdef i64 j = 0
-    while j < n:
-        q.kernel.pack(dst, width, src + j * sj * q.size, sj, min(width, n - j), sk, k)
-        dst += dst_step * q.size
-        j += width
+    """n columns to panels of that width, dst_step elements apart. Rows are read a few at a time, for all panels: what is
+    left of a line must not go before its turn comes, as it would where rows lie 4 KB apart."""
+    cdef i64 p = 0, j, panel, piece = k if sk == 1 else <i64> PIECE
+    while p < k:
+        for panel in range(parts(n, width)):
+            j = panel * width
+            q.kernel.pack(dst + (panel * dst_step + p * width) * q.size, width, src + (j * sj + p * sk) * q.size, sj,
+                          min(width, n - j), sk, min(piece, k - p))
+        p += piece
 
 
 cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, const char* a, const char* b, char* c,
@@ -155,7 +108,7 @@ cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, 
     cdef i64 size = q.size, rsa = q.rsa, csa = q.csa, step = q.step, a_step = step * rsa, t, columns, j = 0
     cdef char* panels = scratch + q.panels_at
     if q.row_b:
-        kernel.row(n, k, a, csa, b, q.csb, c, add, bias)
+        kernel.row(n, k, a, csa, b, q.csb, k if p + k < q.k else 2 * kernel.nr * q.csb, c, add, bias)
         return
     if q.a_in != RAW:
         rsa, csa, a_step = 1, step, q.tile_size
@@ -184,16 +137,13 @@ cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, 
 
 cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
     """One block of C of one matrix of the batch."""
-    cdef const char* a
-    cdef const char* b
-    cdef char* c
     cdef i64 batch = index // (q.row_blocks * q.column_blocks), p = q.k0, k
     cdef i64 i0 = index // q.column_blocks % q.row_blocks * q.mc, j0 = q.j0 + index % q.column_blocks * q.nc
     cdef i64 m = min(q.mc, q.m - i0), n = min(q.nc, q.j1 - j0)
-    locate(q, batch, i0, j0, &a, &b, &c)
+    cdef corner at = locate(q, batch, i0, j0)
     while True:                                     # K blocks; just one, and empty, if k = 0
         k = min(q.k1 - p, <i64> MTB_KC)
-        k_block(q, i0, m, j0, n, p, k, a + p * q.csa * q.size, b + p * q.rsb * q.size, c, q.ldc,
+        k_block(q, i0, m, j0, n, p, k, at.a + p * q.csa * q.size, at.b + p * q.rsb * q.size, at.c, q.ldc,
                 q.accumulate or p > 0, q.bias + j0 * q.size if q.bias != NULL and p + k == q.k else NULL, scratch)
         p += k
         if p == q.k1:
@@ -202,9 +152,7 @@ cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
 
 cdef void pack_shared(const product* q, i64 index) noexcept nogil:
     """A few tiles of A or panels of B."""
-    cdef const char* a
-    cdef const char* b
-    cdef char* c
+    cdef corner at
     cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p, k, first, n = 0, size = q.size
     p = index % blocks * MTB_KC
     k = min(q.k1 - q.k0 - p, <i64> MTB_KC)
@@ -212,18 +160,26 @@ cdef void pack_shared(const product* q, i64 index) noexcept nogil:
     if q.a_in == SHARED:
         n = up(q.tiles, FEW)
         if first < n:
-            locate(q, 0, first * q.step, 0, &a, &b, &c)
+            at = locate(q, 0, first * q.step, 0)
             pack_panels(q, q.shared_a + (p // MTB_KC * q.tiles + first) * q.tile_size * size, q.tile_size, q.step,
-                        a + (q.k0 + p) * q.csa * size, q.rsa, min(FEW * q.step, q.m - first * q.step), q.csa, k)
+                        at.a + (q.k0 + p) * q.csa * size, q.rsa, min(FEW * q.step, q.m - first * q.step), q.csa, k)
             return
     first -= n
-    locate(q, 0, 0, q.j0 + first * q.kernel.nr, &a, &b, &c)
+    at = locate(q, 0, 0, q.j0 + first * q.kernel.nr)
     pack_panels(q, q.shared_b + (p // MTB_KC * q.panels * MTB_KC + first * k) * q.kernel.nr * size, q.kernel.nr * k,
-                q.kernel.nr, b + (q.k0 + p) * q.rsb * size, q.csb,
+                q.kernel.nr, at.b + (q.k0 + p) * q.rsb * size, q.csb,
                 min(FEW * q.kernel.nr, q.j1 - q.j0 - first * q.kernel.nr), q.rsb, k)
 
 
-cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint alone) noexcept:
+cdef void run_alone(const product* q, i64 packs, i64 tasks, char* scratch) noexcept nogil:
+    cdef i64 i
+    for i in range(packs):
+        pack_shared(q, i)
+    for i in range(tasks):
+        task(q, i, scratch)
+
+
+cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brief) noexcept:
     """Packs what is shared, then computes."""
     cdef i64 i, packs = 0
     if q.a_in == SHARED:
@@ -231,17 +187,11 @@ cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint alon
     if q.b_in == SHARED:
         packs += parts(q.panels, FEW)
     packs *= parts(q.k1 - q.k0, MTB_KC)
-    if threads == 1 and alone:
-        for i in range(packs):
-            pack_shared(q, i)
-        for i in range(tasks):
-            task(q, i, scratch)
+    if threads == 1 and brief:
+        run_alone(q, packs, tasks, scratch)
     elif threads == 1:
         with nogil:
-            for i in range(packs):
-                pack_shared(q, i)
-            for i in range(tasks):
-                task(q, i, scratch)
+            run_alone(q, packs, tasks, scratch)
     elif packs == 0:
         for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=1 + tasks // (16 * threads),
                         nogil=True):
@@ -268,10 +218,10 @@ cdef void share_out(product* q, i64 matrices, int threads) noexcept nogil:
     if (q.n > FEW_COLUMNS and q.m * min(q.k, <i64> MTB_KC) * q.size > SMALL_A
             or q.csa != 1 and q.n > 8 and q.m > q.step):
         q.a_in = OWN
-    if q.b_in == RAW:                               # long runs of each row of B
-        column_unit *= 4
+    if q.b_in == RAW or q.row_b:                    # long runs of each row of B; or enough columns to hide a latency
+        column_unit *= 2 if q.row_b else 4
     q.mc = min(up(q.m, q.step), max(<i64> 1, 2 * A_BYTES // (MTB_KC * q.size) // q.step) * q.step)
-    q.nc = up(q.n, column_unit)
+    q.nc = column_unit if q.row_b else up(q.n, column_unit)     # all of K for a few columns: they lie together
     while threads > 1 and matrices * parts(q.m, q.mc) * parts(q.n, q.nc) < 4 * threads:
         if q.nc > column_unit and (q.nc >= 2 * q.mc or q.mc <= 2 * q.step):
             q.nc = up(q.nc // 2, column_unit)
@@ -343,6 +293,7 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     cdef product q
     cdef i64 matrices = 1, kb, e
     cdef int d, threads
+    cdef corner at
     cdef char* memory
     cdef char* scratch
     cdef size_t shared_a = 0, shared_b = 0, bytes
@@ -397,7 +348,8 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     q.shared_a, q.shared_b, q.sums = memory, memory + shared_a, memory
     for e in range(1 if alone and not long_sum else matrices):
         q.a, q.b, q.c = <const char*> a, <const char*> b, <char*> c
-        locate(&q, e, 0, 0, &q.a, &q.b, &q.c)
+        at = locate(&q, e, 0, 0)
+        q.a, q.b, q.c = at.a, at.b, at.c
         if long_sum:
             sum_blocks(&q, threads, scratch)
             continue

@@ -193,6 +193,22 @@ cdef Tensor given(object y, object out):
     return out.resize_(y.shape).copy_(y)
 
 
+# A product with a vector, when nothing is recorded: the vector as a matrix, and its result, one row or column, as it is.
+
+cdef Tensor as_matrix(Tensor x, bint column):
+    cdef i64[2] shape
+    cdef i64[2] strides
+    shape[0], shape[1], strides[0], strides[1] = x.shape[0], 1, x.strides[0], 1
+    if not column:
+        shape[0], shape[1], strides[0], strides[1] = 1, x.shape[0], x.shape[0], x.strides[0]
+    return view_of(x, 2, shape, strides, x.data)
+
+
+cdef Tensor flat(Tensor y, int ndim):
+    y.ndim, y.shape[0], y.strides[0] = ndim, y.numel, 1
+    return y
+
+
 # -- the functions -----------------------------------------------------------------------------------------------------
 
 def mm(Tensor input not None, Tensor mat2 not None, *, out=None):
@@ -226,6 +242,8 @@ def mv(Tensor input not None, Tensor vec not None, *, out=None):
     if input.shape[1] != vec.shape[0]:
         raise RuntimeError(f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), "
                            f"vec ({vec.shape[0]})")
+    if out is None and not tracks2(input, vec):
+        return flat(raw_product(input, as_matrix(vec, True), False, False, None), 1)
     return given(product(input, vec.unsqueeze(1), False, False, None, "MvBackward0").squeeze(1), out)
 
 
@@ -241,6 +259,8 @@ def dot(Tensor input not None, Tensor tensor not None, *, out=None):
         raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] "
                            f"to have the same number of elements, but got {input.shape[0]} and {tensor.shape[0]} "
                            f"elements respectively")
+    if out is None and not tracks2(input, tensor):
+        return flat(raw_product(as_matrix(input, False), as_matrix(tensor, True), False, False, None), 0)
     return given(product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "DotBackward0").reshape(()), out)
 
 
@@ -273,6 +293,8 @@ def matmul(Tensor input not None, Tensor other not None, *, out=None):
                                f"[{other.numel // (k2 * n) if k2 * n else 0}, {k2}].")
         raise mismatch(input.numel // k if k else 0, k, k2, n)
     if input.ndim == 1:
+        if other.ndim == 2 and out is None and not tracks2(input, other):
+            return flat(raw_product(as_matrix(input, False), other, False, False, None), 1)
         return given(product(input.unsqueeze(0), other, False, False, None, "SqueezeBackward1").squeeze(-2), out)
     return given(product(input, other, False, False, None, "MmBackward0" if input.ndim == 2 and other.ndim == 2 else
                          "UnsafeViewBackward0" if other.ndim == 2 else "BmmBackward0"), out)

@@ -2,6 +2,7 @@
 #include "../kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
+#include "../square.h"
 
 /* Rows of the register tile; with two vectors of columns each, the accumulators leave room for one row of B and one
  * element of A: 24 of 32 registers, or 12 of 16. */
@@ -15,7 +16,7 @@
 #define MR 4
 #define TILES(X) X(1) X(2) X(3) X(4)
 #endif
-enum { NR = 2 * VL, WIDEST = 8, AHEAD = 512 / sizeof(T), SHORT_K = 64, DOT_LANES = 32 };
+enum { NR = 2 * VL, WIDEST = 8, LINE = 64 / sizeof(T), SHORT_K = 64, DOT_LANES = 32 };
 /* rows of a product with a vector that share its loads: 8 registers of sums */
 enum { DOT_ROWS = DOT_LANES / VL < 8 ? 8 / (DOT_LANES / VL) : 1 };
 
@@ -24,9 +25,9 @@ typedef void tile_fn(int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b
 
 /* One tile: m rows by nv vectors of C over one block of K, `by` steps of it in one turn of the loop.
  * a (m, k) with strides rsa and csa, b (k, nv * VL) rows ldb apart, c (m, nv * VL) rows ldc apart; m, nv and by are
- * literals. Reads A and B once, C once if add; writes C once. */
+ * literals. Reads A and B once, C once if add; writes C once. Each turn asks for one line of `next` unless NULL. */
 INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b,
-                 int64_t ldb, T *c, int64_t ldc, int add) {
+                 int64_t ldb, T *c, int64_t ldc, int add, const T *next) {
     vec acc[MR][WIDEST];
     const T *row3[(MR + 2) / 3];  /* each third row's address: the other two are one or two row strides further */
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (vec){};
@@ -41,11 +42,13 @@ INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a,
         }                                                                                   \
     }
     for (; by > 1 && k >= by; k -= by) {
+        if (next) __builtin_prefetch(next, 0, 2), next += LINE;
         UNROLL for (int u = 0; u < by; u++) STEP(u)
         UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += by * csa;
         b += by * ldb;
     }
-    for (; k > 0; k--) {
+    for (; k > 0; k--) { /* what lies beside a row of B is read next, unless it was packed */
+        UNROLL for (int v = 0; by == 1 && v < nv; v += LINE / VL) __builtin_prefetch(b + (nv + v) * VL);
         STEP(0)
         UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += csa;
         b += ldb;
@@ -61,7 +64,7 @@ INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a,
 #define TILE(name, m, nv)                                                                                            \
     static void name(int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b, int64_t ldb, T *c, int64_t ldc,     \
                      int add) {                                                                                      \
-        tile(m, nv, 1, k, a, rsa, csa, b, ldb, c, ldc, add);                                                         \
+        tile(m, nv, 1, k, a, rsa, csa, b, ldb, c, ldc, add, NULL);                                                         \
     }
 #define NARROW_AND_FULL(m) TILE(tile_##m##x1, m, 1) TILE(tile_##m##x2, m, 2)
 TILES(NARROW_AND_FULL)
@@ -74,8 +77,13 @@ static tile_fn *const tiles[MR][2] = {TILES(X)};
 #undef X
 
 /* A full tile of packed operands: where large products spend their time. */
+enum { STEPS = 4 };
 static __attribute__((noinline)) void tile_packed(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add) {
-    tile(MR, 2, 4, k, a, 1, MR, b, NR, c, ldc, add);
+    tile(MR, 2, STEPS, k, a, 1, MR, b, NR, c, ldc, add, NULL);
+}
+static __attribute__((noinline)) void tile_fetching(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add,
+                                                    const T *next) {
+    tile(MR, 2, STEPS, k, a, 1, MR, b, NR, c, ldc, add, next);
 }
 
 /* The bias, after the last block. */
@@ -88,13 +96,37 @@ static void add_bias(int64_t m, int64_t n, T *c, int64_t ldc, const T *bias_n, c
     }
 }
 
-/* The columns that do not fill the vectors of a tile: from a copy of the tile into C. */
-static void merge(int64_t m, int64_t n, const T *t, int64_t ldt, T *c, int64_t ldc, int add) {
-    for (int64_t i = 0; i < m; i++, t += ldt, c += ldc) {
-        int64_t j = 0;
-        for (; j + VL <= n; j += VL) vstore(c + j, add ? vload(c + j) + vload(t + j) : vload(t + j));
-        for (; j < n; j++) c[j] = add ? c[j] + t[j] : t[j];
+/* The columns that do not fill the vectors of a tile: from a copy of the tile into C. What is less than a vector is moved
+ * by two halves (or quarters, ...) that may overlap. */
+#define PARTS_OF(bytes)                                                                             \
+    if (left >= (int)((bytes) / sizeof(T))) {                                                       \
+        typedef T part __attribute__((vector_size(bytes), aligned(sizeof(T)), may_alias));          \
+        const int64_t shift = left - (int)((bytes) / sizeof(T));                                    \
+        for (int64_t i = 0; i < m; i++, t += ldt, c += ldc) {                                       \
+            part x = *(const part *)t, y = *(const part *)(t + shift);                              \
+            if (add) x = *(const part *)c + x, y = *(const part *)(c + shift) + y;                  \
+            *(part *)c = x, *(part *)(c + shift) = y;                                               \
+        }                                                                                           \
+        return;                                                                                     \
     }
+static void merge(int64_t m, int64_t n, const T *t, int64_t ldt, T *c, int64_t ldc, int add) {
+    int64_t left = n % VL;
+    for (int64_t i = 0; n >= VL && i < m; i++)
+        for (int64_t j = 0; j + VL <= n; j += VL) {
+            const vec x = vload(t + i * ldt + j);
+            vstore(c + i * ldc + j, add ? vload(c + i * ldc + j) + x : x);
+        }
+    t += n - left, c += n - left;
+#if VBYTES > 32
+    PARTS_OF(32)
+#endif
+#if VBYTES > 16
+    PARTS_OF(16)
+#endif
+#if MTB_T_f32
+    PARTS_OF(8)
+#endif
+    for (int64_t i = 0; left && i < m; i++, t += ldt, c += ldc) *c = add ? *c + *t : *t;
 }
 
 /* C strip: m <= MR rows by n columns, one K block.  a (m, k), b (k, n up to a whole vector), c (m, n).  B read once. */
@@ -128,7 +160,9 @@ static void strip(int64_t m, int64_t n, int64_t k, const void *a, int64_t rsa, i
 }
 
 /* C block: m rows in tiles of `step` by n columns, one K block; B in packed panels.  With a short K, C is most of the
- * traffic and is written row by row; else each panel of B stays in the first-level cache while all tiles use it. */
+ * traffic and is written row by row; else each panel of B stays in the first-level cache while all tiles use it, and the
+ * first few of them fetch the next one, a line at a time: 256 at once would hold up the loads of A. A tile of C is asked
+ * for when its sums begin, and is there when they are done. */
 static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_, int64_t a_step, int64_t rsa,
                   int64_t csa, const void *b_, void *c_, int64_t ldc, int add, const void *bias_n) {
     const T *a = a_, *b = b_, *bias = bias_n;
@@ -142,7 +176,12 @@ static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_,
             const T *panel = b + j * NR * k;
             T *at = c + i * step * ldc + j * NR;
             if (packed && rows == MR && columns == NR) {
-                tile_packed(k, a + i * a_step, panel, at, ldc, add);
+                for (int r = 0; r < MR; r++)
+                    __builtin_prefetch(at + r * ldc, 0, 2), __builtin_prefetch(at + r * ldc + NR - 1, 0, 2);
+                if (!by_rows && i < NR * STEPS / LINE && j < right - 1)
+                    tile_fetching(k, a + i * a_step, panel, at, ldc, add, panel + NR * k + i * (k / STEPS * LINE));
+                else
+                    tile_packed(k, a + i * a_step, panel, at, ldc, add);
                 if (bias) add_bias(MR, NR, at, ldc, bias + j * NR, NULL);
             } else {
                 strip(rows, columns, k, a + i * a_step, rsa, csa, panel, NR, at, ldc, add,
@@ -151,87 +190,33 @@ static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_,
         }
 }
 
-/* Where n <= VL rows of a matrix start, sj apart; the last one again for the rest. */
-INLINE void row_starts(const T **at, const T *src, int64_t sj, int64_t n) {
-    UNROLL for (int j = 0; j < VL; j++) at[j] = src + (j < n ? j : n - 1) * sj;
-}
-
-/* A square is transposed by 16 bytes, Q elements: rows that are Q apart meet in one register when they are loaded, and
- * the rest happens within each 16 bytes, which is cheap. */
-enum { Q = 16 / sizeof(T) };
-INLINE vec load_lanes(const T *const *at, int64_t p) {
-#if VBYTES == 16
-    return vload(at[0] + p);
-#else
-#define PART(l) _mm_loadu_ps((const float *)(at[l * Q] + p))
-#if VBYTES == 64
-    const __m512 v = _mm512_insertf32x4(_mm512_castps128_ps512(PART(0)), PART(1), 1);
-    return (vec)_mm512_insertf32x4(_mm512_insertf32x4(v, PART(2), 2), PART(3), 3);
-#else
-    return (vec)_mm256_insertf128_ps(_mm256_castps128_ps256(PART(0)), PART(1), 1);
-#endif
-#endif
-}
-
-/* Columns p to p + VL of the rows at[0:VL]: r[i][j] = at[j][p + i]. Rows are too many streams for the hardware to
- * prefetch. */
-#define LOW(l) ((l) & (Q / 2) ? VL + (l) - Q / 2 : (l))     /* halves of 16 bytes: first of x, first of y */
-#define HIGH(l) ((l) & (Q / 2) ? VL + (l) : (l) + Q / 2)    /* second, second */
-#define FIRST(l) (((l) & ~3) + ((l) & 3) / 2 + ((l) & 1 ? VL : 0))  /* 4 elements: x0 y0 x1 y1 */
-#define SECOND(l) (FIRST(l) + 2)                                    /* x2 y2 x3 y3 */
-#define LIST2(F) F(0), F(1)
-#define LIST4(F) LIST2(F), F(2), F(3)
-#define LIST8(F) LIST4(F), F(4), F(5), F(6), F(7)
-#define LIST16(F) LIST8(F), F(8), F(9), F(10), F(11), F(12), F(13), F(14), F(15)
-#if MTB_T_f32 && VBYTES == 64
-#define LIST(F) (ivec){LIST16(F)}
-#elif MTB_T_f32 ? VBYTES == 32 : VBYTES == 64
-#define LIST(F) (ivec){LIST8(F)}
-#elif MTB_T_f32 || VBYTES == 32
-#define LIST(F) (ivec){LIST4(F)}
-#else
-#define LIST(F) (ivec){LIST2(F)}
-#endif
-INLINE void load_square(vec *r, const T *const *at, int64_t p) {
-    if (p % (128 / (int)sizeof(T)) == 0)
-        UNROLL for (int j = 0; j < VL; j++) __builtin_prefetch(at[j] + p + AHEAD, 0, 2);
-    UNROLL for (int u = 0; u < VL; u += Q) {
-        vec x[Q];
-        UNROLL for (int i = 0; i < Q; i++) x[i] = load_lanes(at + i, p + u);
-#if MTB_T_f32
-        UNROLL for (int i = 0; i < Q; i += 2) {
-            const vec t = x[i];
-            x[i] = __builtin_shuffle(t, x[i + 1], LIST(FIRST));
-            x[i + 1] = __builtin_shuffle(t, x[i + 1], LIST(SECOND));
-        }
-#endif
-        UNROLL for (int i = 0; i < Q / 2; i++) {
-            r[u + 2 * i] = __builtin_shuffle(x[i], x[i + Q / 2], LIST(LOW));
-            r[u + 2 * i + 1] = __builtin_shuffle(x[i], x[i + Q / 2], LIST(HIGH));
-        }
+/* k rows of nv vectors, from rows sk apart to rows width apart. What the next panel is made of lies beside them; no
+ * hardware follows so many streams, or steps so long. */
+INLINE void copy_rows(const int nv, T *dst, int64_t width, const T *src, int64_t sk, int64_t k) {
+    for (; k > 0; k--, src += sk, dst += width) {
+        __builtin_prefetch(src + nv * VL, 0, 2);
+        UNROLL for (int v = 0; v < nv; v++) vstore(dst + v * VL, vload(src + v * VL));
     }
 }
 
-/* k rows of nv vectors, from rows sk apart to rows width apart. */
-INLINE void copy_rows(const int nv, T *dst, int64_t width, const T *src, int64_t sk, int64_t k) {
-    for (; k > 0; k--, src += sk, dst += width)
-        UNROLL for (int v = 0; v < nv; v++) vstore(dst + v * VL, vload(src + v * VL));
-}
-
-/* The same for contiguous columns sj apart, as far as they fill squares; the rows that were done. */
+/* The same for contiguous columns sj apart, if they fill a square; the rows that were done. */
 static __attribute__((noinline)) int64_t transpose_rows(T *dst, int64_t width, const T *src, int64_t sj, int64_t n,
                                                         int64_t k) {
+    if (k < VL) return 0;
     for (int64_t j = (width - 1) / VL * VL; j >= 0; j -= VL) {
         const int64_t first = j < n ? j : n - 1;
         const T *at[VL];
         row_starts(at, src + first * sj, sj, n - first);
-        for (int64_t p = 0; p + VL <= k; p += VL) {
+        for (int64_t q = 0; q < k; q += VL) {
+            const int64_t p = q + VL <= k ? q : k - VL; /* the last square may overlap the one before */
             vec r[VL];
+            if (q % LINE == 0)
+                UNROLL for (int i = 0; i < VL; i++) __builtin_prefetch(at[i] + p + width * sj, 0, 2);
             load_square(r, at, p);
             UNROLL for (int i = 0; i < VL; i++) vstore(dst + (p + i) * width + j, r[i]);
         }
     }
-    return k / VL * VL;
+    return k;
 }
 
 /* Packs a panel.  src (k, n) any strides, dst (k, width) contiguous.  Reads and writes each element once.
@@ -255,9 +240,10 @@ static void pack(void *dst_, int64_t width, const void *src_, int64_t sj, int64_
 
 /* One row of C, for B with contiguous columns: n columns, one K block.  a (k), b (n, k) rows sj apart, c (n).
  * Each column of C is one lane: squares of B are transposed in registers and used at once, a few squares side by side
- * to hide the latency of a multiply-add.  Reads B once. */
-static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sj, void *c_, int add,
-                const void *bias) {
+ * to hide the latency of a multiply-add.  Reads B once, and asks for what lies `ahead` of it: rows are too many streams
+ * for the hardware. */
+static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sj, int64_t ahead, void *c_,
+                int add, const void *bias) {
     enum { SQUARES = 4 };
     const T *a = a_, *b = b_;
     T *c = c_, edge[SQUARES * VL];
@@ -270,6 +256,8 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
         for (; p + VL <= k; p += VL)
             for (int s = 0; s < squares; s++) {
                 vec t = sum[s];
+                if (p % (2 * LINE) == 0)
+                    UNROLL for (int i = 0; i < VL; i++) __builtin_prefetch(at[s][i] + p + ahead, 0, 2);
                 load_square(r, at[s], p);
                 UNROLL for (int i = 0; i < VL; i++) t = vfma(vset(a[(p + i) * sa]), r[i], t);
                 sum[s] = t;
@@ -338,33 +326,43 @@ INLINE void dot_rows(const int n, int64_t k, const T *a, int64_t rsa, const T *x
     UNROLL for (int r = 0; r < n; r++) y[r] = fold(acc[r]);
 }
 
-/* n <= 8 VL rows times x, where columns of A are contiguous, csa apart: each lane of every row waits in memory. */
+/* n <= COLUMN_ROWS rows times x, where columns of A are contiguous, csa apart: each lane of every row waits in memory.
+ * With k < 32 there are lanes that nothing is added to; they are left out, but for one, so that no sum is -0. */
+enum { COLUMN_VECTORS = 16, COLUMN_ROWS = COLUMN_VECTORS * VL, SHORT_ROW = 16 };
 static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *x, T *y) {
-    enum { ROWS = 8 * VL };
-    T lane[DOT_LANES][ROWS] = {};
-    const int64_t whole = n / VL * VL;
+    vec lane[DOT_LANES][COLUMN_VECTORS];
+    const int last = (int)((n - 1) / VL), some = (int)(n - last * VL);
+    const ivec mask = first_lanes(some);
+    int live = k < DOT_LANES ? (int)k + 1 : DOT_LANES;
+    for (int l = 0; l < live; l++) memset(lane[l], 0, (last + 1) * sizeof(vec));
     for (int64_t p = 0; p < k; p++, a += csa) {
-        T *to = lane[p % DOT_LANES];
+        vec *to = lane[p % DOT_LANES];
         const vec t = vset(x[p]);
-        int64_t i = 0;
-        for (; i < whole; i += VL) {
-            __builtin_prefetch(a + i + 8 * csa, 0, 2);
-            vstore(to + i, vfma(vload(a + i), t, vload(to + i)));
+        for (int v = 0; v < last; v++) {
+            if (v % (LINE / VL) == 0 && p + 4 < k) __builtin_prefetch(a + v * VL + 4 * csa, 0, 2);
+            to[v] = vfma(vload(a + v * VL), t, to[v]);
         }
-        for (; i < n; i++) to[i] = sfma(a[i], x[p], to[i]);
+        to[last] = vfma(load_some(a + last * VL, mask, some), t, to[last]);
     }
-    for (int w = DOT_LANES / 2; w > 0; w /= 2)
-        for (int l = 0; l < w; l++)
-            for (int i = 0; i < ROWS; i += VL) vstore(lane[l] + i, vload(lane[l] + i) + vload(lane[l + w] + i));
+    for (int w = DOT_LANES / 2; w > 0; w /= 2) {
+        for (int l = 0; l < w && l + w < live; l++)
+            for (int v = 0; v <= last; v++) lane[l][v] += lane[l + w][v];
+        if (live > w) live = w;
+    }
     memcpy(y, lane[0], (size_t)n * sizeof(T));
 }
 
+/* Short rows are turned into columns first. */
 static void dots(int64_t m, int64_t k, const void *a_, int64_t rsa, int64_t csa, const void *x, void *y_) {
-    enum { ROWS = 8 * VL };
     const T *a = a_;
-    T *y = y_;
-    if (csa != 1) {
-        for (int64_t i = 0; i < m; i += ROWS) dot_columns(m - i < ROWS ? m - i : ROWS, k, a + i, csa, x, y + i);
+    T *y = y_, turned[SHORT_ROW][COLUMN_ROWS];
+    if (csa != 1 || (k <= SHORT_ROW && m > 1)) {
+        for (int64_t i = 0, n; (n = m - i < COLUMN_ROWS ? m - i : COLUMN_ROWS) > 0; i += COLUMN_ROWS) {
+            if (csa == 1)
+                for (int64_t p = 0; p < k; p++)
+                    for (int64_t r = 0; r < n; r++) turned[p][r] = a[(i + r) * rsa + p];
+            dot_columns(n, k, csa == 1 ? turned[0] : a + i, csa == 1 ? COLUMN_ROWS : csa, x, y + i);
+        }
         return;
     }
     for (; m >= DOT_ROWS; m -= DOT_ROWS, a += DOT_ROWS * rsa, y += DOT_ROWS) dot_rows(DOT_ROWS, k, a, rsa, x, y);
