@@ -175,6 +175,17 @@ def same_norm_twice(x, other, norm):
     return F.relu(n + n), F.relu(norm(other) + n)
 
 
+def one_norm_three_times(x, other, norm):
+    extra = norm(other * 1)
+    return F.relu(F.relu(norm(norm(x * 1))) + extra)
+
+
+def summand_used_elsewhere(x, other, norm):
+    y = x * 1
+    z = F.relu(norm(y) + y)
+    return F.relu(y * 2 + norm(z)) * y
+
+
 def second_backward(x, other, norm):
     y = F.relu(norm(x * 1) + norm(other * 1)).square().sum()
     y.backward(retain_graph=True)
@@ -199,6 +210,7 @@ PROGRAMS = [sum_in_place, sum_into_other, looked_at_later, sum_and_all_parts, in
             written_in_part, evaluation,
             without_recording, hooked, kept_gradient, gradient_of_the_middle, second_order, output_unused, odd_values,
             layers, hooked_sum, kept_gradient_of_sum, sum_read_twice, same_norm_twice, second_backward,
+            one_norm_three_times, summand_used_elsewhere,
             lambda x, other, norm: F.relu(norm(x * 1) + norm(other * 1)),
             lambda x, other, norm: F.relu_(other + norm(x)),
             lambda x, other, norm: F.relu(norm(x * 1)), lambda x, other, norm: F.relu_(norm(x * 1)),

@@ -158,32 +158,46 @@ cdef bint hands_on(_Run run, Node n, object g, bint keep_graph) except -1:
         s.masked = True
         run.receive(m, n.i0, g, False)
         return True
-    if m.op == OP_ADD and m.vjp == elementwise_vjp and m.aux is None and m.e0 is not None and m.e1 is not None:
-        return sum_at_once(run, m, g, n, m.e0, m.e1, m.i1, keep_graph) or \
-            sum_at_once(run, m, g, n, m.e1, m.e0, m.i0, keep_graph)
+    if m.op == OP_ADD and m.vjp == elementwise_vjp and m.aux is None and m.e0 is not None and m.e1 is not None and \
+            (summand(run, m.e0) is not None or summand(run, m.e1) is not None):
+        both = (g, saved(n, 0))
+        s = run.find(<PyObject*> m)
+        s.masked = True
+        Py_INCREF(both)
+        s.grad = <PyObject*> both
+        return True
     return False
 
 
-cdef bint sum_at_once(_Run run, Node sum_, object g, Node relu, object edge, object other, int number,
-                      bint keep_graph) except -1:
-    """The backward of relu(a + b) in one pass with that of what made a, if this can be done; b's gradient is passed on
-    as well."""
+cdef Node summand(_Run run, object edge):
+    """The batch norm whose result the edge is, if its backward may undo the ReLU of a sum; or None."""
     cdef Node n = only_reader(run, edge)
-    if n is None or n.vjp != relu_source or n is other:
-        return False
-    both = summed_vjp(n, g, saved(relu, 0))
-    if both is None:
-        return False
-    result, masked = both
+    return n if n is not None and n.vjp == relu_source else None
+
+
+cdef int sum_at_once(_Run run, Node sum_, Tensor g, Tensor z, bint keep_graph) except -1:
+    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. What the batch norm
+    gives waits for its turn, so that everything is added in the order of any backward."""
+    cdef Node n = summand(run, sum_.e0)
+    cdef bint first = n is not None
+    cdef slot* s
+    if n is None:
+        n = summand(run, sum_.e1)
+    result, masked = summed_vjp(n, g, z)
+    if result is not None:
+        s = run.find(<PyObject*> n)
+        s.ready = True
+        Py_INCREF(result)
+        s.grad = <PyObject*> result
+        if not keep_graph:
+            release(n)
+    if not first or result is None:
+        run.receive(sum_.e0, sum_.i0, masked, False)
+    if first or result is None:
+        run.receive(sum_.e1, sum_.i1, masked, False)
     if not keep_graph:
         release(sum_)
-        release(n)
-    if type(result) is tuple:
-        pass_on(run, n, <tuple> result, False)
-    else:
-        run.receive(n.e0, n.i0, result, False)
-    run.receive(other, number, masked, False)
-    return True
+    return 0
 
 
 cdef object backward_pass(list roots, list root_numbers, list grads, list targets, bint keep_graph, bint create_graph,
@@ -230,6 +244,10 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                     found[id(leaf), 0] = g
                 continue
             n = <Node> node
+            if s.masked and n.op == OP_ADD and n.vjp == elementwise_vjp:
+                sum_at_once(run, n, g[0], g[1], keep_graph)
+                g = None
+                continue
             if n.op == OP_RELU and targets is None and not create_graph and hands_on(run, n, g, keep_graph):
                 g = None
                 if not keep_graph:
@@ -243,7 +261,9 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                 capture(n, g, targets, found, into_leaves)
                 if not leads_on(run, n):
                     continue
-            if s.masked:
+            if s.ready:
+                result = g
+            elif s.masked:
                 result = masked_vjp(n, g)
             else:
                 result = call_node(n, g) if anomaly else run_node(n, g)

@@ -8,7 +8,8 @@ ctypedef struct slot:
     int edges            # all that deliver
     bint owned           # grad was summed here and may be added to in place
     bint needed          # leads to something that was asked for
-    bint masked          # grad is that of relu(output): the node undoes the ReLU too
+    bint masked          # grad is that of relu(output), for a sum with that output: the node undoes the ReLU too
+    bint ready           # grad is what the node itself gives: it has run with another
 
 cdef class _Run:
     """One backward pass: its nodes in an order in which they can run, and a table from node to slot."""

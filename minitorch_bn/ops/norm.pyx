@@ -114,11 +114,11 @@ cdef object batch_norm_relu_vjp(Node node, object g):
 
 
 cdef object batch_norm_sum_vjp(Node node, object g, Tensor z):
-    """The same, given the gradient of z = relu(y + b); and the gradient of b. None if it takes copies."""
+    """The same, given the gradient of z = relu(y + b); and the gradient of b. If it takes copies, just that: y's, too."""
     cdef Channels view
     cdef Tensor x = saved(node, 0), masked
     if as_channels(x, &view) is not x:
-        return None
+        return None, (<object> g).masked_fill((<object> z) <= 0, 0)
     masked = new_like(x, x.dtype)
     return batch_norm_backward(node, <Tensor> g, False, z, masked), masked
 
