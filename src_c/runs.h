@@ -21,6 +21,11 @@ static inline void mtb_copy_run(void *dst, const void *src, size_t n) {
     mtb_library_copy(dst, src, n);
 }
 
+/* The lines of a run are wanted soon. */
+static inline void mtb_ask(const char *p, int64_t bytes) {
+    for (; bytes > 0; bytes -= 64, p += 64) __builtin_prefetch(p);
+}
+
 /* f on each of `rows` rows of n elements; `step`: bytes from one to the next, for each of at most six pointers. */
 static __attribute__((noinline, unused)) void mtb_run_rows(void (*f)(void *const *, int64_t, const double *),
                                                            void *const *p, const int64_t *step, int64_t rows, int64_t n,

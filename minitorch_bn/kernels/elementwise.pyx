@@ -12,9 +12,10 @@ from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, mtb
 
 cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
+    void mtb_ask(const char* p, i64 n_bytes) noexcept nogil
     void mtb_run_rows(mtb_loop f, void** p, const i64* step, i64 rows, i64 n, const double* k) noexcept nogil
-    void mtb_move_rows(mtb_move move, void* dst, i64 dst_row, const void* src, i64 src_row, i64 step, int size, i64 rows,
-                       i64 n) noexcept nogil
+    void mtb_move_rows(mtb_move move, void* dst, i64 dst_row, const void* src, i64 src_row, i64 step, int size,
+                       i64 rows, i64 n) noexcept nogil
 
 cdef enum:
     BLOCK = 1024
@@ -272,7 +273,8 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
             if p.direct[i]:
                 at[i] = p.ops[i].data + position * ITEMSIZE[p.ops[i].dtype]
                 continue
-            if i == 2 and p.number != NULL or by_rows and p.ops[i].strides[p.ndim - 1] == 1 and p.ops[i].dtype == p.ops[i].want:
+            if i == 2 and p.number != NULL or (by_rows and p.ops[i].strides[p.ndim - 1] == 1
+                                               and p.ops[i].dtype == p.ops[i].want):
                 at[i] = element(p, &p.ops[i], position)
                 continue
             at[i] = blocks[i]
@@ -368,6 +370,11 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
                 place += index[e] * p.ops[i].strides[e]
             corner[i] = p.ops[i].data + place * ITEMSIZE[p.ops[i].dtype]
         turned = p.f == NULL and in_place and x.dtype == x.want
+        for i in range(p.n):                 # a row is too short to be foreseen
+            if not turned and i != p.across and p.ops[i].strides[last] == 1:
+                for r in range(high):
+                    mtb_ask(corner[i] + r * p.ops[i].strides[p.line] * ITEMSIZE[p.ops[i].dtype],
+                            m * ITEMSIZE[p.ops[i].dtype])
         K.convert.turn[log2_size(<int> size)](
             corner[0] if turned else (<char*> blocks[p.across] if x.dtype == x.want else <char*> spare),
             (y.strides[p.line] if turned else m) * size, corner[p.across], x.strides[last] * size, high, m)

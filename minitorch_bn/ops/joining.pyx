@@ -3,8 +3,7 @@
 The pieces of a split are views; the graph has one node for all of them, so a loop over T steps costs T, not T squared.
 """
 from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, copy_into, grad_enabled, index_arg, is_float, new_node,
-                                 new_tensor, promote, raw_contiguous, set_history, shape_tuple, tracks, view_of,
-                                 wrap_dim)
+                                 new_tensor, promote, set_history, shape_tuple, tracks, view_of, wrap_dim)
 from minitorch_bn.kernels.indexing cimport spread_rows
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, i64
 from minitorch_bn.ops.indexing cimport new_of

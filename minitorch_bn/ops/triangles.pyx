@@ -84,7 +84,7 @@ def triu_(Tensor self not None, diagonal=0):
 
 ctypedef struct border:
     char* small              # planes of h x w
-    char* large              # planes of high x wide; in each row, w elements from `before` on are a row of the small one
+    char* large              # planes of high x wide; in each row, w elements from `before` on are a small row
     const i64* rows          # of each large row and column, the small one that it shows
     const i64* columns
     i64 h, w, high, wide, before, size
@@ -115,8 +115,8 @@ cdef void border_plane(void* plan, i64 p) noexcept nogil:
 
 
 def bordered(Tensor input not None, Tensor rows not None, Tensor columns not None, before, shape=None):
-    """Planes (..., H, W) whose row i and column j show those that `rows` and `columns` name; from `before` on, W columns
-    show 0, 1, 2, ... With shape = (H, W) the adjoint: what shows an element is added to it."""
+    """Planes (..., H, W) whose row i and column j show those that `rows` and `columns` name; from `before` on, W
+    columns show 0, 1, 2, ... With shape = (H, W) the adjoint: what shows an element is added to it."""
     cdef Tensor x = raw_contiguous(input), y
     cdef border b
     cdef i64[8] sizes

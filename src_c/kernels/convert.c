@@ -47,6 +47,16 @@ static inline uint16_t to_f16(float f) {
     return (uint16_t)(r | sign);
 }
 
+/* The halves of an integer as low digits of 2^84 and 2^52: both differences are exact, and the sum is rounded once. There
+ * is no instruction for a vector of these before AVX-512. */
+static inline double double_of_i64(int64_t v) {
+    uint64_t high = ((uint64_t)v >> 32 ^ 0x80000000u) | (uint64_t)0x453 << 52, low = (uint32_t)v | (uint64_t)0x433 << 52;
+    double h, l;
+    memcpy(&h, &high, 8), memcpy(&l, &low, 8);
+    return (h - (0x1p84 + 0x1p63 + 0x1p52)) + l;
+}
+static inline double double_of_any(double v) { return v; }
+
 /* READ_x: the value of one stored element. WRITE_x(v): the stored element for a value of any C type. */
 #define SAME(v) (v)
 #define READ_b8 SAME
@@ -68,7 +78,7 @@ static inline uint16_t to_f16(float f) {
 #define WRITE_f16(v) to_f16((float)(v))
 #define WRITE_bf16(v) to_bf16((float)(v))
 #define WRITE_f32(v) ((float)(v))
-#define WRITE_f64(v) ((double)(v))
+#define WRITE_f64(v) _Generic((v), int64_t: double_of_i64, default: double_of_any)(v)
 
 /* The scalar conversion of x86 for every level: what does not fit becomes the most negative integer. A plain C cast
  * would be undefined there, and each compiler's vector code would be free to differ. */
@@ -87,13 +97,13 @@ static inline int64_t int_of_int(int64_t v) { return v; }
     CAST(from, tf, u8, uint8_t) CAST(from, tf, i8, int8_t) CAST(from, tf, i16, int16_t)             \
     CAST(from, tf, i32, int32_t) CAST(from, tf, i64, int64_t)
 #define CASTS_TO_OTHERS(from, tf)                                                                   \
-    CAST(from, tf, b8, uint8_t) CAST(from, tf, f16, uint16_t) CAST(from, tf, bf16, uint16_t)        \
-    CAST(from, tf, f32, float) CAST(from, tf, f64, double)
+    CAST(from, tf, b8, uint8_t) CAST(from, tf, bf16, uint16_t) CAST(from, tf, f32, float) CAST(from, tf, f64, double)
 #define X(name, type, size) CASTS_TO_OTHERS(name, type)
 MTB_DTYPES(X)
 #undef X
 CASTS_TO_INTEGERS(b8, uint8_t) CASTS_TO_INTEGERS(u8, uint8_t) CASTS_TO_INTEGERS(i8, int8_t)
 CASTS_TO_INTEGERS(i16, int16_t) CASTS_TO_INTEGERS(i32, int32_t) CASTS_TO_INTEGERS(i64, int64_t)
+CAST(f16, uint16_t, f16, uint16_t) CAST(f32, float, f16, uint16_t)
 
 #if defined(__F16C__)
 /* what: the two casts that are instructions; the same bits. shapes: [n]. passes: one. */
@@ -113,13 +123,28 @@ static void narrow_f16(void *dst, const void *src, int64_t n) {
 #define cast_f32_f16 narrow_f16
 #endif
 
+/* All others to float16 are float32 before. */
+enum { PIECE = 512 };
+static __attribute__((noinline)) void by_float(char *dst, const char *src, int64_t n, mtb_cast widen, int size) {
+    float wide[PIECE];
+    for (int64_t m; n > 0; n -= m, src += m * size, dst += m * 2) {
+        m = n < PIECE ? n : PIECE;
+        widen(wide, src, m);
+        cast_f32_f16(dst, wide, m);
+    }
+}
+#define TO_F16(from, size)                                                                          \
+    static void cast_##from##_f16(void *dst, const void *src, int64_t n) { by_float(dst, src, n, cast_##from##_f32, size); }
+TO_F16(b8, 1) TO_F16(u8, 1) TO_F16(i8, 1) TO_F16(i16, 2) TO_F16(i32, 4) TO_F16(i64, 8) TO_F16(bf16, 2) TO_F16(f64, 8)
+
 /* Real numbers to integers: block by block through int32 and vectors, if all of a block fit into it, or one by one. */
 #define INTEGERS_OF(from, tf)                                                                       \
     static int near_##from(int32_t *restrict d, const tf *restrict s, int64_t n) {                  \
         int far = 0;                                                                                \
         for (int64_t i = 0; i < n; i++) far |= !((s[i] < 0 ? -s[i] : s[i]) < 0x1p31f);              \
-        for (int64_t i = 0; !far && i < n; i++) d[i] = (int32_t)s[i];                               \
-        return far;                                                                                 \
+        if (far) return 1;                                                                          \
+        for (int64_t i = 0; i < n; i++) d[i] = (int32_t)s[i];                                       \
+        return 0;                                                                                   \
     }                                                                                               \
     static void wide_##from(int64_t *restrict d, const tf *restrict s, int64_t n) {                 \
         for (int64_t i = 0; i < n; i++) d[i] = NARROW(s[i]);                                        \
@@ -127,7 +152,6 @@ static void narrow_f16(void *dst, const void *src, int64_t n) {
 INTEGERS_OF(f32, float) INTEGERS_OF(f64, double)
 static __attribute__((noinline)) void to_integers(char *dst, const char *src, int64_t n, int from_size, mtb_cast widen,
                                                   int to_size, mtb_cast from32, mtb_cast from64) {
-    enum { PIECE = 512 };
     float wide[PIECE];
     union {
         int32_t narrow[PIECE];
