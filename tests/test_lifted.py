@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from programs import AT_ONCE, DEFERRED, POISONED, everything
 
 import minitorch_bn as torch
 from minitorch_bn import nn
 from minitorch_bn._core import set_fusion
-from tests.test_fusion import AT_ONCE, DEFERRED, POISONED, everything
 
 F = nn.functional
 SHAPE = (3, 8, 9, 10)

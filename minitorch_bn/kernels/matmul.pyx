@@ -90,8 +90,8 @@ include "matvec.pxi"
 
 cdef void pack_panels(const product* q, char* dst, i64 dst_step, i64 width, const char* src, i64 sj, i64 n, i64 sk,
                       i64 k) noexcept nogil:
-    """n columns to panels of that width, dst_step elements apart. Rows are read a few at a time, for all panels: what is
-    left of a line must not go before its turn comes, as it would where rows lie 4 KB apart."""
+    """n columns to panels of that width, dst_step elements apart. Rows are read a few at a time, for all panels: what
+    is left of a line must not go before its turn comes, as it would where rows lie 4 KB apart."""
     cdef i64 p = 0, j, panel, piece = k if sk == 1 else <i64> PIECE
     while p < k:
         for panel in range(parts(n, width)):

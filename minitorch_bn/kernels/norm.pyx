@@ -12,8 +12,9 @@ cdef enum:
     DEEP = 1 << 18     # values of such a panel that are summed before the sums are merged, ...
     SHALLOW = 32       # ... at most, and as many rows at least
     OWN_CACHE = 1 << 18  # bytes of a second-level cache
-    PAGE = 4096        # bytes over which a processor foresees what is read next: so wide is a panel of columns, in which
-                       # narrower rows lie side by side
+    # bytes over which a processor foresees what is read next: so wide is a panel of columns, in which narrower rows lie
+    # side by side
+    PAGE = 4096
     LONG_RUN = 1024    # bytes of a run that may go past the caches: each end of one is a line written in two parts
 
 
@@ -159,8 +160,8 @@ cdef void map_planes_task(void* plan, i64 i) noexcept nogil:
     written(q)
 
 
-# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs of
-# one channel are so far apart that the processor does not foresee them.
+# Where runs are short and all of them do not fit a thread's own cache, the sums are taken as memory lies, too: the runs
+# of one channel are so far apart that the processor does not foresee them.
 
 cdef inline bint in_order(Plan* q) noexcept:
     return (q.view.per == 1 and q.view.n > 1 and q.view.s * q.size <= PAGE

@@ -193,7 +193,7 @@ cdef Tensor given(object y, object out):
     return out.resize_(y.shape).copy_(y)
 
 
-# A product with a vector, when nothing is recorded: the vector as a matrix, and its result, one row or column, as it is.
+# A product with a vector, when nothing is recorded: the vector as a matrix; its result, one row or column, as it is.
 
 cdef Tensor as_matrix(Tensor x, bint column):
     cdef i64[2] shape

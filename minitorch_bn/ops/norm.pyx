@@ -114,7 +114,7 @@ cdef object batch_norm_relu_vjp(Node node, object g):
 
 
 cdef object batch_norm_sum_vjp(Node node, object g, Tensor z):
-    """The same, given the gradient of z = relu(y + b); and the gradient of b. If it takes copies, just that: y's, too."""
+    """The same, given the gradient of z = relu(y + b); and b's gradient. If it takes copies, just that: y's, too."""
     cdef Channels view
     cdef Tensor x = saved(node, 0), masked
     if as_channels(x, &view) is not x:
