@@ -109,11 +109,15 @@ cdef int take_turn(unsigned long me) except -1:
 
 cdef int settle_all() except -1:
     """Fill every deferred result. If that fails (no memory), the jobs stay."""
+    if not deferred:     # nobody is filling one, either: a job is done before it goes
+        return 0
     return settle_jobs(False, None, None, None)
 
 
 cdef int settle_for(Tensor a, Tensor b, Tensor c) except -1:
     """The same for an operation that is known to read only these: what was lifted may wait on."""
+    if not deferred:
+        return 0
     return settle_jobs(True, a, b, c)
 
 
@@ -215,7 +219,9 @@ cdef int wake(Deferred job) except -1:
 cdef int wake_readers(Storage s) except -1:
     """That memory is about to change, or may from now on: fill what is made from it."""
     cdef Deferred job
-    for job in (list(asleep) if asleep else asleep):
+    if not asleep:
+        return 0
+    for job in list(asleep):
         if job.touches(s):
             wake(job)
     return 0
