@@ -39,6 +39,7 @@ include "core/views.pxi"         # views of another shape: reshape, permute, exp
 include "core/windows.pxi"       # views of a part: select, slice, diagonal, unfold, as_strided
 include "core/inplace.pxi"       # in-place writes to tensors and views inside a graph
 include "core/schedule.pxi"      # the order in which a graph runs backward
+include "core/handover.pxi"      # nodes that leave their backward to the one before
 include "core/engine.pxi"        # backward(), autograd.grad()
 include "core/hooks.pxi"         # hooks, retained gradients, grad modes
 include "core/creation.pxi"      # tensor(), zeros(), arange(), ...
