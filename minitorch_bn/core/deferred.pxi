@@ -124,6 +124,7 @@ cdef int settle_for(Tensor a, Tensor b, Tensor c) except -1:
 cdef int settle_jobs(bint known, Tensor a, Tensor b, Tensor c) except -1:
     global settling
     cdef Deferred job
+    cdef Storage held
     cdef Py_ssize_t i
     cdef unsigned long me = PyThread_get_thread_ident()
     if settling == me:  # its own work makes tensors
@@ -142,8 +143,10 @@ cdef int settle_jobs(bint known, Tensor a, Tensor b, Tensor c) except -1:
                     continue
                 if known and not (makes(job, a) or makes(job, b) or makes(job, c)):
                     continue
+            held = <Storage> job.target      # or another thread might free it meanwhile
             job.run()
             forget(job)
+            held = None
     finally:
         settling = 0
     return 0
@@ -206,11 +209,15 @@ cdef int wake(Deferred job) except -1:
     """Fill a result after all."""
     global settling
     cdef unsigned long me = PyThread_get_thread_ident(), was = settling if settling == me else 0
+    cdef Storage held
     take_turn(me)
     try:
+        if job not in asleep:        # another thread did it, or the result is gone
+            return 0
+        held = <Storage> job.target
         job.run()
         asleep.remove(job)
-        (<Storage> job.target).deferred -= 1
+        held.deferred -= 1
     finally:
         settling = was
     return 0
