@@ -141,7 +141,7 @@ cdef bint filled(Tensor x, object value) except -1:
         return False
     if type(value) is int and value == 0:
         check_inplace(x)
-        memset(x.data, 0, <size_t> (x.numel * ITEMSIZE[x.dtype]))
+        zero_dense(x)
     elif x.numel <= FILL and MTB_f32 <= x.dtype and (type(value) is float or type(value) is int):
         check_inplace(x)
         repeat(<double*> x.data, x, value)

@@ -70,13 +70,14 @@ cdef Tensor fresh_tensor(int dtype, int ndim, const i64* shape):
 
 cdef enum:
     LARGE = 1 << 17
+    ALONE = 1 << 15        # elements that are cleared before a team is awake
 
 
 cdef int zero_dense(Tensor t) except -1:
     """Zeros in a tensor without gaps; by all threads where it is large."""
     cdef operand y, x
     cdef i64 nothing = 0
-    if t.numel < LARGE:
+    if t.numel < ALONE:
         memset(t.data, 0, <size_t> (t.numel * ITEMSIZE[t.dtype]))
         return 0
     y.data, y.dtype, y.want, y.strides[0] = t.data, t.dtype, t.dtype, 1

@@ -134,7 +134,7 @@ cdef void choose(plan* p) noexcept nogil:
                         p.high = min(BLOCK // row, p.shape[e])
         elif i and not p.direct[i] and p.number == NULL and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
             p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
-    p.past = p.past and moved > CACHE
+    p.past = p.past and moved > CACHE - CACHE // 4
     p.rows = not (p.all_direct or p.past or p.across) and row >= SHORT_ROW and p.numel >= 8 * row
     for i in range(p.n):
         p.rows = p.rows and p.ops[i].dtype == p.ops[i].want and (
@@ -258,6 +258,9 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef bint by_rows = not p.all_direct and (row >= LONG_ROW or p.number != NULL and p.period[2] > 1), in_place
     cdef operand* y = &p.ops[0]
     cdef i64[3] still = [0, 0, 0]
+    if p.f == NULL and p.direct[0] and p.period[1] == 1 and not p.past:  # one number everywhere
+        fetch(p, 1, start, stop - start, element(p, y, start), NULL)
+        return
     for i in range(p.n):
         filled[i] = 0
     while position < stop:
@@ -487,9 +490,17 @@ cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const doubl
 
 cdef int copy(operand* dst, operand* src, int ndim, const i64* shape) except -1:
     cdef plan p
+    cdef double number
+    cdef int d
     p.f, p.right, p.k, p.n = NULL, NULL, NULL, 2
     p.ops[0] = dst[0]
     p.ops[1] = src[0]
-    p.ops[0].want = dst.dtype
-    p.ops[1].want = dst.dtype
+    p.ops[0].want = p.ops[1].want = dst.dtype
+    if src.dtype != dst.dtype:
+        for d in range(ndim):
+            if src.strides[d] != 0:
+                break
+        else:
+            K.convert.cast[src.dtype][dst.dtype](&number, src.data, 1)
+            p.ops[1].data, p.ops[1].dtype = <char*> &number, dst.dtype
     return execute(&p, ndim, shape, 1)

@@ -1,7 +1,7 @@
 """What every kernel driver shares: the instruction-set level, the number of threads, and a caching allocator."""
 import os
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free
 from posix.stdlib cimport posix_memalign
 
@@ -68,6 +68,10 @@ cdef extern from *:
         (void)p; (void)n;
     #endif
     }
+    static void mtb_forget(char *p, size_t n) { /* the contents of the whole pages in it: the system may have them */
+        char *from = p + (-(uintptr_t)p & 4095);
+        madvise(from, (size_t)(p + n - from) & ~(size_t)4095, MADV_DONTNEED);
+    }
     """
     int MTB_OPENMP
     const char* MTB_BUILD_FLAGS
@@ -78,6 +82,7 @@ cdef extern from *:
     void mtb_spread() noexcept nogil
     i64 mtb_last_cache()
     void mtb_huge_pages(void* p, size_t n) nogil
+    void mtb_forget(char* p, size_t n) nogil
     int __builtin_clzll(unsigned long long x) nogil
 
 
@@ -177,10 +182,23 @@ def build_info():
 # -- memory ------------------------------------------------------------------------------------------------------------
 # Blocks come in size classes, four to each doubling, and go back to a list of their class: a training step asks for the
 # same sizes over and over, and a fresh large block costs a page fault for every 4 KiB of it. Called with the GIL held.
+# Blocks of middle size are cut from chunks of huge pages; a large block has such pages of its own.
 
 cdef enum:
     CLASSES = 160
+    MIDDLE = 1 << 16
     HUGE = 1 << 22
+    HUGE_PAGE = 1 << 21
+    CHUNK = 1 << 25
+    # After each block: what begins at the same place of a page as another, the processor cannot tell from it at once (a
+    # store from a load that follows), and puts into the same sets of its caches.
+    APART = 33 * 64
+
+ctypedef struct chunk:
+    size_t used, live    # bytes that were cut off, and blocks that have not come back
+
+cdef chunk* current = NULL   # the one that blocks are cut from
+cdef size_t start_ = 0     # where in its page the last large block begins
 cdef void* free_lists[CLASSES]
 cdef size_t cached = 0, allocated = 0, peak = 0
 cdef size_t limit = 0
@@ -205,6 +223,54 @@ cdef inline int size_class(size_t n, size_t* rounded) noexcept:
     return (shift - 6) * 4 + <int> quarters - 1
 
 
+cdef size_t size_of_class(int i) noexcept:
+    """The other way round."""
+    return <size_t> (i + 1) << 6 if i < 4 else <size_t> (i % 4 + 5) << (i // 4 + 5)
+
+
+cdef void* fresh(size_t size) noexcept:
+    """A new block of a class, or NULL."""
+    global current, start_
+    cdef void* p = NULL
+    if exact or size < MIDDLE:
+        return p if posix_memalign(&p, 64, size) == 0 else NULL
+    if size < HUGE:
+        if current == NULL or current.used + size > CHUNK:
+            if posix_memalign(&p, CHUNK, CHUNK) != 0:
+                return NULL
+            mtb_huge_pages(p, CHUNK)
+            current = <chunk*> p
+            current.used, current.live = 64, 0
+        p = <char*> current + current.used
+        current.used += size + APART
+        current.live += 1
+        return p
+    if posix_memalign(&p, HUGE_PAGE, size + 4096) != 0:
+        return NULL
+    mtb_huge_pages(p, size + 4096)
+    start_ = (start_ + APART) & 4095
+    return <char*> p + start_
+
+
+cdef void retire(void* p, size_t size) noexcept:
+    """Give a block of a class back to the system."""
+    global current
+    cdef chunk* home
+    if exact or size < MIDDLE:
+        free(p)
+    elif size >= HUGE:
+        free(<void*> (<uintptr_t> p & ~<uintptr_t> (HUGE_PAGE - 1)))
+    else:
+        home = <chunk*> (<uintptr_t> p & ~<uintptr_t> (CHUNK - 1))
+        home.live -= 1
+        if home.live:
+            mtb_forget(<char*> p, size)
+            return
+        if home == current:
+            current = NULL
+        free(home)
+
+
 cdef void* take(size_t n) except NULL:
     global cached, allocated, peak, requests, reused
     cdef size_t size
@@ -219,12 +285,13 @@ cdef void* take(size_t n) except NULL:
         free_lists[index] = (<void**> p)[0]
         cached -= size
         reused += 1
-    elif posix_memalign(&p, HUGE >> 1 if size >= HUGE else 64, size) != 0:
-        empty_cache()
-        if posix_memalign(&p, 64, size) != 0:
-            raise MemoryError(f"cannot allocate {n} bytes ({allocated} bytes are in use by tensors)")
-    elif size >= HUGE:
-        mtb_huge_pages(p, size)
+    else:
+        p = fresh(size)
+        if p == NULL:
+            empty_cache()
+            p = fresh(size)
+            if p == NULL:
+                raise MemoryError(f"cannot allocate {n} bytes ({allocated} bytes are in use by tensors)")
     allocated += size
     if allocated > peak:
         peak = allocated
@@ -237,7 +304,7 @@ cdef void give(void* p, size_t n) noexcept:
     cdef int index = size_class(n, &size)
     allocated -= size
     if exact or cached + size > limit:
-        free(p)
+        retire(p, size)
         return
     (<void**> p)[0] = free_lists[index]
     free_lists[index] = p
@@ -248,11 +315,12 @@ def empty_cache():
     """Give the memory that no tensor uses back to the operating system."""
     global cached
     cdef void* p
+    cdef int i
     for i in range(CLASSES):
         while free_lists[i] != NULL:
             p = free_lists[i]
             free_lists[i] = (<void**> p)[0]
-            free(p)
+            retire(p, size_of_class(i))
     cached = 0
 
 

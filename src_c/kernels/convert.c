@@ -191,6 +191,8 @@ typedef uint64_t wide_64 __attribute__((vector_size(32)));
         if (src_step == 0 && dst_step == bits / 8) {                                                 \
             memcpy(&v, s, bits / 8);                                                                 \
             const wide_##bits w = v - (wide_##bits){0};                                              \
+            for (; n >= 128 * 8 / bits; n -= 128 * 8 / bits, d += 128)                               \
+                UNROLL for (int i = 0; i < 128; i += 32) memcpy(d + i, &w, 32);                      \
             for (; n >= 32 * 8 / bits; n -= 32 * 8 / bits, d += 32) memcpy(d, &w, 32);               \
             for (int64_t i = 0; i < n; i++) memcpy(d + i * (bits / 8), &v, bits / 8);                \
         } else if (src_step == 2 * (bits / 8) && dst_step == bits / 8) {                             \
