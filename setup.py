@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,7 +55,9 @@ FAMILY_FLAGS = {"elementwise": COMPACT, "convert": COMPACT, "reduce": COMPACT, "
 CYTHON_FLAGS = ["-std=gnu11", "-Os", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-g0",
                 "-fno-asynchronous-unwind-tables", *(["-fno-plt"] if sys.platform == "linux" else []),
                 "-DCYTHON_COMPRESS_STRINGS=0",  # the wheel does it better
+                "-DCYTHON_USE_DICT_VERSIONS=0",  # a cache at each global name: none is read where time counts
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
+LINK_FLAGS = ["-Wl,-s", "-Wl,--build-id=none", "-Wl,-z,noseparate-code"] if sys.platform == "linux" else []
 DIRECTIVES = {"language_level": "3", "cdivision": True,
               "initializedcheck": False, "embedsignature": False, "binding": True, "auto_pickle": False}
 
@@ -135,7 +138,7 @@ class BuildExt(build_ext):
         config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
         for ext in self.extensions:
             ext.extra_compile_args = CYTHON_FLAGS + openmp + extra
-            ext.extra_link_args = openmp + extra + (["-Wl,-s"] if sys.platform == "linux" and not extra else [])
+            ext.extra_link_args = openmp + (extra or LINK_FLAGS)
             if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
                 ext.extra_objects, ext.extra_compile_args = objects, [*ext.extra_compile_args, config]
                 ext.extra_link_args = [*ext.extra_link_args, *inner]
@@ -189,6 +192,7 @@ def extensions() -> list[Extension]:
     return [*modules, Extension(SHARED, ["build/cython/_cyutility.c"])]
 
 
+zlib.Z_DEFAULT_COMPRESSION = zlib.Z_BEST_COMPRESSION  # of the wheel: zipfile asks for the default
 _codegen.main()
 Path("build/cython").mkdir(parents=True, exist_ok=True)
 for made in Path("build/cython").rglob("*.c"):  # by an earlier version of this file: other directives, perhaps

@@ -35,7 +35,13 @@ typedef MTB_CAT2(mtb_ctype, MTB_DTYPE) T;
 #include "mathfun.h"
 #endif
 
+#ifdef __OPTIMIZE_SIZE__ /* the level that is built small keeps its loops, and its functions their flags */
+#define UNROLL
+#define INLINE static inline
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#define INLINE static inline __attribute__((always_inline))
+#endif
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #endif

@@ -7,13 +7,11 @@
 #define MTB_PAIRSUM_H
 #include "accum.h"
 
-#define ALWAYS static inline __attribute__((always_inline))
-
 /* PAIR(LOAD, i, a, b) makes from the elements at i, read by LOAD(pointer, i, fill), two vectors to add to the two sums.
  * Past the end LOAD gives the fill, which must add nothing. */
 enum { PAIR_BLOCK = 16 * LANES };
 
-ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
+INLINE vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
     return i + VL <= n ? vload(p + i) : i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
 }
 #define LOAD_FULL(p, i, fill) vload((p) + (i))
@@ -52,7 +50,7 @@ ALWAYS vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
 
 /* Of `runs` runs of n values: s[0] = sum of (x - mid), s[1] = sum of (x - mid)^2. The same of two parts, `apart`, each
  * about its own mid[]: two places at a time are read from memory faster than one. */
-ALWAYS void sums_about_of(const int parts, int64_t runs, int64_t n, const T *xv, int64_t stride, int64_t apart,
+INLINE void sums_about_of(const int parts, int64_t runs, int64_t n, const T *xv, int64_t stride, int64_t apart,
                           const T *mids, double *s) {
     wide_sum sums[4] = {};
 #define PAIR(LOAD, i, a, b)                                                                                           \
@@ -78,7 +76,7 @@ static __attribute__((noinline)) void sums_about(int64_t runs, int64_t n, const 
 
 /* Unsure: squares may have left the range of float32, or the value that was subtracted is so far out (4 standard
  * deviations) that their roundings would show after the subtraction. Nothing of the kind happens in double. */
-ALWAYS int is_unsure(double sum, double squares, double m) {
+INLINE int is_unsure(double sum, double squares, double m) {
 #if MTB_T_f32
     if (sum == 0 && squares == 0) return 0;
     double off = sum * sum / m;
@@ -88,7 +86,7 @@ ALWAYS int is_unsure(double sum, double squares, double m) {
     return 0;
 #endif
 }
-ALWAYS double variance(double sum, double squares, double m) {
+INLINE double variance(double sum, double squares, double m) {
     double var = (squares - sum * sum / m) / m;
     return var < 0 ? 0 : var;
 }

@@ -2,7 +2,6 @@
  * */
 #include "../kernel.h"
 
-#define INLINE static inline __attribute__((always_inline))
 
 /* Lists of lanes. */
 #define L2(F, i) F(i), F(i + 1)

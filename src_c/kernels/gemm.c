@@ -1,7 +1,6 @@
 /* gemm.c: matrix product in registers: tiles of C over one K block, packing of panels, and dot products. */
 #include "../kernel.h"
 
-#define INLINE static inline __attribute__((always_inline))
 #include "../square.h"
 
 /* Rows of the register tile; with two vectors of columns each, the accumulators leave room for one row of B and one

@@ -2,7 +2,6 @@
 #include "../kernel.h"
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
 
 #define UNROLL_4 _Pragma("GCC unroll 4")
 

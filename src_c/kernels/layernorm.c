@@ -20,7 +20,7 @@
         BODY(vec, VEC_AT, STORE_VEC)                                                                                  \
     } while (0)
 
-ALWAYS void layer_row(int64_t n, const T *restrict x, const T *restrict w, const T *restrict b, T hi, T lo, T inv,
+INLINE void layer_row(int64_t n, const T *restrict x, const T *restrict w, const T *restrict b, T hi, T lo, T inv,
                       T *restrict y, const int weighted, const int biased) {
 #define BODY(V, AT, STORE)                                                                                            \
     {                                                                                                                 \
@@ -68,7 +68,7 @@ static void layer(int64_t rows, int64_t n, const void *xv, const void *weight, c
     }
 }
 
-ALWAYS void layer_backward_row(int64_t n, const T *restrict x, const T *restrict dy, const T *restrict w, T hi, T lo,
+INLINE void layer_backward_row(int64_t n, const T *restrict x, const T *restrict dy, const T *restrict w, T hi, T lo,
                                double invstd, int rms, T *restrict dx, const int weighted) {
     wide_sum s0 = {}, s1 = {};
     T inv = (T)invstd, k0, k1;

@@ -139,7 +139,7 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
  * is what it waits for, it may ask at each vector what is wanted. */
 #define VECTOR_IN(k) (columns ? vload(p + (k) * step + i) : q[k])
 #define VECTOR_DEVIATION ((vload(x + i) - VECTOR_IN(MTB_NORM_HI)) - VECTOR_IN(MTB_NORM_LO))
-ALWAYS void vstream(T *p, vec v) {
+INLINE void vstream(T *p, vec v) {
 #if defined(__AVX512F__)
     _mm512_stream_si512((void *)p, (__m512i)v);
 #elif defined(__AVX2__)
@@ -185,7 +185,7 @@ typedef void apply_plain(int64_t, int64_t, const void *, const void *, int64_t, 
 #define APPLY_PLAIN(m)                                                                                                \
     plain(1, m, x + i, residual ? residual + i : NULL, 0, columns ? p + i : p, step, first, 1, relu, y + i, 0)
 #define APPLY_KERNEL(name, columns)                                                                                   \
-    ALWAYS void name##_of(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride,                     \
+    INLINE void name##_of(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride,                     \
                           const T *restrict p, int64_t step, int64_t first, int64_t period, const int relu,           \
                           const int add, T *y) {                                                                      \
         EACH_ROW(MTB_NORM_K0, columns, APPLY)                                                                         \
@@ -198,7 +198,7 @@ typedef void apply_plain(int64_t, int64_t, const void *, const void *, int64_t, 
         else if (relu) name##_of(runs, n, x, NULL, stride, p, step, first, period, 1, 0, y);                          \
         else name##_of(runs, n, x, NULL, stride, p, step, first, period, 0, 0, y);                                    \
     }
-ALWAYS void apply_past(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride, const T *p, int64_t step,
+INLINE void apply_past(int64_t runs, int64_t n, const T *x, const T *residual, int64_t stride, const T *p, int64_t step,
                        int64_t first, int64_t period, int relu, T *y, const int columns, apply_plain *plain) {
     EACH_ROW_PAST(MTB_NORM_K0, y, APPLY_PLAIN, APPLY_PAST)
 }
@@ -210,7 +210,7 @@ APPLY_KERNEL(apply_cols, 1)
 #undef IN
 
 /* ---- gradient sums: reads x, dy (and z) -------------------------------------------------------------------------*/
-ALWAYS void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q, const int mask, wide_sum *s0,
+INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q, const int mask, wide_sum *s0,
                      wide_sum *s1) {
 #define PAIR(LOAD, i, a, b)                                                                                           \
     {                                                                                                                 \
@@ -238,7 +238,7 @@ static void backward_sums_runs(int64_t runs, int64_t n, const void *xv, const vo
 }
 
 /* Rows of columns, four at a time: their sum is taken in T before it is widened. */
-ALWAYS void sums_rows(int64_t rows, int64_t cols, const T *x, const T *dy, const T *z, int64_t stride,
+INLINE void sums_rows(int64_t rows, int64_t cols, const T *x, const T *dy, const T *z, int64_t stride,
                       const T *restrict p, int64_t step, const int mask, double *restrict s, double *restrict t) {
     for (int64_t c = 0; c < cols; c++) {
         T g[4] = {0}, gd[4] = {0};
@@ -305,7 +305,7 @@ typedef void backward_plain(int64_t, int64_t, const void *, const void *, const 
     if (frozen) name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 1, dx, dresidual);                 \
     else name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 0, dx, dresidual);
 #define BACKWARD_KERNEL(name, columns)                                                                                \
-    ALWAYS void name##_of(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride,               \
+    INLINE void name##_of(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride,               \
                           const T *restrict p, int64_t step, int64_t first, int64_t period, const int mask,           \
                           const int frozen, T *dx, T *dresidual) {                                                    \
         EACH_ROW(MTB_NORM_PARAMS, columns, BACKWARD)                                                                  \
@@ -324,7 +324,7 @@ typedef void backward_plain(int64_t, int64_t, const void *, const void *, const 
             BACKWARD_CASE(name, MTB_MASK_OUTPUT)                                                                      \
         }                                                                                                             \
     }
-ALWAYS void backward_past(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride, const T *p,
+INLINE void backward_past(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride, const T *p,
                           int64_t step, int64_t first, int64_t period, int mask, int frozen, T *dx, T *dresidual,
                           const int columns, backward_plain *plain) {
     EACH_ROW_PAST(MTB_NORM_PARAMS, dx, BACKWARD_PLAIN, BACKWARD_PAST)

@@ -9,7 +9,6 @@
 #else
 #define SQRT __builtin_sqrt
 #endif
-#define INLINE static inline __attribute__((always_inline))
 
 enum { NO_MOMENTUM, FIRST, HEAVY_BALL };
 

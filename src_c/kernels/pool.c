@@ -6,7 +6,6 @@
 #include <math.h>
 
 enum { SHORT_ROW = 16 };
-#define INLINE static inline __attribute__((always_inline))
 
 static inline int64_t imin(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t imax(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -29,7 +29,6 @@ static __attribute__((noinline)) void turn(int64_t n, const T *restrict x, int64
 #define SQUARE(x) ((x) * (x))
 #define ABS(x) __builtin_fabs(x)
 #define NOT_NAN(x) ((x) == (x) ? (x) : 0)
-#define ALWAYS inline __attribute__((always_inline))
 FOLD_LANES(dlanes_prod, *)
 
 /* Reads x once. Of rows shorter than the 32 lanes the values are summed one by one. */
@@ -141,7 +140,7 @@ static inline vec taken(const T *p, int clean) {
     return clean ? (vec)((ivec)v & (v == v)) : v;
 }
 /* Rows below SHORT are summed one value after the other; turned, TURNED of them at once. */
-static ALWAYS void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t stride, double *acc, const int clean) {
+INLINE void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t stride, double *acc, const int clean) {
     int64_t blocks = n - n % SUM_BLOCK, whole = n < SHORT ? 0 : n - n % LANES, r = 0;
     for (; n < SHORT && r + TURNED <= rows; r += TURNED) {
         T turned[SHORT * TURNED];
@@ -177,7 +176,7 @@ static ALWAYS void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t 
     }
 }
 
-static ALWAYS void sum_cols_of(int64_t rows, int64_t cols, const T *x, int64_t stride, double *restrict acc,
+INLINE void sum_cols_of(int64_t rows, int64_t cols, const T *x, int64_t stride, double *restrict acc,
                                const int clean) {
     int64_t odd = rows % 8;
     (clean ? not_nan_down : sum_down)(odd, cols, x, stride, acc);

@@ -13,7 +13,6 @@ typedef float T;
 #include "../transpose.h"
 #include "../api/norm.h"
 
-#define INLINE static inline __attribute__((always_inline))
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
 #define F(factor, x, plus) vfma(vset(factor), x, plus)
