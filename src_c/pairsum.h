@@ -8,14 +8,20 @@
 #include "accum.h"
 
 /* PAIR(LOAD, i, a, b) makes from the elements at i, read by LOAD(pointer, i, fill), two vectors to add to the two sums.
- * Past the end LOAD gives the fill, which must add nothing. */
+ * Past the end LOAD gives the fill, which must add nothing. LOAD##_BACK(pointer, i, v) writes a vector there. */
 enum { PAIR_BLOCK = 16 * LANES };
 
 INLINE vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
     return i + VL <= n ? vload(p + i) : i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
 }
+ALWAYS void store_rest(T *p, int64_t i, int64_t n, vec v) {
+    if (i + VL <= n) vstore(p + i, v);
+    else if (i < n) vstore_part(p + i, v, (int)(n - i));
+}
 #define LOAD_FULL(p, i, fill) vload((p) + (i))
 #define LOAD_REST(p, i, fill) load_rest(p, i, n, fill)
+#define LOAD_FULL_BACK(p, i, v) vstore((p) + (i), v)
+#define LOAD_REST_BACK(p, i, v) store_rest(p, i, n, v)
 
 #define TWO_SUMS(PAIR, s0, s1)                                                                                        \
     for (int64_t i = 0; i < n;) TWO_SUMS_BLOCK(PAIR, s0, s1)

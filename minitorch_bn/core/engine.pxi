@@ -163,7 +163,7 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                 continue
             n = <Node> node
             if s.masked and n.op == OP_ADD and n.vjp == elementwise_vjp:
-                sum_at_once(run, n, g[0], g[1], keep_graph)
+                sum_at_once(run, n, <tuple> g, keep_graph)
                 g = None
                 continue
             if n.op == OP_RELU and targets is None and not create_graph and hands_on(run, n, g, keep_graph):

@@ -11,6 +11,14 @@ cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready, summed_t sum
     return 0
 
 
+cdef int expendable(Node n, Tensor g, Py_ssize_t held) except -1:
+    """Whether n may write its gradient over g, the one that it was given: only `held` references of the engine's lead
+    to that memory, and nobody looks at g afterwards."""
+    settle_all()
+    return (references(<PyObject*> g) == held and references(<PyObject*> g.storage) == 1 and defers(g)
+            and n.post_hooks is None and not mtb_grad_mode and not anomaly)
+
+
 cdef inline bint unwatched(Node n) noexcept:
     return n.pre_hooks is None and n.post_hooks is None and n.retain is None
 
@@ -57,15 +65,16 @@ cdef Node summand(_Run run, object edge):
     return n if n is not None and n.vjp == relu_source else None
 
 
-cdef int sum_at_once(_Run run, Node sum_, Tensor g, Tensor z, bint keep_graph) except -1:
-    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. What the batch norm
-    gives waits for its turn, so that everything is added in the order of any backward."""
+cdef int sum_at_once(_Run run, Node sum_, tuple both, bint keep_graph) except -1:
+    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. `both`: z's gradient
+    and z. What the batch norm gives waits for its turn, so that everything is added in the order of any backward."""
     cdef Node n = summand(run, sum_.e0)
+    cdef Tensor g = <Tensor> both[0], z = <Tensor> both[1]
     cdef bint first = n is not None
     cdef slot* s
     if n is None:
         n = summand(run, sum_.e1)
-    result, masked = summed_vjp(n, g, z)
+    result, masked = summed_vjp(n, g, z, expendable(n, g, 2))    # `both` holds it, too
     if result is not None:
         s = run.find(<PyObject*> n)
         s.ready = True

@@ -30,15 +30,13 @@ cdef extern from "mtb.h" nogil:
         void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
                            i64 first, i64 period, int relu, void* y, int past) noexcept nogil
         void (*backward_sums_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
-                                   const void* p, i64 step, int mask, double* s) noexcept nogil
+                                   const void* p, i64 step, int mask, void* g, double* s) noexcept nogil
         void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
-                                   const void* p, i64 step, int mask, double* s, i64 s_step) noexcept nogil
-        void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride, const void* p,
-                              i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
-                              void* dresidual, int past) noexcept nogil
-        void (*backward_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
-                              const void* p, i64 step, i64 first, i64 period, int mask, int frozen, void* dx,
-                              void* dresidual, int past) noexcept nogil
+                                   const void* p, i64 step, int mask, void* g, double* s, i64 s_step) noexcept nogil
+        void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, i64 stride, const void* p, i64 step,
+                              i64 first, i64 period, int mask, int frozen, void* dx, int past) noexcept nogil
+        void (*backward_cols)(i64 rows, i64 cols, const void* x, const void* dy, i64 stride, const void* p, i64 step,
+                              i64 first, i64 period, int mask, int frozen, void* dx, int past) noexcept nogil
         void (*twice_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* u, i64 stride, const void* p,
                            i64 step, void* ddy, void* dx) noexcept nogil
         void (*twice_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* u, i64 stride, const void* p,
@@ -72,7 +70,8 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
 cdef void params(const Channels* view, const double* mean, const double* invstd, const void* weight, const void* bias,
                  void* p) noexcept
 cdef void apply_params(const Channels* view, const void* x, const void* p, bint relu, void* y) noexcept
-# dx, and where not NULL dresidual (the masked dy), dweight, dbias (period values each); frozen: constant statistics
+# dx, and where not NULL dweight, dbias (period values each); with MTB_MASK_OUTPUT dresidual, the masked dy. dx (else
+# dresidual) may be dy. frozen: constant statistics
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
                             const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1
@@ -94,7 +93,7 @@ cdef struct Plan:
     i64 rows, cols, stride, repeat, left
     i64 deep, width, chunks, panels      # a tile has `deep` rows and `width` columns
     double m                             # values of one statistic
-    source x, residual, weight, bias, dy, z, u
+    source x, residual, weight, bias, dy, z, u, g    # g: what the map takes for dy
     bytes_p y, dx, dresidual, ddy, p, x0, unsure
     doubles_p mean, var, invstd, s
     double eps

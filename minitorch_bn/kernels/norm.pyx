@@ -130,8 +130,8 @@ cdef void apply_block(Plan* q, i64 c, i64 count, i64 length, i64 offset, i64 str
 
 cdef void backward_block(Plan* q, i64 c, i64 count, i64 length, i64 offset, i64 stride, i64 period) noexcept nogil:
     offset *= q.size
-    q.kernels.backward_runs(count, length, q.x + offset, q.dy + offset, at(q.z, offset), stride, q.p, q.step, c, period,
-                            q.mask, q.frozen, q.dx + offset, <void*> at(q.dresidual, offset), q.past)
+    q.kernels.backward_runs(count, length, q.x + offset, q.g + offset, stride, q.p, q.step, c, period, q.mask, q.frozen,
+                            q.dx + offset, q.past)
 
 
 cdef inline void written(Plan* q) noexcept nogil:
@@ -189,7 +189,7 @@ cdef void in_order_task(void* plan, i64 i) noexcept nogil:
             s += 2 * q.view.c
             s[0] = s[1] = 0
             q.kernels.backward_sums_runs(runs, n, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
-                                         q.p + c * q.size, q.step, q.mask, s)
+                                         q.p + c * q.size, q.step, q.mask, <void*> at(q.dresidual, offset), s)
 
 
 cdef inline i64 in_order_tasks(Plan* q) noexcept:
@@ -210,7 +210,7 @@ cdef void backward_sums_part(Plan* q, i64 i, double* s) noexcept nogil:
     offset = (c * q.view.stride_c + offset) * q.size
     s[0] = s[1] = 0
     q.kernels.backward_sums_runs(runs, n, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
-                                 q.p + c * q.size, q.step, q.mask, s)
+                                 q.p + c * q.size, q.step, q.mask, <void*> at(q.dresidual, offset), s)
 
 
 cdef void backward_sums_task(void* plan, i64 i) noexcept nogil:
@@ -339,15 +339,15 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1:
     cdef Plan q
     cdef i64 c = view.c, i, b, work = view.n * c * view.s, doubles
-    cdef bint sums = not frozen or dweight != NULL or dbias != NULL
+    cdef bint sums = not frozen or dweight != NULL or dbias != NULL or mask == MTB_MASK_OUTPUT
     cdef double* s
     cdef char* p
     cdef size_t bytes
     prepare(&q, real, view)
-    q.x, q.dy, q.z, q.weight, q.dx, q.dresidual = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx, \
-        <char*> dresidual
+    q.x, q.dy, q.z, q.weight, q.dx = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx
+    q.g, q.dresidual = <char*> (dresidual if mask == MTB_MASK_OUTPUT else dy), <char*> dresidual
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
-    q.past = goes_past(&q, dy, dx, CACHE // 8)
+    q.past = goes_past(&q, q.g, dx, CACHE // 8)
     doubles = backward_room(&q)
     bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size
     s = <double*> take(bytes)

@@ -36,14 +36,14 @@ cdef void backward_sums_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
     q.kernels.backward_sums_cols(rows, cols, q.x + offset, q.dy + offset, at(q.z, offset), q.stride, q.p + col * q.size,
-                                 q.step, q.mask, no_sums(q, i), q.cols)
+                                 q.step, q.mask, <void*> at(q.dresidual, offset), no_sums(q, i), q.cols)
 
 
 cdef void backward_tile_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef i64 rows, col, cols, offset = tile(q, i, &rows, &col, &cols) * q.size
-    q.kernels.backward_cols(rows, cols, q.x + offset, q.dy + offset, at(q.z, offset), q.stride, q.p + col * q.size,
-                            q.step, 0, 1, q.mask, q.frozen, q.dx + offset, <void*> at(q.dresidual, offset), q.past)
+    q.kernels.backward_cols(rows, cols, q.x + offset, q.g + offset, q.stride, q.p + col * q.size, q.step, 0, 1, q.mask,
+                            q.frozen, q.dx + offset, q.past)
     written(q)
 
 

@@ -10,7 +10,7 @@ from libc.math cimport sqrt
 from libc.string cimport memcpy
 
 from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, bump, cast, contiguous, copy_into, defer,
-                                 defers, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float,
+                                 defers, expendable, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float,
                                  new_like, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved,
                                  set_history, settle_for, shape_tuple, tracks3, wants)
 from minitorch_bn._core import attach
@@ -105,22 +105,23 @@ cdef Tensor as_channels(Tensor x, Channels* view):
 
 
 cdef object batch_norm_vjp(Node node, object g):
-    return batch_norm_backward(node, <Tensor> g, False, None, None)
+    return batch_norm_backward(node, <Tensor> g, False, None, None, expendable(node, <Tensor> g, 1))
 
 
 cdef object batch_norm_relu_vjp(Node node, object g):
     """The same, given the gradient of relu(y)."""
-    return batch_norm_backward(node, <Tensor> g, True, None, None)
+    return batch_norm_backward(node, <Tensor> g, True, None, None, expendable(node, <Tensor> g, 1))
 
 
-cdef object batch_norm_sum_vjp(Node node, object g, Tensor z):
-    """The same, given the gradient of z = relu(y + b); and b's gradient. If it takes copies, just that: y's, too."""
+cdef object batch_norm_sum_vjp(Node node, object g, Tensor z, bint over):
+    """The same, given the gradient of z = relu(y + b); and b's gradient, written over g if it may. If it takes copies,
+    just that: y's, too."""
     cdef Channels view
     cdef Tensor x = saved(node, 0), masked
     if as_channels(x, &view) is not x:
         return None, (<object> g).masked_fill((<object> z) <= 0, 0)
-    masked = new_like(x, x.dtype)
-    return batch_norm_backward(node, <Tensor> g, False, z, masked), masked
+    masked = <Tensor> g if over and same_layout(<Tensor> g, x) is g else new_like(x, x.dtype)
+    return batch_norm_backward(node, <Tensor> g, False, z, masked, False), masked
 
 
 cdef bint same_as_before(Node node) noexcept:
@@ -141,10 +142,10 @@ cdef double places(Tensor x, Tensor w) noexcept:
 fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before, batch_norm_sum_vjp)
 
 
-cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tensor dz):
+cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tensor dz, bint over):
     """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g. `masked`: g is
     that of relu(y); or, given z, that of z = relu(y + b): the masked g, which is b's gradient, is then written to
-    dz."""
+    dz. `over`: dx may be written over g."""
     cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dx, dweight = None, dbias = None
     cdef bint training = node.k[0] != 0
     cdef double eps = node.k[1]
@@ -159,7 +160,7 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
         dweight = new_zeros(x.dtype, 1, &c)
     if wants(node, 2):
         dbias = new_zeros(x.dtype, 1, &c)
-    dx = raw_backward(x, g, weight, node.aux if masked else None, z, dz, stats, training, dweight, dbias)
+    dx = raw_backward(x, g, weight, node.aux if masked else None, z, dz, over, stats, training, dweight, dbias)
     if grad_enabled():
         def backward(u, a=None, b=None):
             return batch_norm_twice(x, g, weight, stats, eps, u, a, b)
@@ -168,8 +169,8 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
     return gradients(node, dx, dweight, dbias)
 
 
-cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor z, Tensor dz, Tensor stats,
-                         bint training, Tensor dweight, Tensor dbias):
+cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor z, Tensor dz, bint over,
+                         Tensor stats, bint training, Tensor dweight, Tensor dbias):
     """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; z: see above."""
     cdef Channels view
     cdef int mask = MTB_MASK_NONE
@@ -177,7 +178,8 @@ cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Ten
     if input.numel == 0:
         return new_like(input, input.dtype)
     x = as_channels(input, &view)
-    dy, dx = same_layout(g, x), new_like(x, x.dtype)
+    dy = same_layout(g, x)
+    dx = g if over and dy is g else new_like(x, x.dtype)
     if z is not None:
         z, mask = same_layout(z, x), MTB_MASK_OUTPUT
     elif shift is not None:

@@ -54,18 +54,18 @@ typedef struct {
                        int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
     void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
                        int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
-    /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked; columns: s[c], s[s_step + c] */
+    /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked; columns: s[c], s[s_step + c]. With MTB_MASK_OUTPUT
+     * the masked dy is written to g, which may be dy. */
     void (*backward_sums_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
-                               const void *p, int64_t step, int mask, double *s);
+                               const void *p, int64_t step, int mask, void *g, double *s);
     void (*backward_sums_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
-                               const void *p, int64_t step, int mask, double *s, int64_t s_step);
-    /* dx, and with MTB_MASK_OUTPUT dresidual = masked dy; frozen: the statistics are constants (p[4], p[5] unused) */
-    void (*backward_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
-                          const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,
-                          void *dresidual, int past);
-    void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
-                          const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,
-                          void *dresidual, int past);
+                               const void *p, int64_t step, int mask, void *g, double *s, int64_t s_step);
+    /* dx, which may be dy; mask: not MTB_MASK_OUTPUT; frozen: the statistics are constants (p[4], p[5] unused); past:
+     * dx is not dy, and goes past the caches */
+    void (*backward_runs)(int64_t runs, int64_t n, const void *x, const void *dy, int64_t stride, const void *p,
+                          int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx, int past);
+    void (*backward_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, int64_t stride, const void *p,
+                          int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx, int past);
 
     /* Second derivative of batch norm: u, a, b are the gradients of its dx, dweight, dbias. */
     /* ddy and dx of runs, columns; p as twice_affine makes it */

@@ -209,14 +209,14 @@ APPLY_KERNEL(apply_runs, 0)
 APPLY_KERNEL(apply_cols, 1)
 #undef IN
 
-/* ---- gradient sums: reads x, dy (and z) -------------------------------------------------------------------------*/
-INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q, const int mask, wide_sum *s0,
+/* ---- gradient sums: reads x, dy (and z, then writes g) ----------------------------------------------------------*/
+INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q, const int mask, T *g_out, wide_sum *s0,
                      wide_sum *s1) {
 #define PAIR(LOAD, i, a, b)                                                                                           \
     {                                                                                                                 \
         vec d = (LOAD(x, i, q[0]) - q[0]) - q[1], g = LOAD(dy, i, 0);                                                 \
         if (mask == MTB_MASK_AGAIN) g = vselect(d * q[2] + q[3] <= 0, (vec){}, g);                                     \
-        if (mask == MTB_MASK_OUTPUT) g = vselect(LOAD(z, i, 0) <= 0, (vec){}, g);                                      \
+        if (mask == MTB_MASK_OUTPUT) g = vselect(LOAD(z, i, 0) <= 0, (vec){}, g), LOAD##_BACK(g_out, i, g);            \
         a = g, b = g * d;                                                                                             \
     }
     TWO_SUMS(PAIR, s0, s1);
@@ -224,29 +224,30 @@ INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q,
 }
 
 static void backward_sums_runs(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *zv, int64_t stride,
-                               const void *pv, int64_t step, int mask, double *s) {
+                               const void *pv, int64_t step, int mask, void *g, double *s) {
     const T *x = xv, *dy = dyv, *z = zv, *p = pv;
     const T q[] = {p[0], p[step], p[2 * step], p[3 * step]};
     wide_sum s0 = {}, s1 = {};
     for (int64_t r = 0; r < runs; r++) {
         int64_t at = r * stride;
-        if (mask == MTB_MASK_NONE) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_NONE, &s0, &s1);
-        else if (mask == MTB_MASK_AGAIN) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_AGAIN, &s0, &s1);
-        else sums_run(n, x + at, dy + at, z + at, q, MTB_MASK_OUTPUT, &s0, &s1);
+        if (mask == MTB_MASK_NONE) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_NONE, NULL, &s0, &s1);
+        else if (mask == MTB_MASK_AGAIN) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_AGAIN, NULL, &s0, &s1);
+        else sums_run(n, x + at, dy + at, z + at, q, MTB_MASK_OUTPUT, (T *)g + at, &s0, &s1);
     }
     s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
 }
 
 /* Rows of columns, four at a time: their sum is taken in T before it is widened. */
 INLINE void sums_rows(int64_t rows, int64_t cols, const T *x, const T *dy, const T *z, int64_t stride,
-                      const T *restrict p, int64_t step, const int mask, double *restrict s, double *restrict t) {
-    for (int64_t c = 0; c < cols; c++) {
+                      const T *restrict p, int64_t step, const int mask, T *g_out, double *restrict s,
+                      double *restrict t) {
+    MAP for (int64_t c = 0; c < cols; c++) {
         T g[4] = {0}, gd[4] = {0};
         UNROLL for (int j = 0; j < rows; j++) {
             T d = (x[j * stride + c] - p[c]) - p[step + c];
             T v = dy[j * stride + c];
             if (mask == MTB_MASK_AGAIN) v = d * p[2 * step + c] + p[3 * step + c] <= 0 ? 0 : v;
-            if (mask == MTB_MASK_OUTPUT) v = z[j * stride + c] <= 0 ? 0 : v;
+            if (mask == MTB_MASK_OUTPUT) g_out[j * stride + c] = v = z[j * stride + c] <= 0 ? 0 : v;
             g[j] = v, gd[j] = v * d;
         }
         s[c] += (g[0] + g[1]) + (g[2] + g[3]);
@@ -254,79 +255,72 @@ INLINE void sums_rows(int64_t rows, int64_t cols, const T *x, const T *dy, const
     }
 }
 
-#define SUMS_COLS(mask)                                                                                               \
-    for (; r + 4 <= rows; r += 4, x += 4 * stride, dy += 4 * stride, z = z ? z + 4 * stride : z)                      \
-        sums_rows(4, cols, x, dy, z, stride, p, step, mask, s, s + s_step);                                           \
-    for (; r < rows; r++, x += stride, dy += stride, z = z ? z + stride : z)                                          \
-        sums_rows(1, cols, x, dy, z, stride, p, step, mask, s, s + s_step);
+#define SUMS_COLS(mask, z, g)                                                                                         \
+    for (; r + 4 <= rows; r += 4, at += 4 * stride)                                                                   \
+        sums_rows(4, cols, x + at, dy + at, z, stride, p, step, mask, g, s, s + s_step);                              \
+    for (; r < rows; r++, at += stride)                                                                               \
+        sums_rows(1, cols, x + at, dy + at, z, stride, p, step, mask, g, s, s + s_step);
 
 static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const void *dyv, const void *zv,
-                               int64_t stride, const void *pv, int64_t step, int mask, double *s, int64_t s_step) {
+                               int64_t stride, const void *pv, int64_t step, int mask, void *gv, double *s,
+                               int64_t s_step) {
     const T *x = xv, *dy = dyv, *z = zv, *p = pv;
-    int64_t r = 0;
+    T *g = gv;
+    int64_t r = 0, at = 0;
     if (mask == MTB_MASK_NONE) {
-        SUMS_COLS(MTB_MASK_NONE)
+        SUMS_COLS(MTB_MASK_NONE, NULL, NULL)
     } else if (mask == MTB_MASK_AGAIN) {
-        SUMS_COLS(MTB_MASK_AGAIN)
+        SUMS_COLS(MTB_MASK_AGAIN, NULL, NULL)
     } else {
-        SUMS_COLS(MTB_MASK_OUTPUT)
+        SUMS_COLS(MTB_MASK_OUTPUT, z + at, g + at)
     }
 }
 
-/* ---- gradient: reads x, dy (and z), writes dx (and dresidual) ---------------------------------------------------*/
+/* ---- gradient: reads x, dy, writes dx ---------------------------------------------------------------------------*/
 #define BACKWARD                                                                                                      \
     {                                                                                                                 \
         T d = DEVIATION, g = dy[i], v;                                                                                \
         if (mask == MTB_MASK_AGAIN) g = d * IN(MTB_NORM_SCALE) + IN(MTB_NORM_SHIFT) <= 0 ? 0 : g;                     \
-        if (mask == MTB_MASK_OUTPUT) g = z[i] <= 0 ? 0 : g;                                                           \
         v = g * IN(MTB_NORM_SCALE);                                                                                   \
         if (!frozen) v -= d * IN(MTB_NORM_K1) + IN(MTB_NORM_K0);                                                      \
         dx[i] = v;                                                                                                    \
-        if (mask == MTB_MASK_OUTPUT) dresidual[i] = g;                                                                \
     }
-#define BACKWARD_NEXT dy += stride, dx += stride, z += z ? stride : 0, dresidual += dresidual ? stride : 0;
+#define BACKWARD_NEXT dy += stride, dx += stride;
 #define BACKWARD_PAST                                                                                                 \
     {                                                                                                                 \
         vec d = VECTOR_DEVIATION, g = vload(dy + i), v;                                                               \
         if (mask == MTB_MASK_AGAIN)                                                                                   \
             g = vselect(d * VECTOR_IN(MTB_NORM_SCALE) + VECTOR_IN(MTB_NORM_SHIFT) <= 0, (vec){}, g);                  \
-        if (mask == MTB_MASK_OUTPUT) g = vselect(vload(z + i) <= 0, (vec){}, g), vstream(dresidual + i, g);           \
         v = g * VECTOR_IN(MTB_NORM_SCALE);                                                                            \
         if (!frozen) v -= d * VECTOR_IN(MTB_NORM_K1) + VECTOR_IN(MTB_NORM_K0);                                        \
         vstream(dx + i, v);                                                                                           \
     }
 #define BACKWARD_PAST_NEXT BACKWARD_NEXT
-typedef void backward_plain(int64_t, int64_t, const void *, const void *, const void *, int64_t, const void *, int64_t,
-                            int64_t, int64_t, int, int, void *, void *, int);
+typedef void backward_plain(int64_t, int64_t, const void *, const void *, int64_t, const void *, int64_t, int64_t, int64_t,
+                            int, int, void *, int);
 #define BACKWARD_PLAIN(m)                                                                                             \
-    plain(1, m, x + i, dy + i, z ? z + i : NULL, 0, columns ? p + i : p, step, first, 1, mask, frozen, dx + i,        \
-          dresidual ? dresidual + i : NULL, 0)
+    plain(1, m, x + i, dy + i, 0, columns ? p + i : p, step, first, 1, mask, frozen, dx + i, 0)
 #define BACKWARD_CASE(name, mask)                                                                                     \
-    if (frozen) name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 1, dx, dresidual);                 \
-    else name##_of(runs, n, x, dy, z, stride, p, step, first, period, mask, 0, dx, dresidual);
+    if (frozen) name##_of(runs, n, x, dy, stride, p, step, first, period, mask, 1, dx);                               \
+    else name##_of(runs, n, x, dy, stride, p, step, first, period, mask, 0, dx);
 #define BACKWARD_KERNEL(name, columns)                                                                                \
-    INLINE void name##_of(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride,               \
-                          const T *restrict p, int64_t step, int64_t first, int64_t period, const int mask,           \
-                          const int frozen, T *dx, T *dresidual) {                                                    \
+    INLINE void name##_of(int64_t runs, int64_t n, const T *x, const T *dy, int64_t stride, const T *restrict p,      \
+                          int64_t step, int64_t first, int64_t period, const int mask, const int frozen, T *dx) {     \
         EACH_ROW(MTB_NORM_PARAMS, columns, BACKWARD)                                                                  \
     }                                                                                                                 \
-    static void name(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,           \
-                     const void *p, int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx,      \
-                     void *dresidual, int past) {                                                                     \
-        if (past && (!dresidual || !(((intptr_t)dx ^ (intptr_t)dresidual) % VBYTES))) {                               \
-            backward_past(runs, n, x, dy, z, stride, p, step, first, period, mask, frozen, dx, dresidual, columns,    \
-                          name);                                                                                      \
-        } else if (mask == MTB_MASK_NONE) {                                                                           \
-            BACKWARD_CASE(name, MTB_MASK_NONE)                                                                        \
+    static void name(int64_t runs, int64_t n, const void *x, const void *dy, int64_t stride, const void *p,           \
+                     int64_t step, int64_t first, int64_t period, int mask, int frozen, void *dx, int past) {         \
+        if (past) {                                                                                                   \
+            backward_past(runs, n, x, dy, stride, p, step, first, period, mask, frozen, dx, columns, name);           \
         } else if (mask == MTB_MASK_AGAIN) {                                                                          \
             BACKWARD_CASE(name, MTB_MASK_AGAIN)                                                                       \
         } else {                                                                                                      \
-            BACKWARD_CASE(name, MTB_MASK_OUTPUT)                                                                      \
+            BACKWARD_CASE(name, MTB_MASK_NONE)                                                                        \
         }                                                                                                             \
     }
-INLINE void backward_past(int64_t runs, int64_t n, const T *x, const T *dy, const T *z, int64_t stride, const T *p,
-                          int64_t step, int64_t first, int64_t period, int mask, int frozen, T *dx, T *dresidual,
-                          const int columns, backward_plain *plain) {
+INLINE void backward_past(int64_t runs, int64_t n, const T *x, const T *dy, int64_t stride, const T *p, int64_t step,
+                          int64_t first, int64_t period, int mask, int frozen, T *dx, const int columns,
+                          backward_plain *plain) {
     EACH_ROW_PAST(MTB_NORM_PARAMS, dx, BACKWARD_PLAIN, BACKWARD_PAST)
 }
 #define IN RUN_PARAM
