@@ -6,6 +6,8 @@ from minitorch_bn.kernels.runtime cimport i64
 cdef enum:
     MAXDIM = 8
 
+cdef class Tensor
+
 cdef class Storage:                # a block of memory; views share it
     cdef char* data
     cdef size_t nbytes
@@ -14,6 +16,9 @@ cdef class Storage:                # a block of memory; views share it
     cdef unsigned int quiet        # writes that did not count: through .data
     cdef bint lent                 # its address was given away: it may change unnoticed
     cdef int deferred              # jobs that are still to fill it
+    cdef bint normalized           # a batch norm reads what a convolution makes with these weights
+    cdef Tensor gathered           # what the operation that wrote this learnt about it, see core/gathered.pxi, ...
+    cdef unsigned int when         # ... and after how many writes
     cdef object owner              # who lent the block, or None if it is ours
     cdef object __weakref__
 
@@ -84,6 +89,12 @@ cdef class Deferred:               # an operation that has promised its result a
     cdef Deferred rectified(self)                                          # a job for relu(result), or None
     cdef bint maps(self) except -1                                         # make source and params, if it can be done
     cdef bint touches(self, Storage s) noexcept                            # does it read or write that memory?
+
+# -- statistics that come with a result: see core/gathered.pxi ---------------------------------------------------------
+cdef int gathers(vjp_t vjp) except -1                      # the vjp of nodes whose results may come with statistics
+cdef bint is_normalized(Tensor w) noexcept                 # are those wanted that come with w's?
+cdef int tell(Tensor y, Tensor statistics) except -1       # the result y and its statistics
+cdef Tensor told(Tensor x)                                 # x's, or None; and the wish for them next time
 
 # -- deferred results: see core/deferred.pxi --------------------------------------------------------------------------
 cdef bint defers(Tensor x) noexcept                                        # may a job read x later?

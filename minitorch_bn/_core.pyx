@@ -29,6 +29,7 @@ include "core/dtypes.pxi"        # dtype, device, Size, memory_format; promotion
 include "core/arguments.pxi"     # dims, shapes, integers: from what the user wrote to C values, or PyTorch's error
 include "core/storage.pxi"       # Storage; making tensors
 include "core/deferred.pxi"      # results that wait for the operation that reads them
+include "core/gathered.pxi"      # statistics that come with a result
 include "core/tensor.pxi"        # the Tensor class: attributes and operators
 include "core/attributes.pxi"    # those that a user sets on a tensor
 include "core/graph.pxi"         # Node: recording

@@ -2,10 +2,11 @@
 # contiguous; real = 0 for float32, 1 for float64. Every result is overwritten.
 from minitorch_bn.kernels.window cimport channel_map, conv_geometry
 
-# y = conv(x, w) + bias (c_out) unless NULL; or of x mapped, unless map is NULL: only if conv_maps
+# y = conv(x, w) + bias (c_out) unless NULL; or of x mapped, unless map is NULL: only if conv_maps. `statistics`: room
+# for mean and sum of squared deviations of each plane (n, c_out, 2), or NULL; returns 1 if it wrote them.
 cdef bint conv_maps(int real, const conv_geometry* g) noexcept
 cdef int conv_forward(int real, const conv_geometry* g, const void* x, const channel_map* map, const void* w,
-                      const void* bias, void* y) except -1
+                      const void* bias, void* y, double* statistics) except -1
 # dx = the gradient of y with respect to x, applied to dy; + bias (c_in) unless NULL: a transposed convolution
 cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, const void* w, const void* bias,
                             void* dx) except -1

@@ -12,7 +12,7 @@ cdef extern from "mtb.h" nogil:
         MTB_MASK_OUTPUT          # or one that left the output z, which was kept
     ctypedef struct mtb_norm:
         void (*moments_parts)(i64 parts, i64 runs, i64 n, const void* x, i64 stride, i64 apart,
-                              double* part) noexcept nogil
+                              double* part, i64 step) noexcept nogil
         void (*moments_cols)(i64 rows, i64 cols, const void* x, i64 stride, const void* x0, int exact, double* s,
                              i64 step) noexcept nogil
         i64 (*finish_moments)(i64 n, const double* s, i64 step, double m, const void* x0, double* mean, double* var,
@@ -29,8 +29,9 @@ cdef extern from "mtb.h" nogil:
                            i64 first, i64 period, int relu, void* y, int past) noexcept nogil
         void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
                            i64 first, i64 period, int relu, void* y, int past) noexcept nogil
-        void (*backward_sums_runs)(i64 runs, i64 n, const void* x, const void* dy, const void* z, i64 stride,
-                                   const void* p, i64 step, int mask, void* g, double* s) noexcept nogil
+        void (*backward_sums_runs)(i64 channels, i64 apart, i64 runs, i64 n, const void* x, const void* dy,
+                                   const void* z, i64 stride, const void* p, i64 step, int mask, void* g,
+                                   double* s) noexcept nogil
         void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, void* g, double* s, i64 s_step) noexcept nogil
         void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, i64 stride, const void* p, i64 step,
@@ -59,10 +60,12 @@ cdef struct Channels:
 # Nothing here is empty. Statistics are double, one for each c / per: mean, var (biased), invstd = 1 / sqrt(var + eps).
 # Data, weight and bias are of the real dtype (0 float32, 1 float64); weight and bias may be NULL, x and y the same.
 
-# y = normalize(x) * weight + bias (+ residual) (ReLU); computes mean, var, invstd
+# y = normalize(x) * weight + bias (+ residual) (ReLU); computes mean, var, invstd. `parts`: NULL; or what moments_parts
+# says of each plane (n, c, 2), if planes of that many elements are parts
 cdef int normalize(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                    const void* bias, double eps, bint relu, void* y, double* mean, double* var,
-                   double* invstd) except -1
+                   double* invstd, const double* parts) except -1
+cdef bint planes_are_parts(i64 s) noexcept nogil
 # the same with given statistics (of one statistic a channel)
 cdef int apply(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                const void* bias, bint relu, void* y, const double* mean, const double* invstd) except -1
@@ -95,7 +98,8 @@ cdef struct Plan:
     double m                             # values of one statistic
     source x, residual, weight, bias, dy, z, u, g    # g: what the map takes for dy
     bytes_p y, dx, dresidual, ddy, p, x0, unsure
-    doubles_p mean, var, invstd, s
+    doubles_p mean, var, invstd
+    doubles_p s                          # of columns see there; of runs, two sums of each (part, statistic or channel)
     double eps
     int relu, mask, frozen, exact
     bint fused                           # one task for each statistic does it all

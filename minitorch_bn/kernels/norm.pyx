@@ -51,42 +51,47 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
 
 # ---- runs: a task is a channel, or a part of one -------------------------------------------------------------
 
+cdef inline i64 statistics(const Plan* q) noexcept nogil:
+    return q.view.c // q.view.per
+
+
 cdef void moments_task(void* plan, i64 i) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef i64 runs, n, all = q.of_statistic.all
     cdef i64 offset = i // all * q.view.per * q.view.stride_c + part_at(&q.of_statistic, i % all, &runs, &n)
-    q.kernels.moments_parts(1, runs, n, q.x + offset * q.size, q.view.stride_n, 0, q.s + 2 * i)
+    q.kernels.moments_parts(1, runs, n, q.x + offset * q.size, q.view.stride_n, 0,
+                            q.s + 2 * (i % all * statistics(q) + i // all), 0)
 
 
 cdef void moments_of(Plan* q, i64 stat) noexcept nogil:
     """All parts of a statistic: of each row those that are equal, then the last if it is not."""
     cdef const Parts* g = &q.of_statistic
-    cdef i64 row, equal = g.count - (g.last_runs * g.last_n < g.runs * g.n)
+    cdef i64 row, equal = g.count - (g.last_runs * g.last_n < g.runs * g.n), step = 2 * statistics(q)
     cdef const char* x = q.x + stat * q.view.per * q.view.stride_c * q.size
-    cdef double* s = q.s + 2 * stat * g.all
+    cdef double* s = q.s + 2 * stat
     for row from 0 <= row < g.all by g.count:
-        q.kernels.moments_parts(equal, g.runs, g.n, x, q.view.stride_n, g.apart, s + 2 * row)
+        q.kernels.moments_parts(equal, g.runs, g.n, x, q.view.stride_n, g.apart, s + row * step, step)
         if equal < g.count:
             q.kernels.moments_parts(1, g.last_runs, g.last_n, x + equal * g.apart * q.size, q.view.stride_n, 0,
-                                    s + 2 * (row + equal))
+                                    s + (row + equal) * step, step)
         x += g.row * q.size
 
 
 cdef void finish_statistic(Plan* q, i64 stat) noexcept nogil:
     """mean, var, invstd and p of a statistic from its parts, in their order."""
     cdef const Parts* g = &q.of_statistic
-    cdef const double* s = q.s + 2 * stat * g.all
+    cdef const double* s = q.s + 2 * stat
     cdef double full = <double> (g.runs * g.n), last = <double> (g.last_runs * g.last_n), shift = 0, squares = 0
     cdef double between = 0, mean, m
-    cdef i64 row, i
+    cdef i64 row, i, step = 2 * statistics(q)
     for row from 0 <= row < g.all by g.count:     # about the first part's mean: that of a constant channel stays exact
         for i in range(row, row + g.count):
-            shift += (last if i + 1 == row + g.count else full) * (s[2 * i] - s[0])
-            squares += s[2 * i + 1]
+            shift += (last if i + 1 == row + g.count else full) * (s[i * step] - s[0])
+            squares += s[i * step + 1]
     mean = s[0] + shift / q.m
     for row from 0 <= row < g.all by g.count:
         for i in range(row, row + g.count):
-            m = s[2 * i] - mean
+            m = s[i * step] - mean
             between += (last if i + 1 == row + g.count else full) * (m * m)
     q.mean[stat], q.var[stat] = mean, (squares + between) / q.m
     if q.invstd != NULL:
@@ -174,22 +179,25 @@ cdef inline i64 channel_group(Plan* q) noexcept nogil:
     return min(max(group, <i64> 1), q.view.c)
 
 
+cdef void backward_sums_part(Plan* q, i64 first, i64 channels, i64 start, i64 runs, i64 n, double* s) noexcept nogil:
+    """The sums of one part, which starts there, of some channels."""
+    cdef i64 offset = (first * q.view.stride_c + start) * q.size
+    memset(s, 0, 16 * channels)
+    q.kernels.backward_sums_runs(channels, q.view.stride_c, runs, n, q.x + offset, q.dy + offset, at(q.z, offset),
+                                 q.view.stride_n, q.p + first * q.size, q.step, q.mask,
+                                 <void*> at(q.dresidual, offset), s)
+
+
 cdef void in_order_task(void* plan, i64 i) noexcept nogil:
     """The sums of one part each of some channels: moments, or of the gradient."""
     cdef Plan* q = <Plan*> plan
-    cdef i64 group = channel_group(q), groups = ceil_div(q.view.c, group), k = i // groups, c, runs, n, offset
-    cdef i64 first = i % groups * group, start = part_at(&q.of_channel, k, &runs, &n)
-    cdef double* s
-    for c in range(first, min(first + group, q.view.c)):
-        offset = (start + c * q.view.stride_c) * q.size
-        s = q.s + 2 * (c * q.of_channel.all + k)
-        if q.dy == NULL:
-            q.kernels.moments_parts(1, runs, n, q.x + offset, q.view.stride_n, 0, s)
-        else:
-            s += 2 * q.view.c
-            s[0] = s[1] = 0
-            q.kernels.backward_sums_runs(runs, n, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
-                                         q.p + c * q.size, q.step, q.mask, <void*> at(q.dresidual, offset), s)
+    cdef i64 group = channel_group(q), groups = ceil_div(q.view.c, group), c = q.view.c, k = i // groups, runs, n
+    cdef i64 first = i % groups * group, count = min(group, c - first), start = part_at(&q.of_channel, k, &runs, &n)
+    if q.dy == NULL:
+        q.kernels.moments_parts(count, runs, n, q.x + (start + first * q.view.stride_c) * q.size, q.view.stride_n,
+                                q.view.stride_c, q.s + 2 * (k * c + first), 2)
+    else:
+        backward_sums_part(q, first, count, start, runs, n, q.s + 2 * (c + k * c + first))
 
 
 cdef inline i64 in_order_tasks(Plan* q) noexcept:
@@ -205,26 +213,21 @@ cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
         map_channels(q, stat * q.view.per, (stat + 1) * q.view.per)
 
 
-cdef void backward_sums_part(Plan* q, i64 i, double* s) noexcept nogil:
-    cdef i64 runs, n, c = i // q.of_channel.all, offset = part_at(&q.of_channel, i % q.of_channel.all, &runs, &n)
-    offset = (c * q.view.stride_c + offset) * q.size
-    s[0] = s[1] = 0
-    q.kernels.backward_sums_runs(runs, n, q.x + offset, q.dy + offset, at(q.z, offset), q.view.stride_n,
-                                 q.p + c * q.size, q.step, q.mask, <void*> at(q.dresidual, offset), s)
-
-
 cdef void backward_sums_task(void* plan, i64 i) noexcept nogil:
-    backward_sums_part(<Plan*> plan, i, (<Plan*> plan).s + 2 * (<Plan*> plan).view.c + 2 * i)
+    cdef Plan* q = <Plan*> plan
+    cdef i64 runs, n, c = i // q.of_channel.all, k = i % q.of_channel.all, start = part_at(&q.of_channel, k, &runs, &n)
+    backward_sums_part(q, c, 1, start, runs, n, q.s + 2 * (q.view.c + k * q.view.c + c))
 
 
 cdef void backward_channel_task(void* plan, i64 stat) noexcept nogil:
     cdef Plan* q = <Plan*> plan
     cdef double[2] sums
-    cdef i64 per = q.view.per, first = stat * per, c, b
+    cdef i64 per = q.view.per, first = stat * per, c, b, start, runs, n
     for c in range(first, first + per):
         q.s[c] = q.s[q.view.c + c] = 0
         for b in range(q.of_channel.all):
-            backward_sums_part(q, c * q.of_channel.all + b, sums)
+            start = part_at(&q.of_channel, b, &runs, &n)
+            backward_sums_part(q, c, 1, start, runs, n, sums)
             q.s[c] += sums[0]
             q.s[q.view.c + c] += sums[1]
     q.kernels.backward_affine(per, q.s + first, q.view.c, q.m, q.invstd + stat, per,
@@ -251,7 +254,7 @@ cdef inline bint goes_past(Plan* q, const void* source, const void* result, i64 
 
 cdef int normalize(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                    const void* bias, double eps, bint relu, void* y, double* mean, double* var,
-                   double* invstd) except -1:
+                   double* invstd, const double* parts) except -1:
     cdef Plan q
     cdef i64 c = view.c, stats = c // view.per, i, work = view.n * c * view.s, doubles, params
     cdef double* s
@@ -277,10 +280,12 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                 q.p += MTB_NORM_K0 * c * q.size
                 spread_params(&q, MTB_NORM_K0, <char*> (s + doubles))
             run_again(apply_tile_task, &q, q.chunks * q.panels, work)
-        elif q.fused:
+        elif q.fused and parts == NULL:
             run_tasks(normalize_channel_task, &q, stats, 2 * work)
         else:                                # few large channels: their parts are the tasks
-            if in_order(&q):
+            if parts != NULL:
+                q.s = <double*> parts
+            elif in_order(&q):
                 run_tasks(in_order_task, &q, in_order_tasks(&q), work)
             else:
                 run_tasks(moments_task, &q, stats * q.of_statistic.all, work)
@@ -318,6 +323,11 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
     finally:
         give(p, bytes)
     return 0
+
+
+cdef bint planes_are_parts(i64 s) noexcept nogil:
+    cdef Parts g = cut(2, s, s)
+    return s >= SHORT and g.all == 2
 
 
 cdef void params(const Channels* view, const double* mean, const double* invstd, const void* weight, const void* bias,
@@ -378,11 +388,11 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                 run_tasks(in_order_task, &q, in_order_tasks(&q), work)
             else:
                 run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
-            for i in range(c):
-                s[i] = s[c + i] = 0
-                for b in range(i * q.of_channel.all, (i + 1) * q.of_channel.all):
-                    s[i] += s[2 * c + 2 * b]
-                    s[c + i] += s[2 * c + 2 * b + 1]
+            memset(s, 0, 16 * c)
+            for b in range(1, 1 + q.of_channel.all):
+                for i in range(c):
+                    s[i] += s[2 * (b * c + i)]
+                    s[c + i] += s[2 * (b * c + i) + 1]
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, NULL, NULL)
             run_again(map_planes_task, &q, plane_blocks(&q), work)
         if dweight != NULL or dbias != NULL:     # p again: the same values
@@ -397,9 +407,9 @@ cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* m
     cdef i64 o
     if inner == 1:
         view = Channels(False, 1, outer, n, n, n, 1, outer)
-        return normalize(real, &view, x, NULL, NULL, NULL, 0, False, NULL, mean, var, NULL)
+        return normalize(real, &view, x, NULL, NULL, NULL, 0, False, NULL, mean, var, NULL, NULL)
     view = Channels(True, n, inner, 1, inner, 1, 1, inner)
     for o in range(outer):
         normalize(real, &view, <char*> x + o * n * inner * (8 if real else 4), NULL, NULL, NULL, 0, False, NULL,
-                  mean + o * inner, var + o * inner, NULL)
+                  mean + o * inner, var + o * inner, NULL, NULL)
     return 0

@@ -5,11 +5,13 @@ both of its arguments, and the gradients of each are the other two: so derivativ
 `vjp_convolve`. A transposed convolution is the second one.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from minitorch_bn._core cimport (MAXDIM, Deferred, Node, Tensor, dtype_object, fresh_tensor, grad_enabled, index_arg,
-                                 lift, new_node, new_tensor, put_back, raw_cast, raw_contiguous, save, saved,
-                                 set_history, settle_for, shape_tuple, sleeper, tracks2, tracks3, wants)
+from minitorch_bn._core cimport (MAXDIM, Deferred, Node, Tensor, dtype_object, fresh_tensor, gathers, grad_enabled,
+                                 index_arg, is_normalized, lift, new_node, new_tensor, put_back, raw_cast,
+                                 raw_contiguous, save, saved, set_history, settle_for, shape_tuple, sleeper, tell,
+                                 tracks2, tracks3, wants)
 from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward, conv_maps
 from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
+from minitorch_bn.kernels.norm cimport planes_are_parts
 from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, MTB_i64, i64
 from minitorch_bn.kernels.window cimport channel_map, conv_geometry
 
@@ -49,6 +51,9 @@ cdef object vjp_convolve(Node node, object g_):
     if node.nin == 3 and wants(node, 2):
         gc = g.sum((0, *range(2, g.ndim)))
     return ga, gb, gc
+
+
+gathers(vjp_convolve)
 
 
 cdef channel_map map_of(Deferred job) noexcept:
@@ -93,8 +98,10 @@ cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geome
     """One of the three, with n spatial dims; bias for the channels of the result (not of dw), or None. With a job, that
     is done on a's source on the way; a itself is not read."""
     cdef i64[MAXDIM] shape
+    cdef i64[3] sums
     cdef int d, dtype = a.dtype, want = MTB_f64 if a.dtype == MTB_f64 else MTB_f32
-    cdef Tensor x = raw_contiguous(raw_cast(a, want)), w = raw_contiguous(raw_cast(b, want)), c = None, y
+    cdef Tensor x = raw_contiguous(raw_cast(a, want)), w = raw_contiguous(raw_cast(b, want)), c = None, y, parts = None
+    cdef double* statistics = NULL
     cdef const void* plus = NULL
     cdef channel_map map
     cdef i64* sizes
@@ -114,11 +121,16 @@ cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geome
     for d in range(n):
         shape[2 + d] = sizes[3 - n + d]
     y = fresh_tensor(want, n + 2, shape)
-    if job is not None:
-        map = map_of(job)
-        conv_forward(0, q, job.source.data, &map, w.data, plus, y.data)
-    elif kind == FORWARD:
-        conv_forward(want - MTB_f32, q, x.data, NULL, w.data, plus, y.data)
+    if kind == FORWARD:
+        if dtype == MTB_f32 and n == 2 and is_normalized(b) and planes_are_parts(q.out[1] * q.out[2]):
+            sums[0], sums[1], sums[2] = q.n, q.c_out, 2
+            parts = fresh_tensor(MTB_f64, 3, sums)
+            statistics = <double*> parts.data
+        if job is not None:
+            map = map_of(job)
+        if conv_forward(want - MTB_f32, q, x.data if job is None else job.source.data, NULL if job is None else &map,
+                        w.data, plus, y.data, statistics):
+            tell(y, parts)
     elif kind == DATA:
         conv_backward_data(want - MTB_f32, q, x.data, w.data, plus, y.data)
     else:

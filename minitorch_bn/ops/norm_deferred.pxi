@@ -31,10 +31,10 @@ cdef class Normalization(Deferred):
     cdef int normalize(self, Channels* view, char* y) except -1:
         """The batch's statistics, and y unless it is NULL."""
         cdef Normalization first = self.origin()
-        cdef Tensor x = self.x
+        cdef Tensor x = self.x, parts = told(x)
         kernels.normalize(x.dtype - MTB_f32, view, x.data, data_of(self.residual), data_of(self.w), data_of(self.b),
                           self.eps, self.rectify, y, row_of(self.stats, 0), row_of(self.stats, 2),
-                          row_of(self.stats, 1))
+                          row_of(self.stats, 1), <double*> data_of(parts))
         first.done = True
         update_statistics(x, self.running_mean, self.running_var, self.stats, self.momentum)
         self.kept = first.kept = None  # who looks at the result can still be served; else it is not made

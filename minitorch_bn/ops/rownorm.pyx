@@ -173,7 +173,7 @@ cdef Tensor normalize_groups(Tensor input, i64 groups, Tensor weight, Tensor bia
     if x.numel > 0 and s >= SHORT:
         view = Channels(False, 1, n * c, s, n * c * s, s, c // groups, c)
         kernels.normalize(x.dtype - MTB_f32, &view, x.data, NULL, data_of(weight), data_of(bias), eps, False, y.data,
-                          row_of(stats, 0), row_of(stats, 2), row_of(stats, 1))
+                          row_of(stats, 0), row_of(stats, 2), row_of(stats, 1), NULL)
     elif x.numel > 0:
         row_kernels.layer(x.dtype - MTB_f32, n * groups, c // groups * s, x.data, data_of(spread_over(weight, s)),
                           data_of(spread_over(bias, s)), groups, eps, False, y.data, row_of(stats, 0), row_of(stats, 1))

@@ -21,9 +21,10 @@ enum {
 enum { MTB_MASK_NONE, MTB_MASK_AGAIN, MTB_MASK_OUTPUT };
 
 typedef struct {
-    /* part[0] = mean, part[1] = sum of squared deviations from it, of each of `parts` parts of a channel, `apart` */
+    /* part[0] = mean, part[1] = sum of squared deviations from it, of each of `parts` parts, `apart`; they go `step`
+     * apart */
     void (*moments_parts)(int64_t parts, int64_t runs, int64_t n, const void *x, int64_t stride, int64_t apart,
-                          double *part);
+                          double *part, int64_t step);
     /* s[c] += sum of (x - x0[c]), s[step + c] += sum of (x - x0[c])^2 of column c; all in double if exact */
     void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact,
                          double *s, int64_t step);
@@ -54,10 +55,11 @@ typedef struct {
                        int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
     void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
                        int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
-    /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked; columns: s[c], s[s_step + c]. With MTB_MASK_OUTPUT
-     * the masked dy is written to g, which may be dy. */
-    void (*backward_sums_runs)(int64_t runs, int64_t n, const void *x, const void *dy, const void *z, int64_t stride,
-                               const void *p, int64_t step, int mask, void *g, double *s);
+    /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked, of a channel; of the next, which is `apart`, to the
+     * next two. Columns: s[c], s[s_step + c]. With MTB_MASK_OUTPUT the masked dy is written to g, which may be dy. */
+    void (*backward_sums_runs)(int64_t channels, int64_t apart, int64_t runs, int64_t n, const void *x, const void *dy,
+                               const void *z, int64_t stride, const void *p, int64_t step, int mask, void *g,
+                               double *s);
     void (*backward_sums_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
                                const void *p, int64_t step, int mask, void *g, double *s, int64_t s_step);
     /* dx, which may be dy; mask: not MTB_MASK_OUTPUT; frozen: the statistics are constants (p[4], p[5] unused); past:

@@ -4,11 +4,11 @@
 
 /* ---- statistics: reads x once -----------------------------------------------------------------------------------*/
 static void moments_parts(int64_t parts, int64_t runs, int64_t n, const void *xv, int64_t stride, int64_t apart,
-                          double *out) {
+                          double *out, int64_t step) {
     const double m = (double)(runs * n);
     const T *x = xv;
     double s[4];
-    for (int64_t i = 0; i < parts; i++, x += apart, out += 2) {
+    for (int64_t i = 0; i < parts; i++, x += apart, out += step) {
         double *sums = s + i % 2 * 2;
         T mid[2] = {x[0], i + 1 < parts ? x[apart] : 0};
         if (i % 2 == 0 && i + 1 < parts) sums_about_of(2, runs, n, x, stride, apart, mid, s);
@@ -110,9 +110,11 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
     for (int64_t r = 0; r < rows; r++) {
         const T *src = (const T *)srcv + r * src_step;
         T *dst = (T *)dstv + r * dst_step;
-        for (int64_t j = 0; j < cols;)
-            for (int64_t c = 0; c < period; c++)
-                for (int64_t k = 0; k < repeat; k++) dst[j++] = src[c];
+        for (int64_t j = 0; j < cols; j += repeat * period) {
+            if (repeat == 1) memcpy(dst + j, src, (size_t)period * sizeof(T));
+            for (int64_t c = 0; c < period && repeat > 1; c++)
+                for (int64_t k = 0; k < repeat; k++) dst[j + c * repeat + k] = src[c];
+        }
     }
 }
 
@@ -223,18 +225,21 @@ INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q,
 #undef PAIR
 }
 
-static void backward_sums_runs(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *zv, int64_t stride,
-                               const void *pv, int64_t step, int mask, void *g, double *s) {
+static void backward_sums_runs(int64_t channels, int64_t apart, int64_t runs, int64_t n, const void *xv, const void *dyv,
+                               const void *zv, int64_t stride, const void *pv, int64_t step, int mask, void *g,
+                               double *s) {
     const T *x = xv, *dy = dyv, *z = zv, *p = pv;
-    const T q[] = {p[0], p[step], p[2 * step], p[3 * step]};
-    wide_sum s0 = {}, s1 = {};
-    for (int64_t r = 0; r < runs; r++) {
-        int64_t at = r * stride;
-        if (mask == MTB_MASK_NONE) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_NONE, NULL, &s0, &s1);
-        else if (mask == MTB_MASK_AGAIN) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_AGAIN, NULL, &s0, &s1);
-        else sums_run(n, x + at, dy + at, z + at, q, MTB_MASK_OUTPUT, (T *)g + at, &s0, &s1);
+    for (int64_t c = 0; c < channels; c++, p++, s += 2) {
+        const T q[] = {p[0], p[step], p[2 * step], p[3 * step]};
+        wide_sum s0 = {}, s1 = {};
+        for (int64_t r = 0; r < runs; r++) {
+            int64_t at = c * apart + r * stride;
+            if (mask == MTB_MASK_NONE) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_NONE, NULL, &s0, &s1);
+            else if (mask == MTB_MASK_AGAIN) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_AGAIN, NULL, &s0, &s1);
+            else sums_run(n, x + at, dy + at, z + at, q, MTB_MASK_OUTPUT, (T *)g + at, &s0, &s1);
+        }
+        s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
     }
-    s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
 }
 
 /* Rows of columns, four at a time: their sum is taken in T before it is widened. */
