@@ -18,7 +18,8 @@ cdef class Storage:                # a block of memory; views share it
     cdef int deferred              # jobs that are still to fill it
     cdef bint normalized           # a batch norm reads what a convolution makes with these weights
     cdef Tensor gathered           # what the operation that wrote this learnt about it, see core/gathered.pxi, ...
-    cdef unsigned int when         # ... and after how many writes
+    cdef unsigned int when         # ... after how many writes
+    cdef const char* about         # ... and of a gradient, the tensor's memory that it is the gradient of
     cdef object owner              # who lent the block, or None if it is ours
     cdef object __weakref__
 
@@ -93,8 +94,9 @@ cdef class Deferred:               # an operation that has promised its result a
 # -- statistics that come with a result: see core/gathered.pxi ---------------------------------------------------------
 cdef int gathers(vjp_t vjp) except -1                      # the vjp of nodes whose results may come with statistics
 cdef bint is_normalized(Tensor w) noexcept                 # are those wanted that come with w's?
-cdef int tell(Tensor y, Tensor statistics) except -1       # the result y and its statistics
-cdef Tensor told(Tensor x)                                 # x's, or None; and the wish for them next time
+cdef int tell(Tensor y, Tensor sums, const char* about) except -1          # the result y, and its planes' sums
+cdef Tensor told(Tensor x, const char* about)                              # x's, or None
+cdef int ask(Tensor x) except -1                                           # for x's statistics next time
 
 # -- deferred results: see core/deferred.pxi --------------------------------------------------------------------------
 cdef bint defers(Tensor x) noexcept                                        # may a job read x later?

@@ -52,6 +52,22 @@ def residual_block(x, other, norm):
     return F.relu(y), a.weight, second.running_var
 
 
+def stem_and_block(x, other, norm):
+    second, third = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+    y = F.relu(norm(conv(bias=False)(x)))
+    z = second(conv()(y))
+    z = F.relu(z + y)
+    w = F.relu(y + third(conv(bias=False)(z)))
+    return z, w, second.running_mean, third.running_var
+
+
+def sum_of_two_that_were_read(x, other, norm):
+    second = nn.BatchNorm2d(8)
+    y, z = F.relu(norm(x * 1)), second(other * 1)
+    outputs = conv()(y), conv(bias=False)(z)
+    return *outputs, F.relu(z + y)
+
+
 def held_until_later(x, other, norm):
     y = F.relu(norm(x * 1))
     z = conv()(y)
@@ -200,10 +216,10 @@ def five_and_dilated(x, other, norm):
     return c(F.relu(norm(x * 1))), d(norm(other * 1))
 
 
-PROGRAMS = [chain, without_relu, relu_in_place, residual_block, held_until_later, held_in_a_list, popped_from_a_list,
-            read_twice, seen_through_a_view, result_thrown_away, node_asked, relu_node_asked, input_changes,
-            array_changes, data_changes, weight_changes, evaluation, second_order, twice_backward, hooked, module_hook,
-            odd_values, grouped, five_and_dilated]
+PROGRAMS = [chain, without_relu, relu_in_place, residual_block, stem_and_block, sum_of_two_that_were_read,
+            held_until_later, held_in_a_list, popped_from_a_list, read_twice, seen_through_a_view, result_thrown_away,
+            node_asked, relu_node_asked, input_changes, array_changes, data_changes, weight_changes, evaluation,
+            second_order, twice_backward, hooked, module_hook, odd_values, grouped, five_and_dilated]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)

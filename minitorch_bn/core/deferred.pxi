@@ -152,6 +152,27 @@ cdef int settle_jobs(bint known, Tensor a, Tensor b, Tensor c) except -1:
     return 0
 
 
+cdef int fill(Tensor x) except -1:
+    """Fill x, whatever it waits for; the others wait on."""
+    global settling
+    cdef Deferred job
+    cdef Storage held = x.storage
+    if not held.deferred:
+        return 0
+    take_turn(PyThread_get_thread_ident())
+    try:
+        for job in list(jobs):
+            if job.target == <PyObject*> held:
+                job.run()
+                forget(job)
+    finally:
+        settling = 0
+    for job in list(asleep):
+        if job.target == <PyObject*> held:
+            wake(job)
+    return 0
+
+
 cdef inline bint makes(Deferred job, Tensor x) noexcept:
     return x is not None and job.target == <PyObject*> x.storage
 
@@ -340,6 +361,7 @@ cdef Tensor fused_add(Tensor a, Tensor b, bint inplace):
     if job is None or unlifted() != 1 or not same_memory_order(a, b) or a.dtype != b.dtype or not defers(other) or \
             other.storage is <object> job.target:
         return None
+    fill(other)          # a convolution may have read it before it was made
     sum_ = job.plus(other)
     if sum_ is None:
         return None

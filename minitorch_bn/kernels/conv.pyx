@@ -16,8 +16,9 @@ from minitorch_bn.kernels.matmul cimport MTB_KC, gemm, mtb_gemm
 from minitorch_bn.kernels.norm cimport mtb_norm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
 from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs,
-                                          flatten, lay_taps, mtb_conv, pad_block, parts, run, spot, up, window)
-from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_sweep
+                                          flatten, gathering, lay_taps, mtb_conv, pad_block, parts, run, spot, up,
+                                          window)
+from minitorch_bn.kernels.winograd cimport gather_planes, suits_winograd, winograd_sweep
 
 cdef extern from *:
     void prefetch "__builtin_prefetch"(const void* p) noexcept nogil
@@ -337,19 +338,20 @@ cdef void map_image(const channel_map* map, i64 channels, i64 volume, const floa
 
 
 cdef int by_tiles(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,
-                  void* y, bint backward, double* statistics) except -1:
+                  void* y, bint backward, const gathering* wanted) except -1:
     """winograd_sweep; then again, plainly, the items with infinities or NaNs: each is then only where it should be."""
     cdef char* bad = <char*> take(g.n)
     cdef conv_geometry one = g[0]
     cdef i64 n, out = g.c_out * g.out[1] * g.out[2], in_ = g.c_in * g.in_[1] * g.in_[2]
     cdef const float* source
     cdef float* image = NULL
-    cdef i64 plane = g.out[1] * g.out[2]
-    cdef bint wrote
+    cdef i64 channels = g.c_in if backward else g.c_out
+    cdef i64 plane = g.in_[1] * g.in_[2] if backward else g.out[1] * g.out[2]
+    cdef bint gathered
     one.n = 1
     try:
         memset(bad, 0, g.n)
-        wrote = winograd_sweep(g, x, map, w, bias, y, backward, bad, statistics)
+        gathered = winograd_sweep(g, x, map, w, bias, y, backward, bad, wanted)
         for n in range(g.n):
             if bad[n]:
                 source = <const float*> x + n * (out if backward else in_)
@@ -359,14 +361,13 @@ cdef int by_tiles(const conv_geometry* g, const void* x, const channel_map* map,
                     map_image(map, g.c_in, g.in_[1] * g.in_[2], source, image)
                     source = image
                 run_sweep(0, &one, source, w, bias, <float*> y + n * (in_ if backward else out), backward)
-                if wrote:
-                    (<const mtb_norm*> K.norm[0]).moments_parts(g.c_out, 1, plane, <float*> y + n * out, 0, plane,
-                                                                statistics + 2 * n * g.c_out, 2)
+                if gathered:
+                    gather_planes(wanted, <float*> y + n * channels * plane, n * channels, 0, channels, plane)
     finally:
         if image != NULL:
             give(image, in_ * 4)
         give(bad, g.n)
-    return wrote
+    return gathered
 
 
 cdef bint conv_maps(int real, const conv_geometry* g) noexcept:
@@ -399,24 +400,24 @@ cdef int product_backward(int real, const conv_geometry* g, i64 k, const void* d
 
 
 cdef int conv_forward(int real, const conv_geometry* g, const void* x, const channel_map* map, const void* w,
-                      const void* bias, void* y, double* statistics) except -1:
+                      const void* bias, void* y, const gathering* wanted) except -1:
     cdef i64 k = g.c_in * g.in_[0] * g.in_[1] * g.in_[2]
     if g.n * g.c_out * g.out[0] * g.out[1] * g.out[2] == 0:
         return 0
     if is_product(g):
         return gemm(real, g.n, g.c_out, k, x, k, 1, w, 1, k, y, g.c_out, False, bias)
     if suits_winograd(real, g, g.out):
-        return by_tiles(g, x, map, w, bias, y, False, statistics)
+        return by_tiles(g, x, map, w, bias, y, False, wanted)
     return run_sweep(real, g, x, w, bias, y, False)
 
 
 cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, const void* w, const void* bias,
-                            void* dx) except -1:
+                            void* dx, const gathering* wanted) except -1:
     cdef i64 k = g.c_in * g.in_[0] * g.in_[1] * g.in_[2]
     if g.n * k == 0:
         return 0
     if is_product(g):
         return product_backward(real, g, k, dy, w, bias, dx)
     if suits_winograd(real, g, g.in_):
-        return by_tiles(g, dy, NULL, w, bias, dx, True, NULL)
+        return by_tiles(g, dy, NULL, w, bias, dx, True, wanted)
     return run_sweep(real, g, dy, w, bias, dx, True)

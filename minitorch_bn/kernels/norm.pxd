@@ -74,10 +74,12 @@ cdef void params(const Channels* view, const double* mean, const double* invstd,
                  void* p) noexcept
 cdef void apply_params(const Channels* view, const void* x, const void* p, bint relu, void* y) noexcept
 # dx, and where not NULL dweight, dbias (period values each); with MTB_MASK_OUTPUT dresidual, the masked dy. dx (else
-# dresidual) may be dy. frozen: constant statistics
+# dresidual) may be dy. frozen: constant statistics. `gathered`: NULL; or what backward_sums_runs says of each plane
+# (n, c, 2), and behind it the parameters that this was made with (MTB_NORM_K0, c), float32, if planes are parts
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
                             const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
-                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1
+                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
+                            const double* gathered) except -1
 # mean and var (biased) along the middle axis of a contiguous (outer, n, inner)
 cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* mean, double* var) except -1
 

@@ -1,6 +1,6 @@
 """Normalization drivers: who sums which block of a channel, what is merged in which order, and who applies it."""
 from libc.math cimport sqrt
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from cython.parallel cimport prange
 from .runtime cimport CACHE, K, take, give, spread, team
 from .parallel cimport run_tasks, task, ceil_div
@@ -346,16 +346,20 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
 
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
                             const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
-                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias) except -1:
+                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
+                            const double* gathered) except -1:
     cdef Plan q
     cdef i64 c = view.c, i, b, work = view.n * c * view.s, doubles
     cdef bint sums = not frozen or dweight != NULL or dbias != NULL or mask == MTB_MASK_OUTPUT
+    cdef const double* parts
     cdef double* s
     cdef char* p
     cdef size_t bytes
     prepare(&q, real, view)
     q.x, q.dy, q.z, q.weight, q.dx = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx
-    q.g, q.dresidual = <char*> (dresidual if mask == MTB_MASK_OUTPUT else dy), <char*> dresidual
+    q.g, q.dresidual = <char*> dy, <char*> dresidual
+    if mask == MTB_MASK_OUTPUT:
+        q.g = <char*> dresidual
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
     q.past = goes_past(&q, q.g, dx, CACHE // 8)
     doubles = backward_room(&q)
@@ -381,18 +385,23 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
         if not sums:
             run_tasks(map_planes_task, &q, plane_blocks(&q), work)
             return 0
-        if q.fused:
+        parts = s + 2 * c
+        if gathered != NULL and memcmp(gathered + 2 * view.n * c, p, MTB_NORM_K0 * c * sizeof(float)):
+            gathered = NULL
+        if q.fused and gathered == NULL:
             run_tasks(backward_channel_task, &q, c // view.per, 2 * work)
         else:
-            if in_order(&q):
+            if gathered != NULL:
+                parts = gathered
+            elif in_order(&q):
                 run_tasks(in_order_task, &q, in_order_tasks(&q), work)
             else:
                 run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
             memset(s, 0, 16 * c)
-            for b in range(1, 1 + q.of_channel.all):
+            for b in range(q.of_channel.all):
                 for i in range(c):
-                    s[i] += s[2 * (b * c + i)]
-                    s[c + i] += s[2 * (b * c + i) + 1]
+                    s[i] += parts[2 * (b * c + i)]
+                    s[c + i] += parts[2 * (b * c + i) + 1]
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, NULL, NULL)
             run_again(map_planes_task, &q, plane_blocks(&q), work)
         if dweight != NULL or dbias != NULL:     # p again: the same values

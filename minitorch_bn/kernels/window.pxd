@@ -41,6 +41,13 @@ cdef struct channel_map:
     i64 apart
     bint relu
 
+# What is gathered of each plane of a result y, while it is in cache: the two numbers of moments_parts (api/norm.h); or
+# if y is the gradient of an x mapped as above, those of backward_sums_runs. Planes that are parts: see norm.pxd.
+cdef struct gathering:
+    double* sums             # (n, channels, 2)
+    const float* x           # NULL: moments
+    const channel_map* map
+
 cdef struct window:          # the taps, the source they slide over, and the grid of positions, cut into blocks
     const mtb_gemm* gemm
     const mtb_conv* conv

@@ -8,11 +8,12 @@ of output gradients over the tiles: parts of the batch side by side, each in cac
 chunks of the batch one after the other, and the channels shared out.
 """
 from cython.parallel cimport prange, threadid
+from libc.string cimport memset
 
 from minitorch_bn.kernels.matmul cimport mtb_gemm
-from minitorch_bn.kernels.norm cimport mtb_norm
+from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, mtb_norm
 from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
-from minitorch_bn.kernels.window cimport channel_map, conv_geometry, parts, up
+from minitorch_bn.kernels.window cimport channel_map, conv_geometry, gathering, parts, up
 
 cdef extern from "mtb.h" nogil:
     enum:
@@ -82,7 +83,8 @@ cdef struct plan:
     i64 points_size          # floats of the points of a group, or of its sums, or both
     i64 u_points, u_panel, v_size, across, down, panels, total
     char* bad
-    double* parts            # statistics of each plane of the result, or NULL
+    const gathering* wanted  # of the planes of the result, or NULL
+    i64 channel              # of all groups' where this one's begin, on side b
     bint backward
     # the gradient of filters
     float* sums
@@ -165,12 +167,24 @@ cdef void store(const plan* q, i64 index, i64 m0, i64 m1, const float* m, i64 po
 
 
 cdef void gather(const plan* q, i64 index) noexcept nogil:
-    """The statistics of the planes of a block, which are in cache."""
+    """What is wanted of the planes of a block, which are in cache."""
     cdef block b
-    cdef i64 plane = q.b.height * q.b.width, all_channels = q.b.image // plane, image = find(&q.t, &q.b, index, &b), i
+    cdef i64 plane = q.b.height * q.b.width, image = find(&q.t, &q.b, index, &b), i
     for i in range(image, image + b.images):
-        (<const mtb_norm*> K.norm[0]).moments_parts(q.b.channels, 1, plane, q.b.at + i * q.b.image, 0, plane,
-                                                    q.parts + 2 * i * all_channels, 2)
+        gather_planes(q.wanted, q.b.at + i * q.b.image, i * (q.b.image // plane) + q.channel, q.channel, q.b.channels,
+                      plane)
+
+
+cdef void gather_planes(const gathering* q, const float* y, i64 first, i64 channel, i64 count,
+                        i64 plane) noexcept nogil:
+    cdef const mtb_norm* kernels = <const mtb_norm*> K.norm[0]
+    cdef double* sums = q.sums + 2 * first
+    if q.x == NULL:
+        kernels.moments_parts(count, 1, plane, y, 0, plane, sums, 2)
+        return
+    memset(sums, 0, 2 * count * sizeof(double))
+    kernels.backward_sums_runs(count, plane, 1, plane, q.x + first * plane, y, NULL, 0, q.map.params + channel,
+                               q.map.apart, MTB_MASK_AGAIN if q.map.relu else MTB_MASK_NONE, NULL, sums)
 
 
 cdef const plan* pick(const plan* q, i64 group, plan* p) noexcept nogil:
@@ -188,8 +202,7 @@ cdef const plan* pick(const plan* q, i64 group, plan* p) noexcept nogil:
         p.bias += group * q.b.channels
     p.u += group * q.points_size
     p.v += group * q.points_size
-    if q.parts != NULL:
-        p.parts += 2 * group * q.b.channels
+    p.channel = group * q.b.channels
     if q.sums != NULL:
         p.sums += group * q.points_size
     return p
@@ -218,7 +231,7 @@ cdef void block_task(const plan* all_groups, i64 group, i64 index, float* scratc
     q.kernel.multiply(q.gemm, tiles_of(q, index), up(q.b.channels, q.gemm.vl), q.a.channels, v, q.a.points, q.a.pitch,
                       1, q.u, q.u_points, q.u_panel, q.gemm.nr, m, q.b.points, q.b.pitch, False)
     store(q, index, 0, q.b.channels, m, q.b.points, q.b.pitch, band)
-    if q.parts != NULL:
+    if q.wanted != NULL:
         gather(q, index)
 
 
@@ -267,7 +280,7 @@ cdef i64 start(plan* q, const conv_geometry* g, const i64* plane) noexcept nogil
     """What all three have in common; returns how many tiles there are."""
     cdef int d
     q.gemm, q.kernel = <const mtb_gemm*> K.gemm[0], <const mtb_winograd*> K.winograd
-    q.w, q.bias, q.u, q.v, q.sums, q.dw, q.parts = NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    q.w, q.bias, q.u, q.v, q.sums, q.dw, q.wanted = NULL, NULL, NULL, NULL, NULL, NULL, NULL
     q.t.size, q.t.step, q.t.whole[0] = g.kernel[1], 7 - g.kernel[1], g.n
     for d in range(2):
         q.t.dilation[d] = g.dilation[d + 1]
@@ -291,7 +304,7 @@ cdef void mapped(grid* p, const channel_map* map) noexcept nogil:
 
 
 cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,
-                        void* y, bint backward, char* bad, double* statistics) except -1:
+                        void* y, bint backward, char* bad, const gathering* wanted) except -1:
     cdef plan q
     cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total, tasks
     cdef i64 taps = g.kernel[1] * g.kernel[2]
@@ -319,7 +332,7 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map
     i = CACHE // (36 * (q.a.pitch + q.b.pitch))
     cut_tiles(&q.t, min(max(i, <i64> FEW_TILES), <i64> MANY_TILES), 1 if by_panels or g.groups > 1 else threads)
     if not by_panels and q.t.cut[1] == q.t.whole[1] and q.t.cut[2] == q.t.whole[2]:
-        q.parts = statistics          # blocks are whole images
+        q.wanted = wanted             # blocks are whole images
     q.panels = parts(q.b.channels, q.gemm.nr)
     if by_panels:
         q.b.pitch = q.gemm.nr
@@ -359,7 +372,7 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map
             spread()
             block_task(&q, i // q.t.blocks, i % q.t.blocks, scratch + threadid() * q.scratch)
     give(memory, total)
-    return q.parts != NULL
+    return q.wanted != NULL
 
 
 include "winograd_weight.pxi"

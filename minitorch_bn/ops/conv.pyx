@@ -5,15 +5,17 @@ both of its arguments, and the gradients of each are the other two: so derivativ
 `vjp_convolve`. A transposed convolution is the second one.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.string cimport memcpy
+
 from minitorch_bn._core cimport (MAXDIM, Deferred, Node, Tensor, dtype_object, fresh_tensor, gathers, grad_enabled,
                                  index_arg, is_normalized, lift, new_node, new_tensor, put_back, raw_cast,
                                  raw_contiguous, save, saved, set_history, settle_for, shape_tuple, sleeper, tell,
                                  tracks2, tracks3, wants)
 from minitorch_bn.kernels.conv cimport conv_backward_data, conv_forward, conv_maps
 from minitorch_bn.kernels.conv_weight cimport conv_backward_weight
-from minitorch_bn.kernels.norm cimport planes_are_parts
+from minitorch_bn.kernels.norm cimport MTB_NORM_K0, planes_are_parts
 from minitorch_bn.kernels.runtime cimport MTB_f16, MTB_f32, MTB_f64, MTB_i64, i64
-from minitorch_bn.kernels.window cimport channel_map, conv_geometry
+from minitorch_bn.kernels.window cimport channel_map, conv_geometry, gathering
 
 cdef enum:
     FORWARD = 0                  # (x, w) -> y
@@ -43,7 +45,7 @@ cdef object vjp_convolve(Node node, object g_):
     if wants(node, 0):
         b = saved(node, 1)
         if kind == FORWARD:
-            ga = convolve(DATA, g, b, None, q, n)
+            ga = convolve(DATA, g, b, None, q, n, None if grad_enabled() else sleeper(node, 0))
         elif kind == DATA:
             ga = convolve(FORWARD, g, b, None, q, n)
         else:
@@ -95,13 +97,16 @@ cdef Tensor convolve_map(Tensor a, Tensor w, Tensor bias, const conv_geometry* q
 
 
 cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geometry* q, int n, Deferred job=None):
-    """One of the three, with n spatial dims; bias for the channels of the result (not of dw), or None. With a job, that
-    is done on a's source on the way; a itself is not read."""
+    """One of the three, with n spatial dims; bias for the channels of the result (not of dw), or None. With the job
+    of the input, that is done on the way: a itself is not read; or for its gradient, what its backward sums."""
     cdef i64[MAXDIM] shape
-    cdef i64[3] sums
     cdef int d, dtype = a.dtype, want = MTB_f64 if a.dtype == MTB_f64 else MTB_f32
-    cdef Tensor x = raw_contiguous(raw_cast(a, want)), w = raw_contiguous(raw_cast(b, want)), c = None, y, parts = None
-    cdef double* statistics = NULL
+    cdef Tensor x = raw_contiguous(raw_cast(a, want)), w = raw_contiguous(raw_cast(b, want)), c = None, y, sums = None
+    cdef gathering wanted
+    cdef gathering* want_sums = NULL
+    cdef channel_map* mapped = NULL
+    cdef const char* source = x.data
+    cdef int gathered = 0
     cdef const void* plus = NULL
     cdef channel_map map
     cdef i64* sizes
@@ -121,18 +126,28 @@ cdef Tensor convolve(int kind, Tensor a, Tensor b, Tensor bias, const conv_geome
     for d in range(n):
         shape[2 + d] = sizes[3 - n + d]
     y = fresh_tensor(want, n + 2, shape)
+    if job is not None:
+        map = map_of(job)
+        mapped = &map
+        if kind == FORWARD:
+            source = job.source.data
+    if dtype == MTB_f32 and n == 2 and (kind == FORWARD and is_normalized(b) or kind == DATA and job is not None) and \
+            planes_are_parts(shape[2] * shape[3]):
+        shape[0], shape[2] = q.n + (kind == DATA), 2
+        sums = fresh_tensor(MTB_f64, 3, shape)
+        wanted.sums, wanted.x, wanted.map = <double*> sums.data, NULL, &map
+        if kind == DATA:
+            wanted.x = <const float*> job.source.data
+        want_sums = &wanted
     if kind == FORWARD:
-        if dtype == MTB_f32 and n == 2 and is_normalized(b) and planes_are_parts(q.out[1] * q.out[2]):
-            sums[0], sums[1], sums[2] = q.n, q.c_out, 2
-            parts = fresh_tensor(MTB_f64, 3, sums)
-            statistics = <double*> parts.data
-        if job is not None:
-            map = map_of(job)
-        if conv_forward(want - MTB_f32, q, x.data if job is None else job.source.data, NULL if job is None else &map,
-                        w.data, plus, y.data, statistics):
-            tell(y, parts)
+        gathered = conv_forward(want - MTB_f32, q, source, mapped, w.data, plus, y.data, want_sums)
+        if gathered:
+            tell(y, sums, NULL)
     elif kind == DATA:
-        conv_backward_data(want - MTB_f32, q, x.data, w.data, plus, y.data)
+        gathered = conv_backward_data(want - MTB_f32, q, x.data, w.data, plus, y.data, want_sums)
+        if gathered:
+            memcpy(<double*> sums.data + 2 * q.n * q.c_in, map.params, MTB_NORM_K0 * q.c_in * sizeof(float))
+            tell(y, sums, job.source.data)
     else:
         conv_backward_weight(want - MTB_f32, q, x.data, NULL, w.data, y.data)
     y = raw_cast(y, dtype)

@@ -9,7 +9,7 @@ from cpython.object cimport PyObject
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, bump, cast, contiguous, copy_into, defer,
+from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, ask, bump, cast, contiguous, copy_into, defer,
                                  defers, expendable, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float,
                                  new_like, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved,
                                  set_history, settle_for, shape_tuple, told, tracks3, wants)
@@ -120,7 +120,11 @@ cdef object batch_norm_sum_vjp(Node node, object g, Tensor z, bint over):
     cdef Tensor x = saved(node, 0), masked
     if as_channels(x, &view) is not x:
         return None, (<object> g).masked_fill((<object> z) <= 0, 0)
-    masked = <Tensor> g if over and same_layout(<Tensor> g, x) is g else new_like(x, x.dtype)
+    if over and same_layout(<Tensor> g, x) is g:
+        masked = <Tensor> g
+        bump(masked)
+    else:
+        masked = new_like(x, x.dtype)
     return batch_norm_backward(node, <Tensor> g, False, z, masked, False), masked
 
 
@@ -174,7 +178,7 @@ cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Ten
     """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; z: see above."""
     cdef Channels view
     cdef int mask = MTB_MASK_NONE
-    cdef Tensor x, dy, dx
+    cdef Tensor x, dy, dx, sums
     if input.numel == 0:
         return new_like(input, input.dtype)
     x = as_channels(input, &view)
@@ -184,10 +188,13 @@ cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Ten
         z, mask = same_layout(z, x), MTB_MASK_OUTPUT
     elif shift is not None:
         mask = MTB_MASK_AGAIN
+    sums = told(dy, x.data) if mask != MTB_MASK_OUTPUT else None
     kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(z), data_of(weight),
                                NULL if shift is None or len(shift) == 0 else PyBytes_AS_STRING(shift),
                                row_of(stats, 0), row_of(stats, 1), mask, not training, dx.data, data_of(dz),
-                               data_of(dweight), data_of(dbias))
+                               data_of(dweight), data_of(dbias), <double*> data_of(sums))
+    if over:
+        bump(g)
     return dx
 
 
@@ -408,7 +415,7 @@ cdef tuple relu_gradients(Tensor input, object g, Tensor z, Tensor w, Tensor b, 
         z, dr = same_layout(z, x), new_like(x, x.dtype)
     kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(z), data_of(w), data_of(b),
                                row_of(stats, 0), row_of(stats, 1), MTB_MASK_OUTPUT if residual else MTB_MASK_AGAIN,
-                               not training, dx.data, data_of(dr), data_of(dweight), data_of(dbias))
+                               not training, dx.data, data_of(dr), data_of(dweight), data_of(dbias), NULL)
     return dx, None if w is None else dweight, None if b is None else dbias, dr
 
 

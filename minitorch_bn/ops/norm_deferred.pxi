@@ -31,7 +31,8 @@ cdef class Normalization(Deferred):
     cdef int normalize(self, Channels* view, char* y) except -1:
         """The batch's statistics, and y unless it is NULL."""
         cdef Normalization first = self.origin()
-        cdef Tensor x = self.x, parts = told(x)
+        cdef Tensor x = self.x, parts = told(x, NULL)
+        ask(x)
         kernels.normalize(x.dtype - MTB_f32, view, x.data, data_of(self.residual), data_of(self.w), data_of(self.b),
                           self.eps, self.rectify, y, row_of(self.stats, 0), row_of(self.stats, 2),
                           row_of(self.stats, 1), <double*> data_of(parts))

@@ -139,7 +139,7 @@ cdef object group_norm_vjp(Node node, object g):
         view = Channels(False, 1, n * c, s, n * c * s, s, per, c)
         kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight), NULL,
                                    row_of(stats, 0), row_of(stats, 1), MTB_MASK_NONE, False, dx.data, NULL,
-                                   data_of(dweight), data_of(dbias))
+                                   data_of(dweight), data_of(dbias), NULL)
         return gradients(node, dx, dweight, dbias)
     dw, spread_w = new_statistics(2, c * s), spread_over(weight, s)
     row_kernels.layer_backward(x.dtype - MTB_f32, n * groups, per * s, x.data, dy.data, data_of(spread_w), groups,
