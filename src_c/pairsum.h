@@ -14,7 +14,7 @@ enum { PAIR_BLOCK = 16 * LANES };
 INLINE vec load_rest(const T *p, int64_t i, int64_t n, T fill) {
     return i + VL <= n ? vload(p + i) : i < n ? vload_part(p + i, (int)(n - i), fill) : vset(fill);
 }
-ALWAYS void store_rest(T *p, int64_t i, int64_t n, vec v) {
+INLINE void store_rest(T *p, int64_t i, int64_t n, vec v) {
     if (i + VL <= n) vstore(p + i, v);
     else if (i < n) vstore_part(p + i, v, (int)(n - i));
 }
