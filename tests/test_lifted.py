@@ -5,6 +5,7 @@ import gc
 
 import numpy as np
 import pytest
+from fuzz_fusion import differs
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import AT_ONCE, DEFERRED, POISONED, everything, outcome
@@ -267,6 +268,11 @@ def test_any_program(steps, training):
     expected = outcome(AT_ONCE, program, (2, 8, 8, 8))
     assert outcome(DEFERRED, program, (2, 8, 8, 8)) == expected
     assert outcome(POISONED, program, (2, 8, 8, 8)) == expected
+
+
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_random_programs(first):
+    assert [seed for seed in range(first, first + 50) if differs(seed)] == []
 
 
 def test_it_happens():
