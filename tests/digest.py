@@ -134,6 +134,7 @@ FAMILIES = {
     "matmul tall": (lambda a, b: a @ b, [(800, 70), (70, 66)]),
     "matmul wide": (lambda a, b: a @ b, [(66, 70), (70, 2100)]),
     "transposed matrix vector": (lambda a, b: a.t() @ b, [(700, 333), (700,)]),
+    "matrix of short rows vector": (lambda a, b: (a @ b, a.t() @ a[:, 0]), [(5000, 13), (13,)]),
     "vector transposed matrix": (lambda a, b: a @ b.t(), [(700,), (333, 700)]),
     "linear, one output": (lambda x, w, b: F.linear(x, w, b), [(70, 9000), (1, 9000), (1,)]),
     "bmm": (lambda a, b: a @ b, [(9, 40, 70), (9, 70, 33)]),

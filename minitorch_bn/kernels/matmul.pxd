@@ -3,7 +3,7 @@ from minitorch_bn.kernels.runtime cimport i64
 
 cdef extern from "mtb.h" nogil:
     enum:
-        MTB_KC, MTB_DOT_SPAN
+        MTB_KC, MTB_DOT_SPAN, MTB_DOT_RUN
     ctypedef struct mtb_gemm:
         i64 mr, nr, vl
         void (*strip)(i64 m, i64 n, i64 k, const void* a, i64 rsa, i64 csa, const void* b, i64 ldb,
@@ -13,7 +13,8 @@ cdef extern from "mtb.h" nogil:
         void (*pack)(void* dst, i64 width, const void* src, i64 sj, i64 n, i64 sk, i64 k) noexcept nogil
         void (*row)(i64 n, i64 k, const void* a, i64 sa, const void* b, i64 sj, i64 ahead, void* c, int add,
                     const void* bias_n) noexcept nogil
-        void (*dots)(i64 m, i64 k, const void* a, i64 rsa, i64 csa, const void* x, void* y) noexcept nogil
+        void (*dots)(i64 m, i64 k, const void* a, i64 rsa, i64 csa, const void* x, void* y,
+                     void* scratch) noexcept nogil
         void (*total)(i64 n, i64 count, const void* blocks, i64 step, void* c, int add, const void* bias,
                       i64 bias_step) noexcept nogil
 

@@ -21,6 +21,7 @@ cdef enum:
     MANY = 32                # tiles for each thread
     PIECE = 32               # rows that are packed at a time
     ROUND = 64               # K blocks that are summed apart, then added
+    BEYOND_CACHE = 4 << 20   # bytes of a matrix that is read at the speed of memory
     SMALL_C = 1 << 15        # elements: few enough to keep a copy for each K block
 
 # Where a block of an operand is read from: its own place; a copy in the scratch of the thread; or one that all share.

@@ -14,15 +14,15 @@ cdef void span(const product* q, i64 index, char* scratch) noexcept nogil:
         q.kernel.pack(scratch, 1, x, 1, 1, q.rsb, k)
         x, scratch = scratch, scratch + q.panels_at
     if q.a_in == RAW:
-        q.kernel.dots(m, k, a, q.rsa, q.csa, x, y)
+        q.kernel.dots(m, k, a, q.rsa, q.csa, x, y, scratch)
     else:
         for r in range(m):
             q.kernel.pack(scratch, 1, a + r * q.rsa * size, 1, 1, q.csa, k)
-            q.kernel.dots(1, k, scratch, 0, 1, x, y + r * size)
+            q.kernel.dots(1, k, scratch, 0, 1, x, y + r * size, NULL)
 
 
 cdef int times_vector(product* q, i64 matrices, int threads) except -1:
-    cdef i64 e, i, tasks, unit = 4
+    cdef i64 e, i, tasks, unit = 4, most = 4 * threads
     cdef size_t sums_size = 0
     cdef corner at
     cdef char* memory
@@ -33,12 +33,16 @@ cdef int times_vector(product* q, i64 matrices, int threads) except -1:
         q.csa = 1
     if q.csa != 1 and q.a_in == RAW:
         unit = 16 * q.kernel.vl
+        if q.m * q.k * q.size > BEYOND_CACHE:       # long runs of a column
+            most = threads
     q.mc = up(q.m, unit)
-    while q.mc > unit and matrices * parts(q.m, q.mc) * q.spans < 4 * threads:
+    while q.mc > unit and matrices * parts(q.m, q.mc) * q.spans < most:
         q.mc = up(q.mc // 2, unit)
     q.row_blocks = parts(q.m, q.mc)
     q.panels_at = up((min(q.k, <i64> MTB_DOT_SPAN) + q.kernel.vl) * q.size, 64)
     q.scratch = 2 * q.panels_at if q.rsb != 1 or q.a_in == OWN else 0
+    if q.csa != 1 and q.a_in == RAW:
+        q.scratch = q.panels_at + 32 * min(up(q.mc * q.size, 128), <i64> MTB_DOT_RUN)
     tasks = matrices * q.row_blocks * q.spans
     if q.spans > 1 or q.ldc != 1 or q.accumulate or q.bias != NULL:
         sums_size = up(matrices * q.spans * q.m * q.size, 64)

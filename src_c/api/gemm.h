@@ -9,7 +9,7 @@
  * A product with a vector (n = 1, whatever m) has another order, as fast as memory: K is cut into spans of
  * MTB_DOT_SPAN; within a span, element p belongs to lane p mod 32; a lane is one chain of fused multiply-adds that
  * starts from 0, and the lanes are folded in one tree; then C = C + span, spans in order. */
-enum { MTB_KC = 256, MTB_DOT_SPAN = 8192 };
+enum { MTB_KC = 256, MTB_DOT_SPAN = 8192, MTB_DOT_RUN = 8192 };
 
 typedef struct {
     int64_t mr, nr;  /* the register tile: rows, columns */
@@ -38,8 +38,8 @@ typedef struct {
                 int add, const void *bias_n);
 
     /* y[0:m] = A[0:m, 0:k] x[0:k], one span: k <= MTB_DOT_SPAN. Rows of A are contiguous (csa = 1), or columns
-     * (rsa = 1). */
-    void (*dots)(int64_t m, int64_t k, const void *a, int64_t rsa, int64_t csa, const void *x, void *y);
+     * (rsa = 1); then scratch holds 32 rows, of m elements in whole pairs of vectors or MTB_DOT_RUN bytes. */
+    void (*dots)(int64_t m, int64_t k, const void *a, int64_t rsa, int64_t csa, const void *x, void *y, void *scratch);
 
     /* c[0:n] = sum, or c + sum if add, of count >= 1 blocks in order, each n elements, step apart; then + bias unless
      * NULL, its elements bias_step apart. */

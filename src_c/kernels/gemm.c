@@ -15,9 +15,7 @@
 #define MR 4
 #define TILES(X) X(1) X(2) X(3) X(4)
 #endif
-enum { NR = 2 * VL, WIDEST = 8, LINE = 64 / sizeof(T), SHORT_K = 64, DOT_LANES = 32 };
-/* rows of a product with a vector that share its loads: 8 registers of sums */
-enum { DOT_ROWS = DOT_LANES / VL < 8 ? 8 / (DOT_LANES / VL) : 1 };
+enum { NR = 2 * VL, WIDEST = 8, LINE = 64 / sizeof(T), SHORT_K = 64 };
 
 typedef void tile_fn(int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b, int64_t ldb, T *c, int64_t ldc,
                      int add);
@@ -270,104 +268,6 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
     if (bias) add_bias(1, n, c_, 0, bias, NULL);
 }
 
-/* A mask of the first n elements, and these elements of p; nothing behind them is read. */
-INLINE ivec first_lanes(int n) {
-    ivec at;
-    UNROLL for (int i = 0; i < VL; i++) at[i] = i;
-    return at < (TI)n;
-}
-#if VBYTES == 64
-INLINE vec load_some(const T *p, ivec mask, int n) {
-    (void)mask;
-    return sizeof(T) == 4 ? (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), (const float *)p)
-                     : (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), (const double *)p);
-}
-#elif VBYTES == 32
-INLINE vec load_some(const T *p, ivec mask, int n) {
-    (void)n;
-    return sizeof(T) == 4 ? (vec)_mm256_maskload_ps((const float *)p, (__m256i)mask)
-                     : (vec)_mm256_maskload_pd((const double *)p, (__m256i)mask);
-}
-#else
-static __attribute__((noinline)) vec load_some(const T *p, ivec mask, int n) {
-    (void)mask;
-    return vload_part(p, n, 0);
-}
-#endif
-
-/* Folds the 32 lanes of a dot product: lane i with lane i + 16, then + 8, + 4, + 2, + 1. */
-INLINE T fold(vec *acc) {
-    UNROLL for (int w = DOT_LANES / VL / 2; w > 0; w /= 2) UNROLL for (int v = 0; v < w; v++) acc[v] += acc[v + w];
-    T lane[VL];
-    vstore(lane, acc[0]);
-    UNROLL for (int w = VL / 2; w > 0; w /= 2) UNROLL for (int i = 0; i < w; i++) lane[i] += lane[i + w];
-    return lane[0];
-}
-
-/* n rows times x.  a (n, k) rows rsa apart, x (k), y (n).  Reads A once, x once for n rows. */
-INLINE void dot_rows(const int n, int64_t k, const T *a, int64_t rsa, const T *x, T *y) {
-    vec acc[DOT_ROWS][DOT_LANES / VL];
-    UNROLL for (int r = 0; r < n; r++) UNROLL for (int v = 0; v < DOT_LANES / VL; v++) acc[r][v] = (vec){};
-    int64_t p = 0;
-    for (; p + DOT_LANES <= k; p += DOT_LANES)
-        UNROLL for (int v = 0; v < DOT_LANES / VL; v++) {
-            const vec t = vload(x + p + v * VL);
-            UNROLL for (int r = 0; r < n; r++) acc[r][v] = vfma(vload(a + r * rsa + p + v * VL), t, acc[r][v]);
-        }
-    UNROLL for (int v = 0; v < DOT_LANES / VL; v++, p += VL) {
-        if (p >= k) break;
-        const int some = k - p < VL ? (int)(k - p) : VL;
-        const ivec mask = first_lanes(some);
-        const vec t = load_some(x + p, mask, some);
-        UNROLL for (int r = 0; r < n; r++)
-            acc[r][v] = vselect(mask, vfma(load_some(a + r * rsa + p, mask, some), t, acc[r][v]), acc[r][v]);
-    }
-    UNROLL for (int r = 0; r < n; r++) y[r] = fold(acc[r]);
-}
-
-/* n <= COLUMN_ROWS rows times x, where columns of A are contiguous, csa apart: each lane of every row waits in memory.
- * With k < 32 there are lanes that nothing is added to; they are left out, but for one, so that no sum is -0. */
-enum { COLUMN_VECTORS = 16, COLUMN_ROWS = COLUMN_VECTORS * VL, SHORT_ROW = 16 };
-static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *x, T *y) {
-    vec lane[DOT_LANES][COLUMN_VECTORS];
-    const int last = (int)((n - 1) / VL), some = (int)(n - last * VL);
-    const ivec mask = first_lanes(some);
-    int live = k < DOT_LANES ? (int)k + 1 : DOT_LANES;
-    for (int l = 0; l < live; l++) memset(lane[l], 0, (last + 1) * sizeof(vec));
-    for (int64_t p = 0; p < k; p++, a += csa) {
-        vec *to = lane[p % DOT_LANES];
-        const vec t = vset(x[p]);
-        for (int v = 0; v < last; v++) {
-            if (v % (LINE / VL) == 0 && p + 4 < k) __builtin_prefetch(a + v * VL + 4 * csa, 0, 2);
-            to[v] = vfma(vload(a + v * VL), t, to[v]);
-        }
-        to[last] = vfma(load_some(a + last * VL, mask, some), t, to[last]);
-    }
-    for (int w = DOT_LANES / 2; w > 0; w /= 2) {
-        for (int l = 0; l < w && l + w < live; l++)
-            for (int v = 0; v <= last; v++) lane[l][v] += lane[l + w][v];
-        if (live > w) live = w;
-    }
-    memcpy(y, lane[0], (size_t)n * sizeof(T));
-}
-
-/* Short rows are turned into columns first. */
-static void dots(int64_t m, int64_t k, const void *a_, int64_t rsa, int64_t csa, const void *x, void *y_) {
-    const T *a = a_;
-    T *y = y_, turned[SHORT_ROW][COLUMN_ROWS];
-    if (csa != 1 || (k <= SHORT_ROW && m > 1)) {
-        for (int64_t i = 0, n; (n = m - i < COLUMN_ROWS ? m - i : COLUMN_ROWS) > 0; i += COLUMN_ROWS) {
-            if (csa == 1)
-                for (int64_t p = 0; p < k; p++)
-                    for (int64_t r = 0; r < n; r++) turned[p][r] = a[(i + r) * rsa + p];
-            dot_columns(n, k, csa == 1 ? turned[0] : a + i, csa == 1 ? COLUMN_ROWS : csa, x, y + i);
-        }
-        return;
-    }
-    for (; m >= DOT_ROWS; m -= DOT_ROWS, a += DOT_ROWS * rsa, y += DOT_ROWS) dot_rows(DOT_ROWS, k, a, rsa, x, y);
-    for (; DOT_ROWS > 1 && m > 0; m--, a += rsa, y++) dot_rows(1, k, a, rsa, x, y);
-}
-
 /* c = blocks in order, after c if add, then + bias.  Reads the blocks once. */
 static void total(int64_t n, int64_t count, const void *blocks_, int64_t step, void *c_, int add, const void *bias_,
                   int64_t bias_step) {
@@ -386,6 +286,8 @@ static void total(int64_t n, int64_t count, const void *blocks_, int64_t step, v
         c[j] = bias ? t + bias[j * bias_step] : t;
     }
 }
+
+#include "../dots.h"
 
 extern const mtb_gemm TABLE(gemm);
 const mtb_gemm TABLE(gemm) = {
