@@ -112,8 +112,9 @@ cdef Tensor fresh_like(Tensor x)                                           # new
 cdef Tensor fresh_tensor(int dtype, int ndim, const i64* shape)            # new_tensor likewise
 # nodes of vjp also do the backward of a ReLU of their output: masked(node, gradient of the ReLU's output), if ready
 ctypedef bint (*ready_t)(Node node) noexcept
-# of z = relu(output + b): (what vjp returns, b's gradient); with `over` b's gradient may be written over g
-ctypedef object (*summed_t)(Node node, object g, Tensor z, bint over)
+# of z = relu(output + b), whose gradient is g + more (or g, if that is None): (what vjp returns, b's gradient); with
+# `over` b's gradient may be written over g
+ctypedef object (*summed_t)(Node node, object g, Tensor more, Tensor z, bint over)
 cdef int expendable(Node n, Tensor g, Py_ssize_t held) except -1     # may n write its gradient over g?
 cdef int fuse_relu_backward(vjp_t vjp, vjp_t masked, ready_t ready, summed_t summed) except -1
 

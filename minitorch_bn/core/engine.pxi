@@ -148,6 +148,12 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
             if s.grad == NULL or not s.needed:
                 continue
             node = <object> s.node
+            more = None
+            if s.more != NULL:
+                more = run.take_more(s)
+                if targets is not None or create_graph or not hands_sum_on(run, <Node> node):
+                    run.add_up(s, <Tensor> more, create_graph)
+                    more = None
             g = run.take_grad(s)
             if isinstance(node, Tensor):
                 leaf = <Tensor> node
@@ -166,8 +172,8 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                 sum_at_once(run, n, <tuple> g, keep_graph)
                 g = None
                 continue
-            if n.op == OP_RELU and targets is None and not create_graph and hands_on(run, n, g, keep_graph):
-                g = None
+            if n.op == OP_RELU and targets is None and not create_graph and hands_on(run, n, g, more):
+                g = more = None
                 if not keep_graph:
                     release(n)
                 continue

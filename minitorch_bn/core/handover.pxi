@@ -32,31 +32,59 @@ cdef Node only_reader(_Run run, object edge):
     return <Node> edge if s != NULL and s.edges == 1 and s.grad == NULL else None
 
 
-cdef bint hands_on(_Run run, Node n, object g, bint keep_graph) except -1:
-    """Whether the node before the ReLU n does its work too: nobody would notice."""
+cdef Node heir(_Run run, Node n):
+    """The node before the ReLU n, if it can do n's work too and nobody would notice: a batch norm, or a sum with one."""
     cdef Node m
-    cdef slot* s
     if n.vjp != elementwise_vjp or anomaly or not fusion or n.aux is not None or not unwatched(n) or \
             n.saved_output != 0:
-        return False
+        return None
     m = only_reader(run, n.e0)
     if m is None:
-        return False
+        return None
     if m.vjp == relu_source and relu_source_ready(m):
-        check_version(n, n.s0, n.v0)  # the error if it was overwritten
-        s = run.find(<PyObject*> m)
-        s.masked = True
-        run.receive(m, n.i0, g, False)
-        return True
+        return m
     if m.op == OP_ADD and m.vjp == elementwise_vjp and m.aux is None and m.e0 is not None and m.e1 is not None and \
             (summand(run, m.e0) is not None or summand(run, m.e1) is not None):
-        both = (g, saved(n, 0))
-        s = run.find(<PyObject*> m)
-        s.masked = True
+        return m
+    return None
+
+
+cdef bint hands_on(_Run run, Node n, object g, object more) except -1:
+    """Let the node before the ReLU n do its work, if it can. With `more`, still to be added to g, that is a sum."""
+    cdef Node m = heir(run, n)
+    cdef slot* s
+    if m is None:
+        return False
+    s = run.find(<PyObject*> m)
+    s.masked = True
+    if m.vjp == elementwise_vjp:
+        both = (g, saved(n, 0), more)
         Py_INCREF(both)
         s.grad = <PyObject*> both
-        return True
-    return False
+    else:
+        check_version(n, n.s0, n.v0)  # the error if it was overwritten
+        run.receive(m, n.i0, g, False)
+    return True
+
+
+cdef bint hands_sum_on(_Run run, Node n) except -1:
+    """Whether the heir of n takes its gradient in two parts."""
+    cdef Node m = heir(run, n)
+    return m is not None and m.vjp == elementwise_vjp
+
+
+cdef bint adds_later(object edge, Tensor a, Tensor b):
+    """Whether a + b, which arrived at a ReLU, may wait for a sum with a batch norm to take it in two parts."""
+    cdef Node n, m
+    if not isinstance(edge, Node) or (<Node> edge).op != OP_RELU or not isinstance((<Node> edge).e0, Node):
+        return False
+    n, m = <Node> edge, <Node> (<Node> edge).e0
+    return (n.vjp == elementwise_vjp and m.op == OP_ADD and m.vjp == elementwise_vjp
+            and (is_source(m.e0) or is_source(m.e1)) and a.dtype == b.dtype and same_memory_order(a, b))
+
+
+cdef inline bint is_source(object edge):
+    return isinstance(edge, Node) and (<Node> edge).vjp == relu_source
 
 
 cdef Node summand(_Run run, object edge):
@@ -66,15 +94,15 @@ cdef Node summand(_Run run, object edge):
 
 
 cdef int sum_at_once(_Run run, Node sum_, tuple both, bint keep_graph) except -1:
-    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. `both`: z's gradient
-    and z. What the batch norm gives waits for its turn, so that everything is added in the order of any backward."""
+    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. `both`: z's gradient,
+    z, and what is still to be added to the gradient, or None. What the batch norm gives waits for its turn, so that everything is added in the order of any backward."""
     cdef Node n = summand(run, sum_.e0)
     cdef Tensor g = <Tensor> both[0], z = <Tensor> both[1]
     cdef bint first = n is not None
     cdef slot* s
     if n is None:
         n = summand(run, sum_.e1)
-    result, masked = summed_vjp(n, g, z, expendable(n, g, 2))    # `both` holds it, too
+    result, masked = summed_vjp(n, g, both[2], z, expendable(n, g, 2))    # `both` holds it, too
     if result is not None:
         s = run.find(<PyObject*> n)
         s.ready = True

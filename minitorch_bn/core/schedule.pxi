@@ -4,6 +4,7 @@
 ctypedef struct slot:
     PyObject* node       # borrowed: kept alive by the graph, or by the list `alive`
     PyObject* grad       # owned: a Tensor, a list for several outputs, or NULL
+    PyObject* more       # owned: another Tensor, still to be added to it, or NULL
     int waiting          # edges that still have to deliver
     int edges            # all that deliver
     bint owned           # grad was summed here and may be added to in place
@@ -25,6 +26,7 @@ cdef class _Run:
         cdef Py_ssize_t i
         for i in range(self.count):
             Py_XDECREF(self.slots[i].grad)
+            Py_XDECREF(self.slots[i].more)
             Py_DECREF(<object> self.slots[i].node)
         PyMem_Free(self.slots)
         PyMem_Free(self.table)
@@ -187,16 +189,32 @@ cdef class _Run:
             Py_INCREF(g)
             s.grad = <PyObject*> g
             return 0
-        if s.owned and not create_graph and same_shape(<Tensor> <object> s.grad,
-                                                       g) and (<Tensor> <object> s.grad).dtype == g.dtype:
-            elementwise_inplace(OP_ADD, <Tensor> <object> s.grad, g, None, NULL)
+        if s.more != NULL:
+            self.add_up(s, self.take_more(s), create_graph)
+        if not create_graph and adds_later(edge, <Tensor> <object> s.grad, g):
+            Py_INCREF(g)
+            s.more = <PyObject*> g
             return 0
-        total = add(<Tensor> <object> s.grad, g)
+        return self.add_up(s, g, create_graph)
+
+    cdef int add_up(self, slot* s, Tensor g, bint create_graph) except -1:
+        cdef Tensor sum_ = <Tensor> <object> s.grad
+        if s.owned and not create_graph and same_shape(sum_, g) and sum_.dtype == g.dtype:
+            elementwise_inplace(OP_ADD, sum_, g, None, NULL)
+            return 0
+        total = add(sum_, g)
+        sum_ = None
         Py_INCREF(total)
         Py_DECREF(<object> s.grad)
         s.grad = <PyObject*> total
         s.owned = True
         return 0
+
+    cdef object take_more(self, slot* s):
+        more = <object> s.more
+        Py_DECREF(more)
+        s.more = NULL
+        return more
 
     cdef object take_grad(self, slot* s):
         grad = <object> s.grad

@@ -30,7 +30,7 @@ cdef extern from "mtb.h" nogil:
         void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
                            i64 first, i64 period, int relu, void* y, int past) noexcept nogil
         void (*backward_sums_runs)(i64 channels, i64 apart, i64 runs, i64 n, const void* x, const void* dy,
-                                   const void* z, i64 stride, const void* p, i64 step, int mask, void* g,
+                                   const void* more, const void* z, i64 stride, const void* p, i64 step, int mask, void* g,
                                    double* s) noexcept nogil
         void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, void* g, double* s, i64 s_step) noexcept nogil
@@ -73,11 +73,12 @@ cdef int apply(int real, const Channels* view, const void* x, const void* residu
 cdef void params(const Channels* view, const double* mean, const double* invstd, const void* weight, const void* bias,
                  void* p) noexcept
 cdef void apply_params(const Channels* view, const void* x, const void* p, bint relu, void* y) noexcept
-# dx, and where not NULL dweight, dbias (period values each); with MTB_MASK_OUTPUT dresidual, the masked dy. dx (else
+# dx, and where not NULL dweight, dbias (period values each); with MTB_MASK_OUTPUT dresidual, the masked dy, or (not
+# of columns) the masked dy + more. dx (else
 # dresidual) may be dy. frozen: constant statistics. `gathered`: NULL; or what backward_sums_runs says of each plane
 # (n, c, 2), and behind it the parameters that this was made with (MTB_NORM_K0, c), float32, if planes are parts
-cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
-                            const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
+cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* more,
+                            const void* z, const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
                             const double* gathered) except -1
 # mean and var (biased) along the middle axis of a contiguous (outer, n, inner)
@@ -98,7 +99,7 @@ cdef struct Plan:
     i64 rows, cols, stride, repeat, left
     i64 deep, width, chunks, panels      # a tile has `deep` rows and `width` columns
     double m                             # values of one statistic
-    source x, residual, weight, bias, dy, z, u, g    # g: what the map takes for dy
+    source x, residual, weight, bias, dy, more, z, u, g    # g: what the map takes for dy
     bytes_p y, dx, dresidual, ddy, p, x0, unsure
     doubles_p mean, var, invstd
     doubles_p s                          # of columns see there; of runs, two sums of each (part, statistic or channel)

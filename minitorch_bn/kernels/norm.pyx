@@ -183,8 +183,8 @@ cdef void backward_sums_part(Plan* q, i64 first, i64 channels, i64 start, i64 ru
     """The sums of one part, which starts there, of some channels."""
     cdef i64 offset = (first * q.view.stride_c + start) * q.size
     memset(s, 0, 16 * channels)
-    q.kernels.backward_sums_runs(channels, q.view.stride_c, runs, n, q.x + offset, q.dy + offset, at(q.z, offset),
-                                 q.view.stride_n, q.p + first * q.size, q.step, q.mask,
+    q.kernels.backward_sums_runs(channels, q.view.stride_c, runs, n, q.x + offset, q.dy + offset, at(q.more, offset),
+                                 at(q.z, offset), q.view.stride_n, q.p + first * q.size, q.step, q.mask,
                                  <void*> at(q.dresidual, offset), s)
 
 
@@ -344,8 +344,8 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
     run_tasks(map_planes_task, &q, plane_blocks(&q), work)
 
 
-cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* z,
-                            const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
+cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* more,
+                            const void* z, const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
                             const double* gathered) except -1:
     cdef Plan q
@@ -357,7 +357,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
     cdef size_t bytes
     prepare(&q, real, view)
     q.x, q.dy, q.z, q.weight, q.dx = <char*> x, <char*> dy, <char*> z, <char*> weight, <char*> dx
-    q.g, q.dresidual = <char*> dy, <char*> dresidual
+    q.g, q.more, q.dresidual = <char*> dy, <char*> more, <char*> dresidual
     if mask == MTB_MASK_OUTPUT:
         q.g = <char*> dresidual
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block

@@ -113,19 +113,19 @@ cdef object batch_norm_relu_vjp(Node node, object g):
     return batch_norm_backward(node, <Tensor> g, True, None, None, expendable(node, <Tensor> g, 1))
 
 
-cdef object batch_norm_sum_vjp(Node node, object g, Tensor z, bint over):
-    """The same, given the gradient of z = relu(y + b); and b's gradient, written over g if it may. If it takes copies,
-    just that: y's, too."""
+cdef object batch_norm_sum_vjp(Node node, object g, Tensor more, Tensor z, bint over):
+    """The same, given the gradient g + more of z = relu(y + b); and b's gradient, written over g if it may. If it takes
+    copies, just that: y's, too."""
     cdef Channels view
     cdef Tensor x = saved(node, 0), masked
     if as_channels(x, &view) is not x:
-        return None, (<object> g).masked_fill((<object> z) <= 0, 0)
+        return None, (<object> g if more is None else <object> g + more).masked_fill((<object> z) <= 0, 0)
     if over and same_layout(<Tensor> g, x) is g:
         masked = <Tensor> g
         bump(masked)
     else:
         masked = new_like(x, x.dtype)
-    return batch_norm_backward(node, <Tensor> g, False, z, masked, False), masked
+    return batch_norm_backward(node, <Tensor> g, False, z, masked, False, more), masked
 
 
 cdef bint same_as_before(Node node) noexcept:
@@ -146,10 +146,10 @@ cdef double places(Tensor x, Tensor w) noexcept:
 fuse_relu_backward(batch_norm_vjp, batch_norm_relu_vjp, same_as_before, batch_norm_sum_vjp)
 
 
-cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tensor dz, bint over):
+cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tensor dz, bint over, Tensor more=None):
     """dx = weight invstd (g - mean(g) - xhat mean(g xhat)); of constant statistics, weight invstd g. `masked`: g is
-    that of relu(y); or, given z, that of z = relu(y + b): the masked g, which is b's gradient, is then written to
-    dz. `over`: dx may be written over g."""
+    that of relu(y); or, given z, g (+ more) is that of z = relu(y + b): it is masked, which is b's gradient, and
+    written to dz. `over`: dx may be written over g."""
     cdef Tensor x = saved(node, 0), weight = saved(node, 1), stats = saved(node, 2), dx, dweight = None, dbias = None
     cdef bint training = node.k[0] != 0
     cdef double eps = node.k[1]
@@ -164,7 +164,7 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
         dweight = new_zeros(x.dtype, 1, &c)
     if wants(node, 2):
         dbias = new_zeros(x.dtype, 1, &c)
-    dx = raw_backward(x, g, weight, node.aux if masked else None, z, dz, over, stats, training, dweight, dbias)
+    dx = raw_backward(x, g, more, weight, node.aux if masked else None, z, dz, over, stats, training, dweight, dbias)
     if grad_enabled():
         def backward(u, a=None, b=None):
             return batch_norm_twice(x, g, weight, stats, eps, u, a, b)
@@ -173,7 +173,7 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
     return gradients(node, dx, dweight, dbias)
 
 
-cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Tensor z, Tensor dz, bint over,
+cdef Tensor raw_backward(Tensor input, Tensor g, Tensor more, Tensor weight, bytes shift, Tensor z, Tensor dz, bint over,
                          Tensor stats, bint training, Tensor dweight, Tensor dbias):
     """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; z: see above."""
     cdef Channels view
@@ -186,10 +186,14 @@ cdef Tensor raw_backward(Tensor input, Tensor g, Tensor weight, bytes shift, Ten
     dx = g if over and dy is g else new_like(x, x.dtype)
     if z is not None:
         z, mask = same_layout(z, x), MTB_MASK_OUTPUT
+        if more is not None:
+            more = same_layout(more, x)
+            if view.columns:
+                dy, more = <Tensor> (<object> dy + more), None
     elif shift is not None:
         mask = MTB_MASK_AGAIN
     sums = told(dy, x.data) if mask != MTB_MASK_OUTPUT else None
-    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(z), data_of(weight),
+    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(more), data_of(z), data_of(weight),
                                NULL if shift is None or len(shift) == 0 else PyBytes_AS_STRING(shift),
                                row_of(stats, 0), row_of(stats, 1), mask, not training, dx.data, data_of(dz),
                                data_of(dweight), data_of(dbias), <double*> data_of(sums))
@@ -413,7 +417,7 @@ cdef tuple relu_gradients(Tensor input, object g, Tensor z, Tensor w, Tensor b, 
     dy, dx = same_layout(g, x), new_like(x, x.dtype)
     if residual:
         z, dr = same_layout(z, x), new_like(x, x.dtype)
-    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(z), data_of(w), data_of(b),
+    kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(z), data_of(w), data_of(b),
                                row_of(stats, 0), row_of(stats, 1), MTB_MASK_OUTPUT if residual else MTB_MASK_AGAIN,
                                not training, dx.data, data_of(dr), data_of(dweight), data_of(dbias), NULL)
     return dx, None if w is None else dweight, None if b is None else dbias, dr

@@ -137,7 +137,7 @@ cdef object group_norm_vjp(Node node, object g):
     dx = new_tensor(x.dtype, x.ndim, x.shape)
     if s >= SHORT:
         view = Channels(False, 1, n * c, s, n * c * s, s, per, c)
-        kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, data_of(weight), NULL,
+        kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, NULL, data_of(weight), NULL,
                                    row_of(stats, 0), row_of(stats, 1), MTB_MASK_NONE, False, dx.data, NULL,
                                    data_of(dweight), data_of(dbias), NULL)
         return gradients(node, dx, dweight, dbias)

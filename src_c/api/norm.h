@@ -56,10 +56,11 @@ typedef struct {
     void (*apply_cols)(int64_t rows, int64_t cols, const void *x, const void *residual, int64_t stride, const void *p,
                        int64_t step, int64_t first, int64_t period, int relu, void *y, int past);
     /* s[0] += sum of dy, s[1] += sum of dy * (x - mean), dy masked, of a channel; of the next, which is `apart`, to the
-     * next two. Columns: s[c], s[s_step + c]. With MTB_MASK_OUTPUT the masked dy is written to g, which may be dy. */
+     * next two. Columns: s[c], s[s_step + c]. With MTB_MASK_OUTPUT the masked dy is written to g,
+     * which may be dy; of runs, the masked dy + more unless that is NULL. */
     void (*backward_sums_runs)(int64_t channels, int64_t apart, int64_t runs, int64_t n, const void *x, const void *dy,
-                               const void *z, int64_t stride, const void *p, int64_t step, int mask, void *g,
-                               double *s);
+                               const void *more, const void *z, int64_t stride, const void *p, int64_t step, int mask,
+                               void *g, double *s);
     void (*backward_sums_cols)(int64_t rows, int64_t cols, const void *x, const void *dy, const void *z, int64_t stride,
                                const void *p, int64_t step, int mask, void *g, double *s, int64_t s_step);
     /* dx, which may be dy; mask: not MTB_MASK_OUTPUT; frozen: the statistics are constants (p[4], p[5] unused); past:

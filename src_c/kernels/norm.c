@@ -212,11 +212,12 @@ APPLY_KERNEL(apply_cols, 1)
 #undef IN
 
 /* ---- gradient sums: reads x, dy (and z, then writes g) ----------------------------------------------------------*/
-INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q, const int mask, T *g_out, wide_sum *s0,
-                     wide_sum *s1) {
+INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *more, const T *z, const T *q, const int mask,
+                     const int both, T *g_out, wide_sum *s0, wide_sum *s1) {
 #define PAIR(LOAD, i, a, b)                                                                                           \
     {                                                                                                                 \
         vec d = (LOAD(x, i, q[0]) - q[0]) - q[1], g = LOAD(dy, i, 0);                                                 \
+        if (both) g += LOAD(more, i, 0);                                                                              \
         if (mask == MTB_MASK_AGAIN) g = vselect(d * q[2] + q[3] <= 0, (vec){}, g);                                     \
         if (mask == MTB_MASK_OUTPUT) g = vselect(LOAD(z, i, 0) <= 0, (vec){}, g), LOAD##_BACK(g_out, i, g);            \
         a = g, b = g * d;                                                                                             \
@@ -226,17 +227,22 @@ INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *z, const T *q,
 }
 
 static void backward_sums_runs(int64_t channels, int64_t apart, int64_t runs, int64_t n, const void *xv, const void *dyv,
-                               const void *zv, int64_t stride, const void *pv, int64_t step, int mask, void *g,
-                               double *s) {
-    const T *x = xv, *dy = dyv, *z = zv, *p = pv;
+                               const void *morev, const void *zv, int64_t stride, const void *pv, int64_t step, int mask,
+                               void *g, double *s) {
+    const T *x = xv, *dy = dyv, *more = morev, *z = zv, *p = pv;
     for (int64_t c = 0; c < channels; c++, p++, s += 2) {
         const T q[] = {p[0], p[step], p[2 * step], p[3 * step]};
         wide_sum s0 = {}, s1 = {};
         for (int64_t r = 0; r < runs; r++) {
             int64_t at = c * apart + r * stride;
-            if (mask == MTB_MASK_NONE) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_NONE, NULL, &s0, &s1);
-            else if (mask == MTB_MASK_AGAIN) sums_run(n, x + at, dy + at, NULL, q, MTB_MASK_AGAIN, NULL, &s0, &s1);
-            else sums_run(n, x + at, dy + at, z + at, q, MTB_MASK_OUTPUT, (T *)g + at, &s0, &s1);
+#define SUMS(mask, both)                                                                                              \
+    sums_run(n, x + at, dy + at, both ? more + at : NULL, mask == MTB_MASK_OUTPUT ? z + at : NULL, q, mask, both,     \
+             mask == MTB_MASK_OUTPUT ? (T *)g + at : NULL, &s0, &s1)
+            if (mask == MTB_MASK_NONE) SUMS(MTB_MASK_NONE, 0);
+            else if (mask == MTB_MASK_AGAIN) SUMS(MTB_MASK_AGAIN, 0);
+            else if (!more) SUMS(MTB_MASK_OUTPUT, 0);
+            else SUMS(MTB_MASK_OUTPUT, 1);
+#undef SUMS
         }
         s[0] += wide_fold(&s0), s[1] += wide_fold(&s1);
     }
