@@ -96,6 +96,11 @@ def where(condition, input=None, other=None, *, out=None):
     return elementwise(OP_WHERE, condition, input, other, NULL, out)
 
 
+def where_(condition, input, other):
+    """`other`, with input written where condition is true."""
+    return elementwise_general(OP_WHERE, condition, input, other, NULL, other, True)
+
+
 cdef object item(Tensor x):
     if x.numel != 1:
         raise RuntimeError(f"a Tensor with {x.numel} elements cannot be converted to Scalar")

@@ -200,6 +200,11 @@ cdef Tensor window(Tensor x, object index):
     return make_view(x, n, shape, strides, data, window_vjp, "", None)
 
 
+cdef bint is_full_mask(Tensor v, list advanced):
+    """Whether the index is one mask of v's shape."""
+    return isinstance(advanced[0], Tensor) and (<Tensor> advanced[0]).dtype == MTB_b8 and advanced[0].ndim == v.ndim
+
+
 cdef Tensor get_item(Tensor x, object index):
     cdef list advanced
     cdef Tensor v
@@ -215,7 +220,7 @@ cdef Tensor get_item(Tensor x, object index):
         plain = plain and i is None
     if plain:
         return view_as_itself(v) if v is x else v
-    if isinstance(advanced[0], Tensor) and (<Tensor> advanced[0]).dtype == MTB_b8 and advanced[0].ndim == v.ndim:
+    if is_full_mask(v, advanced):
         return (<object> v).masked_select(advanced[0])
     return advanced_get(v, expand_masks(advanced))
 
@@ -232,6 +237,8 @@ cdef int set_item(Tensor x, object index, object value) except -1:
         value = number_tensor(value, x.dtype) if isinstance(value, (int, float)) else from_data(value, -1)
     if plain:
         write(v, value, "CopySlices")
+    elif (<Tensor> value).ndim == 0 and is_full_mask(v, advanced):
+        elementwise_general(OP_WHERE, advanced[0], cast(value, v.dtype), v, NULL, v, True)
     else:
         advanced_put(v, expand_masks(advanced), value)
     return 0

@@ -11,12 +11,13 @@ cdef extern from "mtb.h" nogil:
         MTB_SCATTER_MAX
         MTB_SCATTER_MIN
     ctypedef struct mtb_indexing "mtb_indexing":
-        void (*gather)(void* y, const void* x, const i64* index, i64 m, i64 inner) noexcept nogil
-        void (*scatter[5])(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 lo,
-                           i64 hi) noexcept nogil
-        void (*take_rows)(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 row) noexcept nogil
-        void (*put_rows[5])(void* y, const void* x, const i64* index, i64 m, i64 n, i64 inner, i64 row, i64 first,
-                            i64 to, i64 lo, i64 hi) noexcept nogil
+        void (*gather)(void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner) noexcept nogil
+        void (*scatter[5])(void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner, i64 first,
+                           i64 to) noexcept nogil
+        void (*take_rows)(void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner, i64 row,
+                          i64 x_outer) noexcept nogil
+        void (*put_rows[5])(void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner, i64 row,
+                            i64 y_outer, i64 first, i64 to, i64 lo, i64 hi) noexcept nogil
         i64 (*compress)(void* y, const void* x, const uint8_t* mask, i64 n) noexcept nogil
         i64 (*expand)(void* y, const void* x, const uint8_t* mask, i64 n) noexcept nogil
         i64 (*check)(const i64* index, i64 n, i64 lo, i64 hi) noexcept nogil
@@ -40,6 +41,9 @@ cdef int take_rows(int dtype, void* y, const void* x, const i64* index, i64 oute
 # The other way: row index[j] of y (reduced with) = row j of x, in the order of j; x [outer, m, inner] contiguous.
 cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n,
                   i64 inner, i64 y_outer, i64 row) except -1
+
+# counts[k] += how often k is in x[n], int64; all are below `length`
+cdef int bincount(i64* counts, i64 length, const i64* x, i64 n) except -1
 
 # Row r of x, run_bytes long, to y + r * step; rows of x follow each other.
 cdef int spread_rows(char* y, i64 step, const char* x, i64 run_bytes, i64 rows) except -1

@@ -1,8 +1,11 @@
 """The driver of indexing: splits moves by rows of the result, and sums so that each element has one writer.
 
 A sum over repeated indices adds in the order of the indices, on any number of threads: work is split over the outer
-dimension, over columns, or over ranges of destinations (each thread then reads all indices and takes its own).
+dimension, over columns, or, where threads are many, over ranges of destinations (each then reads all indices and takes
+its own).
 """
+from libc.string cimport memset
+
 from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
 from minitorch_bn.kernels.runtime cimport (
     ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
@@ -26,6 +29,8 @@ cdef enum:
     COUNT = 9
     UNRAVEL = 10
     SPREAD = 12
+    BINS = 13
+    MANY = 4               # ranges of destinations pay for more threads than these: what decides is hard to predict
 
 ctypedef struct job:
     const mtb_indexing* table
@@ -35,7 +40,7 @@ ctypedef struct job:
     const i64* index
     i64 outer, m, n, inner, row
     i64 y_outer, x_outer       # elements from one outer position to the next
-    i64 tasks, parts           # tasks in all; of them for one outer position
+    i64 tasks, parts, group    # tasks in all; of them for one outer position, or outer positions of one
     i64 chunk                  # rows, columns or destinations of a task
     bint by_columns
     const uint8_t* mask
@@ -55,22 +60,27 @@ cdef const mtb_indexing* table_for_moves(int dtype) noexcept:
 
 cdef void run_task(void* plan, i64 task) noexcept nogil:
     cdef job* j = <job*> plan
-    cdef i64 r, o = task // j.parts, first = task % j.parts * j.chunk, size = j.itemsize
-    cdef i64 count = min(j.chunk, j.m - first)
+    cdef i64 r, o = task // j.parts * j.group, first = task % j.parts * j.chunk, size = j.itemsize
+    cdef i64 count = min(j.chunk, j.m - first), outer = min(j.group, j.outer - o)
     cdef char* y = j.y + o * j.y_outer * size
     cdef const char* x = j.x + o * j.x_outer * size
     if j.kind == GATHER:
-        j.table.gather(y + first * j.inner * size, x, j.index + (o * j.m + first) * j.inner, count, j.inner)
+        j.table.gather(y + first * j.inner * size, x, j.index + (o * j.m + first) * j.inner, outer, count, j.n, j.inner)
     elif j.kind == TAKE_ROWS:
-        j.table.take_rows(y + first * j.inner * size, x, j.index + first, count, j.n, j.inner, j.row)
+        j.table.take_rows(y + first * j.inner * size, x, j.index + first, outer, count, j.n, j.inner, j.row, j.x_outer)
     elif j.kind == SCATTER:
-        j.table.scatter[j.reduction](y, x, j.index + o * j.m * j.inner, j.m, j.n, j.inner, first, first + j.chunk)
+        j.table.scatter[j.reduction](y, x, j.index + o * j.m * j.inner, outer, j.m, j.n, j.inner, first,
+                                     min(first + j.chunk, j.inner))
     elif j.kind == PUT_ROWS:
         if j.by_columns:
-            j.table.put_rows[j.reduction](y, x, j.index, j.m, j.n, j.inner, j.row, first, min(first + j.chunk, j.inner),
-                                          -((<i64> 1) << 62), (<i64> 1) << 62)
+            j.table.put_rows[j.reduction](y, x, j.index, outer, j.m, j.n, j.inner, j.row, j.y_outer, first,
+                                          min(first + j.chunk, j.inner), -((<i64> 1) << 62), (<i64> 1) << 62)
         else:
-            j.table.put_rows[j.reduction](y, x, j.index, j.m, j.n, j.inner, j.row, 0, j.inner, first, first + j.chunk)
+            j.table.put_rows[j.reduction](y, x, j.index, outer, j.m, j.n, j.inner, j.row, j.y_outer, 0, j.inner, first,
+                                          first + j.chunk)
+    elif j.kind == BINS:
+        for r in range(first, first + count):
+            (<i64*> j.y)[task * j.n + j.index[r]] += 1
     elif j.kind == COMPRESS:
         j.table.compress(y + j.starts[task] * size, x + first * size, j.mask + first, count)
     elif j.kind == EXPAND:
@@ -87,16 +97,17 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
     elif j.kind == UNRAVEL:
         unravel_rows(<i64*> y + first * j.inner, j.index + first, count, <int> j.inner, j.shape)
     else:
-        j.table.searchsorted(<i64*> j.y + o * j.m + first, x + first * size, count,
-                             <const char*> j.index + o * j.row * size, j.n,
-                             j.sorter + o * j.row if j.sorter != NULL else NULL, j.right)
+        for o in range(o, o + outer):
+            j.table.searchsorted(<i64*> j.y + o * j.m + first, j.x + (o * j.x_outer + first) * size, count,
+                                 <const char*> j.index + o * j.row * size, j.n,
+                                 j.sorter + o * j.row if j.sorter != NULL else NULL, j.right)
 
 
 cdef job new_job(int kind, const mtb_indexing* table, int itemsize, void* y, const void* x):
     cdef job j
     j.table, j.kind, j.itemsize, j.y, j.x = table, kind, itemsize, <char*> y, <const char*> x
     j.reduction, j.by_columns, j.right = MTB_SCATTER_PUT, False, False
-    j.outer = j.parts = j.chunk = j.inner = 1
+    j.outer = j.parts = j.chunk = j.inner = j.group = 1
     j.m = j.n = j.row = j.y_outer = j.x_outer = j.tasks = 0
     j.index, j.mask, j.starts, j.sorter, j.shape = NULL, NULL, NULL, NULL, NULL
     j.lo = j.hi = 0
@@ -135,10 +146,17 @@ cdef i64 check_index(const i64* index, i64 n, i64 lo, i64 hi) except -2:
 
 
 cdef void split_rows(job* j) noexcept:
-    """One task for each CHUNK elements of the result's rows."""
+    """One task for each CHUNK elements of the result's rows, which may be several outer positions."""
     j.chunk = max(1, CHUNK // max(j.inner, 1))
     j.parts = max(1, ceil_div(j.m, j.chunk))
-    j.tasks = j.outer * j.parts if j.m * j.inner else 0
+    split_outer(j)
+
+
+cdef void split_outer(job* j) noexcept:
+    """The tasks: `parts` for an outer position, or one for as many as make CHUNK elements."""
+    if j.parts == 1:
+        j.group = max(1, CHUNK // max(1, j.m * j.inner))
+    j.tasks = ceil_div(j.outer, j.group) * j.parts if j.m * j.inner else 0
 
 
 cdef int gather(int dtype, void* y, const void* x, const i64* index, i64 outer, i64 m, i64 n, i64 inner) except -1:
@@ -169,9 +187,9 @@ cdef int scatter(int dtype, int reduction, void* y, const void* x, const i64* in
     cdef int nt = team(work)
     j.reduction, j.index, j.outer, j.m, j.n, j.inner = reduction, index, outer, m, n, inner
     j.y_outer, j.x_outer = n * inner, m * inner
-    j.parts = 1 if outer >= nt else nt
-    j.chunk = max(1, ceil_div(n, j.parts))
-    j.tasks = outer * j.parts if m * inner else 0
+    j.parts = 1 if outer >= nt or inner < 8 * nt else nt
+    j.chunk = max(1, ceil_div(inner, j.parts))
+    split_outer(&j)
     return run(&j, work)
 
 
@@ -183,11 +201,29 @@ cdef int put_rows(int dtype, int reduction, void* y, const void* x, const i64* i
     cdef int nt = team(work)
     j.reduction, j.index, j.outer, j.m, j.n, j.inner, j.row = reduction, index, outer, m, n, inner, row
     j.y_outer, j.x_outer = y_outer, m * inner
-    j.by_columns = outer >= nt or n == 0 or inner >= 64 * nt
-    j.parts = 1 if outer >= nt or (j.by_columns and inner < 64) else nt
+    j.by_columns = outer >= nt or n == 0 or inner >= 32 * nt or nt <= MANY
+    j.parts = 1 if outer >= nt or j.by_columns and inner < 32 * nt else nt
     j.chunk = max(1, ceil_div(inner if j.by_columns else n, j.parts))
-    j.tasks = outer * j.parts if m * inner else 0
+    split_outer(&j)
     return run(&j, work)
+
+
+cdef int bincount(i64* counts, i64 length, const i64* x, i64 n) except -1:
+    cdef job j = new_job(BINS, NULL, 8, NULL, NULL)
+    cdef size_t size
+    cdef i64 k, t
+    j.index, j.m, j.n = x, n, length
+    j.parts = j.tasks = min(<i64> 8, n // (CHUNK + 4 * length) + 1)
+    j.chunk = ceil_div(n, j.parts)
+    size = j.tasks * length * sizeof(i64)
+    j.y = <char*> take(size)
+    memset(j.y, 0, size)
+    run(&j, n * 2)
+    for t in range(j.tasks):
+        for k in range(length):
+            counts[k] += (<i64*> j.y)[t * length + k]
+    give(j.y, size)
+    return 0
 
 
 cdef int spread_rows(char* y, i64 step, const char* x, i64 run_bytes, i64 rows) except -1:

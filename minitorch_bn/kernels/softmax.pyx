@@ -1,4 +1,5 @@
 """Softmax drivers: groups of rows, or panels of columns, are independent tasks."""
+from libc.math cimport INFINITY
 from libc.string cimport memset
 from .runtime cimport K, take, give
 from .parallel cimport run_tasks, ceil_div
@@ -22,6 +23,11 @@ cdef extern from "mtb.h" nogil:
                                             const void* stats, const void* dloss, void* dx) noexcept nogil
         void (*cross_entropy_backward_cols)(const mtb_loss* q, i64 cols, const void* x, i64 stride, const i64* target,
                                             const void* stats, const void* dloss, void* dx) noexcept nogil
+        double (*ctc)(i64 steps, const double* x, i64 stride, i64 n, const i64* state, const double* closed,
+                      double* alpha, double* emit) noexcept nogil
+        void (*ctc_backward)(i64 steps, i64 classes, const double* x, i64 stride, i64 n, const i64* state,
+                             const double* closed, const double* alpha, double loss, double g, double* dx,
+                             double* scratch) noexcept nogil
 
 cdef enum:
     GROUP = 8192       # elements of a group of rows
@@ -276,4 +282,58 @@ cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, c
     cdef Picks q = make_picks(real, outer, n, inner, x, target, factor, y)
     q.step, q.group = step, max(<i64> 1, GROUP // max(<i64> 1, n * inner))
     run_tasks(place_task, &q, ceil_div(outer, q.group), outer * n * inner)
+    return 0
+
+
+# ---- connectionist temporal classification -----------------------------------------------------------------------
+
+cdef struct Sequences:
+    i64 batch, classes, states, longest, room     # states and labels of the longest target; doubles of alpha for each
+    const double* x
+    const i64* targets
+    const i64* steps
+    const i64* labels
+    i64 blank
+    double* alpha
+    double* losses
+    const double* dlosses                         # NULL: forward
+    double* dx
+    double* scratch                               # for each: 6 states and 4
+
+
+cdef void ctc_task(void* plan, i64 i) noexcept nogil:
+    cdef Sequences* q = <Sequences*> plan
+    cdef const mtb_softmax* kernels = <const mtb_softmax*> K.softmax[1]
+    cdef i64 n = 2 * q.labels[i] + 1, s, k
+    cdef const i64* target = q.targets + i * q.longest
+    cdef double* scratch = q.scratch + i * (6 * q.states + 4)
+    cdef i64* state = <i64*> scratch
+    cdef double* closed = scratch + n
+    cdef bint forward = q.dlosses == NULL
+    for s in range(n):
+        k = s // 2 if forward else q.labels[i] - 1 - s // 2
+        state[s] = target[k] if s & 1 else q.blank
+    for s in range(n):
+        closed[s] = 0 if s > 1 and state[s] != q.blank and state[s] != state[s - 2] else -INFINITY
+    if forward:
+        q.losses[i] = kernels.ctc(q.steps[i], q.x + i * q.classes, q.batch * q.classes, n, state, closed,
+                                  q.alpha + i * q.room, closed + n)
+    elif q.losses[i] < INFINITY:
+        kernels.ctc_backward(q.steps[i], q.classes, q.x + i * q.classes, q.batch * q.classes, n, state, closed,
+                             q.alpha + i * q.room, q.losses[i], q.dlosses[i], q.dx + i * q.classes, closed + n)
+
+
+cdef int ctc(i64 steps, i64 batch, i64 classes, i64 longest, const double* x, const i64* targets,
+             const i64* input_lengths, const i64* target_lengths, i64 blank, double* alpha, double* losses,
+             const double* dlosses, double* dx) except -1:
+    cdef Sequences q
+    cdef size_t room
+    q.batch, q.classes, q.longest, q.states = batch, classes, longest, 2 * longest + 1
+    q.room = (steps + 1) * (q.states + 2)
+    q.x, q.targets, q.steps, q.labels, q.blank = x, targets, input_lengths, target_lengths, blank
+    q.alpha, q.losses, q.dlosses, q.dx = alpha, losses, dlosses, dx
+    room = max(<i64> 1, batch) * (6 * q.states + 4) * 8
+    q.scratch = <double*> take(room)
+    run_tasks(ctc_task, &q, batch, batch * steps * q.states * 4 * EXP)
+    give(q.scratch, room)
     return 0

@@ -12,7 +12,7 @@ from minitorch_bn.kernels cimport indexing as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_i64, MTB_u8, give, i64, take
 from minitorch_bn.ops.indexing cimport new_of, put_rows, rows
 
-from minitorch_bn._core import arange, broadcast_shapes, set_advanced_indexing, where
+from minitorch_bn._core import arange, broadcast_shapes, set_advanced_indexing, where, where_
 
 
 # -- x[indices] --------------------------------------------------------------------------------------------------------
@@ -320,8 +320,7 @@ def masked_scatter_(Tensor self not None, Tensor mask not None, Tensor source no
     return self.copy_(masked_scatter(self, mask, source))
 
 
-def masked_fill(Tensor input not None, Tensor mask not None, value):
-    """The input with one number where the mask is true; the mask broadcasts."""
+cdef object masked(Tensor input, Tensor mask, value, bint inplace):
     cdef Tensor v
     bool_mask(mask, "masked_fill")
     if isinstance(value, Tensor):
@@ -335,14 +334,18 @@ def masked_fill(Tensor input not None, Tensor mask not None, value):
             raise RuntimeError(f"value cannot be converted to type {dtype_object(input.dtype)} without overflow: "
                                f"{value}")
         v = new_of((), input.dtype, False).fill_(value)
-    return where(mask, v, input)
+    return (where_ if inplace else where)(mask, v, input)
+
+
+def masked_fill(Tensor input not None, Tensor mask not None, value):
+    """The input with one number where the mask is true; the mask broadcasts."""
+    return masked(input, mask, value, False)
 
 
 def masked_fill_(Tensor self not None, Tensor mask not None, value):
     """In-place version of :func:`masked_fill`."""
     mask_fits(self, mask)
-    check_inplace(self)
-    return self.copy_(masked_fill(self, mask, value))
+    return masked(self, mask, value, True)
 
 
 _both = (index_put, nonzero, argwhere, masked_select, masked_scatter, masked_fill)

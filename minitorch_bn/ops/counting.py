@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from minitorch_bn._core import Tensor, arange, as_tensor_, where, zeros
-from minitorch_bn.ops.gathering import gather, scatter_add
+from minitorch_bn.ops.gathering import counts, gather, scatter_add
 from minitorch_bn.ops.joining import cat, stack
 from minitorch_bn.ops.sorting import sort
 
@@ -19,15 +19,16 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
                            f"{list(input.shape)}")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
-    if input.numel() and int(input.min()) < 0:
+    low, high = (int(end) for end in input.aminmax()) if input.numel() else (0, -1)
+    if low < 0:
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
         raise RuntimeError(f"weights should be 1-d and have the same length as input: {list(weights.shape)} for "
                            f"{list(input.shape)}")
-    length = max(int(input.max()) + 1 if input.numel() else 0, minlength)
+    length = max(high + 1, minlength)
     kind = arange(0).dtype
     if weights is None:
-        return scatter_add(zeros(length, dtype=kind), 0, input.to(kind), input.new_ones(input.shape, dtype=kind))
+        return counts(input.to(kind), length)
     if not weights.is_floating_point():
         weights = weights.double()
     return scatter_add(zeros(length, dtype=weights.dtype), 0, input.to(kind), weights.detach())

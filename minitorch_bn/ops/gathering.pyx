@@ -257,6 +257,14 @@ def one_hot(Tensor tensor not None, num_classes=-1):
     return scatter_(new_of(shape_tuple(tensor) + (classes,), MTB_i64, True), -1, at.unsqueeze(-1), 1)
 
 
+def counts(Tensor x not None, i64 length):
+    """How often each of 0, 1, ..., length - 1 is in x, int64 and all in these bounds."""
+    cdef Tensor at = raw_contiguous(x), y = new_of((length,), MTB_i64, True)
+    check_bounds(at, 0, length, 0, RuntimeError, "bincount()")
+    kernels.bincount(<i64*> y.data, length, <i64*> at.data, at.numel)
+    return y
+
+
 _both = (gather, scatter, scatter_add, scatter_reduce, take_along_dim)
 FUNCTIONS = {f.__name__: f for f in _both}
 METHODS = FUNCTIONS | {f.__name__: f for f in (scatter_, scatter_add_, scatter_reduce_)}

@@ -1,7 +1,7 @@
 """Softmax, log-softmax, logsumexp, cross entropy, negative log-likelihood: forward, backward, and any order after."""
 
 from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, grad_enabled, is_float, new_node,
-                                 new_tensor, raw_cast, raw_contiguous, save, save_output, saved,
+                                 new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved,
                                  scalar_tensor, set_history, shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport softmax as kernels
 from minitorch_bn.kernels.softmax cimport mtb_loss
@@ -415,6 +415,29 @@ def nll_loss(Tensor input not None, Tensor target not None, Tensor weight, ignor
     return y + float("nan") if reduction == "mean" and total == 0 else y
 
 
+# -- connectionist temporal classification -------------------------------------------------------------------------
+
+def ctc(Tensor x not None, Tensor targets not None, Tensor steps not None, Tensor labels not None, i64 blank):
+    """The losses (N) of log-probabilities x (T, N, C) and targets (N, S), all checked; and backward(g), for x."""
+    cdef i64[2] shape
+    cdef Tensor wide = raw_contiguous(raw_cast(x, MTB_f64)), t = raw_contiguous(targets), alpha, losses
+    cdef Tensor input_lengths = raw_contiguous(steps), target_lengths = raw_contiguous(labels)
+    shape[0], shape[1] = wide.shape[1], (wide.shape[0] + 1) * (2 * t.shape[1] + 3)
+    alpha, losses = new_tensor(MTB_f64, 2, shape), new_tensor(MTB_f64, 1, shape)
+    kernels.ctc(wide.shape[0], wide.shape[1], wide.shape[2], t.shape[1], <double*> wide.data, <i64*> t.data,
+                <i64*> input_lengths.data, <i64*> target_lengths.data, blank, <double*> alpha.data,
+                <double*> losses.data, NULL, NULL)
+
+    def backward(Tensor g):
+        cdef Tensor dy = raw_contiguous(raw_cast(g, MTB_f64)), dx = new_zeros(MTB_f64, 3, wide.shape)
+        kernels.ctc(wide.shape[0], wide.shape[1], wide.shape[2], t.shape[1], <double*> wide.data, <i64*> t.data,
+                    <i64*> input_lengths.data, <i64*> target_lengths.data, blank, <double*> alpha.data,
+                    <double*> losses.data, <double*> dy.data, <double*> dx.data)
+        return raw_cast(dx, x.dtype)
+
+    return raw_cast(losses, x.dtype), backward
+
+
 METHODS = {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp}
 FUNCTIONS = METHODS
-PRIMITIVES = {"cross_entropy": cross_entropy, "nll_loss": nll_loss}
+PRIMITIVES = {"cross_entropy": cross_entropy, "nll_loss": nll_loss, "ctc": ctc}

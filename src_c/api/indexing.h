@@ -11,17 +11,20 @@ enum { MTB_SCATTER_PUT, MTB_SCATTER_ADD, MTB_SCATTER_MULTIPLY, MTB_SCATTER_MAX, 
        MTB_SCATTER_NREDUCTIONS };
 
 typedef struct {
-    /* y[m, i] = x[index[m, i], i]; y, index: [m, inner], x: [n, inner] */
-    void (*gather)(void *y, const void *x, const int64_t *index, int64_t m, int64_t inner);
-    /* y[index[j, i], i] (reduced with) = x[j, i]; x, index: [m, inner], y: [n, inner] */
-    void (*scatter[MTB_SCATTER_NREDUCTIONS])(void *y, const void *x, const int64_t *index, int64_t m, int64_t n,
-                                             int64_t inner, int64_t lo, int64_t hi);
-    /* y[j, :] = x[index[j], :]; rows of `inner` elements, those of x `row` elements apart, n of them */
-    void (*take_rows)(void *y, const void *x, const int64_t *index, int64_t m, int64_t n, int64_t inner, int64_t row);
-    /* y[index[j], from:to] (reduced with) = x[j, from:to]; x: [m, inner], rows of y `row` elements apart, n of them */
-    void (*put_rows[MTB_SCATTER_NREDUCTIONS])(void *y, const void *x, const int64_t *index, int64_t m, int64_t n,
-                                              int64_t inner, int64_t row, int64_t from, int64_t to, int64_t lo,
-                                              int64_t hi);
+    /* y[o, j, i] = x[o, index[o, j, i], i]; y, index: [outer, m, inner], x: [outer, n, inner] */
+    void (*gather)(void *y, const void *x, const int64_t *index, int64_t outer, int64_t m, int64_t n, int64_t inner);
+    /* y[o, index[o, j, i], i] (reduced with) = x[o, j, i] for from <= i < to (all where inner is 1); x, index: [outer,
+     * m, inner], y: [outer, n, inner] */
+    void (*scatter[MTB_SCATTER_NREDUCTIONS])(void *y, const void *x, const int64_t *index, int64_t outer, int64_t m,
+                                             int64_t n, int64_t inner, int64_t from, int64_t to);
+    /* y[o, j, :] = x[o, index[j], :]; rows of `inner` elements, those of x `row` elements apart, n of them, and x_outer
+     * from one o to the next */
+    void (*take_rows)(void *y, const void *x, const int64_t *index, int64_t outer, int64_t m, int64_t n, int64_t inner,
+                      int64_t row, int64_t x_outer);
+    /* y[o, index[j], from:to] (reduced with) = x[o, j, from:to]; x: [outer, m, inner], rows of y as those of x above */
+    void (*put_rows[MTB_SCATTER_NREDUCTIONS])(void *y, const void *x, const int64_t *index, int64_t outer, int64_t m,
+                                              int64_t n, int64_t inner, int64_t row, int64_t y_outer, int64_t from,
+                                              int64_t to, int64_t lo, int64_t hi);
     /* the elements of x[n] where mask is set, to y; returns their number */
     int64_t (*compress)(void *y, const void *x, const uint8_t *mask, int64_t n);
     /* y[i] = the next element of x where mask is set; returns how many were used */

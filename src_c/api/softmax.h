@@ -38,5 +38,15 @@ typedef struct {
                                         const void *stats, const void *dloss, void *dx);
     void (*cross_entropy_backward_cols)(const mtb_loss *q, int64_t cols, const void *x, int64_t stride,
                                         const int64_t *target, const void *stats, const void *dloss, void *dx);
+
+    /* Of float64 only: connectionist temporal classification of log-probabilities x[t * stride + class] over n states,
+     * of classes state[n]; closed[s] is 0 where state s can be reached from s - 2, else -inf. Gives -log p, and fills
+     * alpha[steps + 1][n + 2]; emit[n] is scratch. */
+    double (*ctc)(int64_t steps, const double *x, int64_t stride, int64_t n, const int64_t *state, const double *closed,
+                  double *alpha, double *emit);
+    /* dx, the gradient g times that of the logits below a log_softmax; state and closed reversed; scratch[4 n + 4] */
+    void (*ctc_backward)(int64_t steps, int64_t classes, const double *x, int64_t stride, int64_t n,
+                         const int64_t *state, const double *closed, const double *alpha, double loss, double g,
+                         double *dx, double *scratch);
 } mtb_softmax;
 #endif

@@ -26,71 +26,86 @@ INLINE T put(T a, T b) { return (void)a, b; }
 INLINE T larger(T a, T b) { return a > b || IS_NAN(a) ? a : b; }
 INLINE T smaller(T a, T b) { return a < b || IS_NAN(a) ? a : b; }
 
-/* what: y[j, i] = x[index[j, i], i], index >= 0. shapes: y, index[m, inner], x[n, inner]. passes: reads both, writes y. */
-static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t inner) {
+/* what: y[o, j, i] = x[o, index[o, j, i], i], index >= 0. shapes: y, index[outer, m, inner], x[outer, n, inner].
+ * passes: reads both, writes y. */
+static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t outer, int64_t m, int64_t n,
+                   int64_t inner) {
     T *y = y_p;
     const T *x = x_p;
-    if (inner == 1) {
-        UNROLL_4 for (int64_t j = 0; j < m; j++) y[j] = x[index[j]];
-        return;
+    for (; outer > 0; outer--, x += n * inner) {
+        if (inner == 1) {
+            UNROLL_4 for (int64_t j = 0; j < m; j++) *y++ = x[*index++];
+            continue;
+        }
+        for (int64_t j = 0; j < m; j++, y += inner, index += inner)
+            UNROLL_4 for (int64_t i = 0; i < inner; i++) y[i] = x[index[i] * inner + i];
     }
-    for (int64_t j = 0; j < m; j++, y += inner, index += inner)
-        UNROLL_4 for (int64_t i = 0; i < inner; i++) y[i] = x[index[i] * inner + i];
 }
 
-/* what: y[index[j, i], i] = reduce(that, x[j, i]) for 0 <= lo <= index < hi. shapes: x, index[m, inner], y[n, inner].
- * passes: reads index, x; reads and writes parts of y, j by j. */
+/* what: y[o, index[o, j, i], i] = reduce(that, x[o, j, i]) for from <= i < to. shapes: x, index[outer, m, inner],
+ * y[outer, n, inner]. passes: reads index, x; reads and writes parts of y, j by j. */
 #define SCATTER(reduce)                                                                                            \
-    static void scatter_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n,           \
-                                 int64_t inner, int64_t lo, int64_t hi) {                                          \
+    static void scatter_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t outer, int64_t m,       \
+                                 int64_t n, int64_t inner, int64_t from, int64_t to) {                             \
         T *y = y_p;                                                                                                \
         const T *restrict x = x_p;                                                                                 \
-        if (inner == 1 && lo <= 0 && hi >= n) {                                                                    \
-            UNROLL_4 for (int64_t j = 0; j < m; j++) {                                                             \
-                T *at = y + index[j];                                                                              \
-                *at = reduce(*at, x[j]);                                                                           \
+        for (; outer > 0; outer--, y += n * inner) {                                                               \
+            if (inner == 1) {                                                                                      \
+                UNROLL_4 for (int64_t j = 0; j < m; j++) {                                                         \
+                    T *at = y + *index++;                                                                          \
+                    *at = reduce(*at, *x++);                                                                       \
+                }                                                                                                  \
+                continue;                                                                                          \
             }                                                                                                      \
-            return;                                                                                                \
+            for (int64_t j = 0; j < m; j++, x += inner, index += inner)                                            \
+                UNROLL_4 for (int64_t i = from; i < to; i++) {                                                     \
+                    T *at = y + index[i] * inner + i;                                                              \
+                    *at = reduce(*at, x[i]);                                                                       \
+                }                                                                                                  \
         }                                                                                                          \
-        for (int64_t j = 0; j < m; j++, x += inner, index += inner)                                                \
-            for (int64_t i = 0; i < inner; i++) {                                                                  \
-                int64_t k = index[i];                                                                              \
-                if (k >= lo && k < hi) y[k * inner + i] = reduce(y[k * inner + i], x[i]);                          \
-            }                                                                                                      \
     }
 SCATTER(put) SCATTER(plus) SCATTER(times) SCATTER(larger) SCATTER(smaller)
 
-/* what: y[j, :] = x[index[j], :]. shapes: y[m, inner], x: n rows, `row` elements apart. passes: moves m rows. */
-static void take_rows(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n, int64_t inner,
-                      int64_t row) {
+/* what: y[o, j, :] = x[o, index[j], :]. shapes: y[outer, m, inner], x: n rows, `row` elements apart, and x_outer from one
+ * o to the next. passes: moves outer m rows. */
+static void take_rows(void *y_p, const void *x_p, const int64_t *index, int64_t outer, int64_t m, int64_t n,
+                      int64_t inner, int64_t row, int64_t x_outer) {
     T *y = y_p;
     const T *x = x_p;
-    if (inner == 1)
-        for (int64_t j = 0; j < m; j++) y[j] = x[wrap(index[j], n) * row];
-    else if (inner <= 8)
-        for (int64_t j = 0; j < m; j++, y += inner) {
-            const T *source = x + wrap(index[j], n) * row;
-            for (int64_t i = 0; i < inner; i++) y[i] = source[i];
-        }
-    else
-        for (int64_t j = 0; j < m; j++, y += inner)
-            memcpy(y, x + wrap(index[j], n) * row, (size_t)inner * sizeof(T));
+    for (; outer > 0; outer--, x += x_outer)
+        if (inner == 1)
+            for (int64_t j = 0; j < m; j++) *y++ = x[wrap(index[j], n) * row];
+        else if (inner <= 8)
+            for (int64_t j = 0; j < m; j++, y += inner) {
+                const T *source = x + wrap(index[j], n) * row;
+                for (int64_t i = 0; i < inner; i++) y[i] = source[i];
+            }
+        else
+            for (int64_t j = 0; j < m; j++, y += inner)
+                memcpy(y, x + wrap(index[j], n) * row, (size_t)inner * sizeof(T));
 }
 
-/* what: y[index[j], from:to] = reduce(that, x[j, from:to]) for lo <= index < hi. shapes: x[m, inner], y: n rows, `row`
- * elements apart. passes: reads index and parts of x; reads and writes those of y, j by j. */
+/* what: y[o, index[j], from:to] = reduce(that, x[o, j, from:to]) for lo <= index < hi. shapes: x[outer, m, inner], y: n
+ * rows, `row` elements apart, and y_outer from one o to the next. passes: reads index and parts of x; reads and writes
+ * those of y, j by j. */
 #define PUT_ROWS(reduce)                                                                                           \
-    static void put_rows_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t m, int64_t n,          \
-                                  int64_t inner, int64_t row, int64_t from, int64_t to, int64_t lo, int64_t hi) {  \
+    static void put_rows_##reduce(void *y_p, const void *x_p, const int64_t *index, int64_t outer, int64_t m,      \
+                                  int64_t n, int64_t inner, int64_t row, int64_t y_outer, int64_t from, int64_t to, \
+                                  int64_t lo, int64_t hi) {                                                        \
         T *y = y_p;                                                                                                \
         const T *x = x_p;                                                                                          \
-        for (int64_t j = 0; j < m; j++, x += inner) {                                                              \
-            int64_t k = wrap(index[j], n);                                                                         \
-            if (k < lo || k >= hi) continue;                                                                       \
-            T *restrict target = y + k * row;                                                                      \
-            const T *restrict source = x;                                                                          \
-            for (int64_t i = from; i < to; i++) target[i] = reduce(target[i], source[i]);                          \
-        }                                                                                                          \
+        for (; outer > 0; outer--, y += y_outer)                                                                   \
+            for (int64_t j = 0; j < m; j++, x += inner) {                                                          \
+                int64_t k = wrap(index[j], n);                                                                     \
+                T *restrict target = y + k * row;                                                                  \
+                const T *restrict source = x;                                                                      \
+                if (k < lo || k >= hi) continue;                                                                   \
+                if (inner == 1) {                                                                                  \
+                    *target = reduce(*target, *source);                                                            \
+                    continue;                                                                                      \
+                }                                                                                                  \
+                for (int64_t i = from; i < to; i++) target[i] = reduce(target[i], source[i]);                      \
+            }                                                                                                      \
     }
 PUT_ROWS(put) PUT_ROWS(plus) PUT_ROWS(times) PUT_ROWS(larger) PUT_ROWS(smaller)
 

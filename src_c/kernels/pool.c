@@ -62,6 +62,8 @@ INLINE void take_every(T *restrict dst, const T *restrict src, int64_t step, int
         memcpy(dst, src, (size_t)n * sizeof(T));
     else if (step == 2)
         for (int64_t i = 0; i < n; i++) dst[i] = src[i * 2];
+    else if (step == 3)
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i * 3];
     else
         for (int64_t i = 0; i < n; i++) dst[i] = src[i * step];
 }
@@ -90,6 +92,33 @@ static void max_pass(T *restrict best, TI *restrict at, const T *restrict x, TI 
         int wins = x[i] > best[i] || x[i] != x[i];
         best[i] = wins ? x[i] : best[i];
         at[i] = wins ? offset : at[i];
+    }
+}
+
+/* best[i] = max(best[i], x[i * step]) */
+INLINE void max_values(T *restrict best, const T *restrict x, int64_t step, int64_t n) {
+    for (int64_t i = 0; i < n; i++) best[i] = x[i * step] > best[i] || x[i * step] != x[i * step] ? x[i * step] : best[i];
+}
+
+/* Maxima alone, of windows side by side: each element counts once, so none is worth moving. */
+static void max_of_rows(T *y, const T *x, const mtb_window *w) {
+    for (int64_t o = 0; o < w->out[0] * w->out[1]; o++, y += w->out[2]) {
+        const int64_t d = o / w->out[1] * w->stride[0] - w->pad[0], h = o % w->out[1] * w->stride[1] - w->pad[1];
+        for (int64_t i = 0; i < w->out[2]; i++) y[i] = (T)-INFINITY;
+        for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
+            int64_t lo, hi, shift, step = w->stride[2];
+            valid_outputs(w, 2, kw, &lo, &hi, &shift);
+            for (int64_t kd = 0; kd < w->kernel[0]; kd++)
+                for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
+                    const int64_t id = d + kd * w->dilation[0], ih = h + kh * w->dilation[1];
+                    const T *from = x + (id * w->in[1] + ih) * w->in[2] + lo * step + shift;
+                    if (id < 0 || id >= w->in[0] || ih < 0 || ih >= w->in[1]) continue;
+                    if (step == 2)
+                        max_values(y + lo, from, 2, hi - lo);
+                    else
+                        max_values(y + lo, from, step, hi - lo);
+                }
+        }
     }
 }
 
@@ -127,6 +156,10 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
         max_by_windows(y, at, x, w);
         return;
     }
+    if (!at && n >= SHORT_ROW && w->kernel[2] <= w->stride[2]) {
+        max_of_rows(y, x, w);
+        return;
+    }
     for (int64_t od = 0; od < w->out[0]; od++)
         for (int64_t first = 0; first < w->out[1]; first += b.rows) {
             const int64_t rows = imin(b.rows, w->out[1] - first);
@@ -139,8 +172,11 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
                     for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
                         int64_t h = kh * w->dilation[1], v = kw * w->dilation[2];
                         const T *run = phases + (h % w->stride[1] * b.phases_w + v % w->stride[2]) * phase;
-                        max_pass(best, won, run + h / w->stride[1] * b.pitch + v / w->stride[2],
-                                 (TI)((kd * w->dilation[0] * H + h) * W + v), rows * b.pitch);
+                        run += h / w->stride[1] * b.pitch + v / w->stride[2];
+                        if (at)
+                            max_pass(best, won, run, (TI)((kd * w->dilation[0] * H + h) * W + v), rows * b.pitch);
+                        else
+                            max_values(best, run, 1, rows * b.pitch);
                     }
             }
             for (int64_t r = 0; r < rows; r++, y += n) {
@@ -315,25 +351,41 @@ static void adaptive_average_backward(void *dx_p, const void *dy_p, const mtb_ce
     }
 }
 
-/* what: maximum of each cell and its position. shapes: y, at[out], x[in]. passes: reads x, writes y (and at). */
+/* what: maximum of each cell and its position. shapes: y, at[out], x[in]. passes: reads x, writes y (and at). First of
+ * each column of some cells side by side, by vectors, then of each cell; of equals the first in memory wins. */
 static void adaptive_max(void *y_p, int64_t *at, const void *x_p, const mtb_cells *c) {
-    T *y = y_p;
-    const T *x = x_p;
-    FOR_CELLS(c) {
-        box b = cell_box(c, od, oh, ow);
-        T best = (T)-INFINITY;
-        int64_t winner = (b.d0 * c->in[1] + b.h0) * c->in[2] + b.w0;
-        FOR_RUNS(c, b) {
-            int64_t start = RUN_START(c, b);
-            for (int64_t i = start; i < start + b.w1 - b.w0; i++)
-                if (x[i] > best || x[i] != x[i]) {
-                    best = x[i];
-                    winner = i;
+    enum { WIDEST = 256 };
+    T *y = y_p, best[WIDEST];
+    TI won[WIDEST];
+    const int64_t *start = c->start[2], *end = c->end[2], n = c->out[2];
+    for (int64_t od = 0; od < c->out[0]; od++)
+        for (int64_t oh = 0; oh < c->out[1]; oh++, y += n, at += at ? n : 0)
+            for (int64_t ow = 0, last; ow < n; ow = last) {
+                const box b = cell_box(c, od, oh, ow);
+                int64_t winner = 0;
+                T m = 0;
+                for (last = ow + 1; last < n && end[last] - b.w0 <= WIDEST;) last++;
+                for (int64_t from = b.w0; from < end[last - 1]; from += WIDEST) { /* again only in one wide cell */
+                    const int64_t width = imin(WIDEST, end[last - 1] - from);
+                    FOR_RUNS(c, b) {
+                        const int64_t row = (id * c->in[1] + ih) * c->in[2] + from;
+                        if (id == b.d0 && ih == b.h0)
+                            for (int64_t i = 0; i < width; i++) best[i] = ((const T *)x_p)[row + i], won[i] = (TI)row;
+                        else
+                            max_pass(best, won, (const T *)x_p + row, (TI)row, width);
+                    }
+                    for (int64_t k = ow; k < last; k++) {
+                        if (start[k] >= from) m = best[start[k] - from], winner = won[start[k] - from] + start[k] - from;
+                        for (int64_t w = imax(start[k] - from, 0); w < imin(end[k] - from, width); w++) {
+                            const int nan = best[w] != best[w], later = won[w] + w > winner;
+                            if (nan ? m == m || later : best[w] > m || (best[w] == m && !later))
+                                m = best[w], winner = won[w] + w;
+                        }
+                        y[k] = m;
+                        if (at) at[k] = winner;
+                    }
                 }
-        }
-        *y++ = best;
-        if (at) *at++ = winner;
-    }
+            }
 }
 
 /* what: dx = 0, then dx[at] += dy (or = dy). shapes: dx[n_in], dy, at[n_out]. passes: writes dx, reads dy and at. */

@@ -5,6 +5,7 @@
  * One file, as sums, extremes and scans turn short rows and widen elements in the same way.
  */
 #include "../kernel.h"
+#include "../turn.h"
 #if MTB_IS_REAL
 #include "../accum.h"
 typedef double acc_t;
@@ -15,12 +16,6 @@ typedef uint64_t acc_t; /* unsigned, so that wrapping around is defined */
 #endif
 
 enum { TURNED = 64, SHORT_ROW = 32 };
-/* TURNED rows of n as columns: turned[n][TURNED] */
-static __attribute__((noinline)) void turn(int64_t n, const T *restrict x, int64_t stride, T *restrict turned) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < TURNED; j++) turned[i * TURNED + j] = x[j * stride + i];
-}
-
 /* ---- sums ---------------------------------------------------------------------------------------------------------
  * SUM(name, start, OP, ONE, MANY): acc OP= ONE(x) for a scalar (start is neutral), MANY(v) for a vector of doubles. */
 #define SAME(x) (x)
@@ -115,10 +110,11 @@ NARROW_COLS(narrow_prod, *)
         const T *x = xv;                                                                                              \
         acc_t *acc = accv;                                                                                            \
         int64_t r = 0;                                                                                                \
-        for (; n < SHORT_ROW && r + TURNED <= rows; r += TURNED) {                                                    \
+        for (int64_t count; n < SHORT_ROW && r + 1 < rows; r += count) {                                              \
             T turned[SHORT_ROW * TURNED];                                                                             \
-            turn(n, x + r * stride, stride, turned);                                                                  \
-            name##_down(n, TURNED, turned, TURNED, acc + r);                                                          \
+            count = rows - r < TURNED ? rows - r : TURNED;                                                            \
+            turn(count, n, x + r * stride, stride, turned, TURNED);                                                   \
+            name##_down(n, count, turned, TURNED, acc + r);                                                           \
         }                                                                                                             \
         for (; r < rows; r++) acc[r] = name##_row(n, x + r * stride);                                                 \
     }
@@ -139,13 +135,14 @@ static inline vec taken(const T *p, int clean) {
     vec v = vload(p);
     return clean ? (vec)((ivec)v & (v == v)) : v;
 }
-/* Rows below SHORT are summed one value after the other; turned, TURNED of them at once. */
+/* Rows below SHORT are summed one value after the other; turned, many of them at once. */
 INLINE void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t stride, double *acc, const int clean) {
     int64_t blocks = n - n % SUM_BLOCK, whole = n < SHORT ? 0 : n - n % LANES, r = 0;
-    for (; n < SHORT && r + TURNED <= rows; r += TURNED) {
+    for (int64_t count; n < SHORT && r + 1 < rows; r += count) {
         T turned[SHORT * TURNED];
-        turn(n, (const T *)xv + r * stride, stride, turned);
-        (clean ? not_nan_down : sum_down)(n, TURNED, turned, TURNED, acc + r);
+        count = rows - r < TURNED ? rows - r : TURNED;
+        turn(count, n, (const T *)xv + r * stride, stride, turned, TURNED);
+        (clean ? not_nan_down : sum_down)(n, count, turned, TURNED, acc + r);
     }
     for (; r < rows; r++) {
         const T *x = (const T *)xv + r * stride;
@@ -334,10 +331,11 @@ static int64_t find(int64_t n, const T *x, T m) {
     static void name##_rows(int64_t rows, int64_t n, const void *xv, int64_t stride, void *valuev, int64_t *index) {  \
         T *value = valuev;                                                                                            \
         int64_t r = 0;                                                                                                \
-        for (; n < EXTREME_LANES && r + TURNED <= rows; r += TURNED) {                                                \
+        for (int64_t count; n < EXTREME_LANES && r + 1 < rows; r += count) {                                          \
             T turned[EXTREME_LANES * TURNED];                                                                         \
-            turn(n, (const T *)xv + r * stride, stride, turned);                                                      \
-            name##_cols(n, TURNED, turned, TURNED, value + r, index ? index + r : NULL);                              \
+            count = rows - r < TURNED ? rows - r : TURNED;                                                            \
+            turn(count, n, (const T *)xv + r * stride, stride, turned, TURNED);                                       \
+            name##_cols(n, count, turned, TURNED, value + r, index ? index + r : NULL);                               \
         }                                                                                                             \
         for (; r < rows; r++) {                                                                                       \
             const T *x = (const T *)xv + r * stride;                                                                  \
@@ -373,6 +371,34 @@ EXTREME(min, <, vmin)
 
 /* ---- running sums and products: one pass, one running value in double (int64 for integers) per row or column ---- */
 enum { PANEL = 64, SHORT_SCAN = 16 }; /* short rows overlap in the pipeline by themselves */
+#if MTB_T_f32
+/* Four values at a time are cumulated as two pairs, and added to what came before: only that addition has to wait. No
+ * product of four leaves the range of double. */
+#define CUMULATE_ROW(name, start, OP)                                                                                 \
+    static void name##_row(int64_t n, const T *restrict x, T *restrict y) {                                           \
+        typedef double four __attribute__((vector_size(32)));                                                         \
+        typedef int64_t places __attribute__((vector_size(32)));                                                      \
+        typedef T narrow __attribute__((vector_size(16), aligned(4), may_alias));                                     \
+        const four neutral = {start, start, start, start};                                                            \
+        four before = neutral;                                                                                        \
+        int64_t i = 0;                                                                                                \
+        for (; i + 4 <= n; i += 4) {                                                                                  \
+            four v = {x[i], x[i + 1], x[i + 2], x[i + 3]};                                                            \
+            v = v OP __builtin_shuffle(v, neutral, (places){4, 0, 1, 2});                                             \
+            v = v OP __builtin_shuffle(v, neutral, (places){4, 4, 0, 1});                                             \
+            *(narrow *)(y + i) = __builtin_convertvector(v OP before, narrow);                                        \
+            before = before OP __builtin_shuffle(v, (places){3, 3, 3, 3});                                            \
+        }                                                                                                             \
+        for (double s = before[0]; i < n; i++) y[i] = (T)(s = s OP (double)x[i]);                                     \
+    }
+CUMULATE_ROW(cumsum, 0, +)
+CUMULATE_ROW(cumprod, 1, *)
+enum { ROW_BY_FOURS = 1 };
+#define IN_ROW(name, n, x, y) name##_row(n, x, y)
+#else
+enum { ROW_BY_FOURS = 0 };
+#define IN_ROW(name, n, x, y) (void)0
+#endif
 #define CUMULATE(name, start, OP)                                                                                     \
     static void name(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv, int64_t y_row, \
                      int64_t y_step) {                                                                                \
@@ -382,6 +408,10 @@ enum { PANEL = 64, SHORT_SCAN = 16 }; /* short rows overlap in the pipeline by t
             T *restrict y = (T *)yv + from * y_row;                                                                   \
             int64_t count = rows - from < panel ? rows - from : panel;                                                \
             acc_t s[PANEL];                                                                                           \
+            if (ROW_BY_FOURS && x_step == 1 && y_step == 1) {                                                          \
+                for (int64_t c = 0; c < count; c++) IN_ROW(name, n, x + c * x_row, y + c * y_row);                    \
+                continue;                                                                                             \
+            }                                                                                                         \
             for (int64_t c = 0; c < count && c < PANEL; c++) s[c] = start;                                            \
             if (x_row == 1 && y_row == 1)                                                                             \
                 for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \

@@ -4,6 +4,7 @@
  * block in 16 lanes of T; of a column, value by value. Short rows are turned into columns, to use whole vectors.
  */
 #include "../kernel.h"
+#include "../turn.h"
 #if MTB_T_f32
 #define LOG d_log
 #else
@@ -167,12 +168,6 @@ static void logsumexp_cols(int64_t n, int64_t cols, const void *xv, int64_t stri
 
 /* ---- rows -----------------------------------------------------------------------------------------------------------
  * A short row is computed as a column, alone or not: so its bits do not depend on how many there are. */
-static __attribute__((noinline)) void turn(int64_t rows, int64_t cols, const T *restrict src, int64_t src_stride,
-                                           T *restrict dst, int64_t dst_stride) {
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) dst[c * dst_stride + r] = src[r * src_stride + c];
-}
-
 static void softmax_rows(int64_t rows, int64_t n, const void *xv, int log, void *yv) {
     const T *x = xv;
     T *y = yv;
@@ -376,10 +371,71 @@ static void cross_entropy_backward_cols(const mtb_loss *q, int64_t cols, const v
         if (count[c] != 0) dx[target[c] * stride + c] -= (T)own[c];
 }
 
+#if MTB_T_f64
+/* ---- connectionist temporal classification ---------------------------------------------------------------------------
+ * A path goes through the states blank, label 1, blank, label 2, ..., blank: it stays, moves one on, or two on where that
+ * skips a blank between two different labels (`closed` is 0 there, -inf elsewhere). Rows of logarithms of what reaches
+ * each state have two entries before their start that nothing reaches. Row 0 is before the first step. */
+static void ctc_start(int64_t n, double *row) {
+    for (int64_t s = -2; s < n; s++) row[s] = s == 0 ? 0 : -INF;
+}
+static void ctc_step(int64_t n, const double *restrict from, const double *restrict closed, const double *restrict emit,
+                     double *restrict to) {
+    to[-2] = to[-1] = -INF;
+    for (int64_t s = 0; s < n; s++) {
+        double a = from[s], b = from[s - 1], c = from[s - 2] + closed[s], m = a > b ? a : b;
+        m = c > m ? c : m;
+        double shift = m == -INF ? 0 : m;
+        to[s] = m + m_log(m_exp_minus(a - shift) + m_exp_minus(b - shift) + m_exp_minus(c - shift)) + emit[s];
+    }
+}
+static void ctc_emit(int64_t n, const double *x, const int64_t *state, double *emit) {
+    for (int64_t s = 0; s < n; s++) emit[s] = x[state[s]];
+}
+
+static double ctc(int64_t steps, const double *x, int64_t stride, int64_t n, const int64_t *state,
+                  const double *closed, double *alpha, double *emit) {
+    ctc_start(n, alpha + 2);
+    for (int64_t t = 0; t < steps; t++, alpha += n + 2) {
+        ctc_emit(n, x + t * stride, state, emit);
+        ctc_step(n, alpha + 2, closed, emit, alpha + n + 4);
+    }
+    double a = alpha[n + 1], b = n > 1 ? alpha[n] : -INF, m = a > b ? a : b;
+    return m == -INF ? INF : -(m + m_log(m_exp_minus(a - m) + m_exp_minus(b - m)));
+}
+
+/* The states run backward here: state s of the row before is state n - 1 - s. */
+static void ctc_backward(int64_t steps, int64_t classes, const double *x, int64_t stride, int64_t n,
+                         const int64_t *state, const double *closed, const double *alpha, double loss, double g,
+                         double *dx, double *scratch) {
+    double *row = scratch + 2, *next = row + n + 2, *emit = next + n, *part = emit + n;
+    ctc_start(n, row);
+    for (int64_t t = steps - 1; t >= 0; t--) {
+        const double *reached = alpha + (t + 1) * (n + 2) + 2, *restrict in = x + t * stride;
+        double *restrict out = dx + t * stride, *swap = row;
+        ctc_emit(n, in, state, emit);
+        ctc_step(n, row, closed, emit, next);
+        row = next, next = swap;
+        for (int64_t s = 0; s < n; s++) {
+            double v = row[s] + reached[n - 1 - s];
+            part[s] = v == -INF ? -INF : v - emit[s] + loss;
+        }
+        exp_all(n, part, 0, part);
+        for (int64_t c = 0; c < classes; c++) out[c] = g * m_exp(in[c]);
+        for (int64_t s = 0; s < n; s++) out[state[s]] -= g * part[s];
+    }
+}
+#endif
+
 extern const mtb_softmax TABLE(softmax);
 const mtb_softmax TABLE(softmax) = {
     softmax_rows,       softmax_cols,       backward_rows,
     backward_cols,      logsumexp_rows,     logsumexp_cols,
     cross_entropy_rows, cross_entropy_cols, cross_entropy_backward_rows,
     cross_entropy_backward_cols,
+#if MTB_T_f64
+    ctc,                ctc_backward,
+#else
+    NULL,               NULL,
+#endif
 };

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import minitorch_bn as torch
+from minitorch_bn._core import attach
+from minitorch_bn.ops.softmax import ctc
 
 from .losses import _reduced
 
@@ -84,6 +86,23 @@ def _losses(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengt
         if bool((((targets < 0) | (targets >= classes)) & real).any()):
             raise RuntimeError("ctc_loss: targets must be class indices from 0 to the number of classes - 1")
         targets = targets.masked_fill(~real, blank)
+    if steps == 0:
+        return log_probs.new_full((batch,), float("inf"))
+    loss, slopes = ctc(log_probs.detach(), targets, input_lengths, target_lengths, blank)
+
+    def backward(g: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # of higher order: by the derivative of the sums themselves
+            sums = _by_sums(log_probs, targets, input_lengths, target_lengths, blank)
+            return torch.autograd.grad(sums, log_probs, g, create_graph=True)[0]
+        return slopes(g)
+
+    loss = attach(loss, (log_probs,), backward, "CtcLossBackward0", (log_probs,))
+    return loss.masked_fill(loss == float("inf"), 0.0) if zero_infinity else loss
+
+
+def _by_sums(log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int) -> Tensor:
+    """The same losses as sums over all steps, which have derivatives of any order."""
+    steps, batch = log_probs.shape[:2]
     # States: blank, label 1, blank, label 2, ..., blank. A path stays, moves one on, or two on if that skips a blank
     # between two different labels.
     states = torch.full((batch, 2 * targets.size(1) + 1), blank)
@@ -93,8 +112,6 @@ def _losses(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengt
     skip_cost = torch.where(may_skip, 0.0, _NEVER).to(log_probs.dtype)
     started = torch.where(torch.arange(states.size(1)) < 2, 0.0, _NEVER).to(log_probs.dtype)
     scores = log_probs.clamp_min(_NEVER).gather(2, states.expand(steps, *states.shape))
-    if steps == 0:
-        return log_probs.new_full((batch,), float("inf"))
     alpha = scores[0] + started
     alphas = [alpha]
     for score in scores[1:].unbind(0):
@@ -114,4 +131,4 @@ def _losses(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengt
     loss = loss + (mass - mass.detach())
     empty = input_lengths == 0
     loss = torch.where(empty, torch.where(target_lengths == 0, 0.0, float("inf")).to(loss.dtype), loss)
-    return loss.masked_fill(loss > -_NEVER / 10, 0.0 if zero_infinity else float("inf"))
+    return loss.masked_fill(loss > -_NEVER / 10, float("inf"))
