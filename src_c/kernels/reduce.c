@@ -43,13 +43,13 @@ FOLD_LANES(dlanes_prod, *)
                 acc[k] = acc[k] OP MANY(v);                                                                           \
             }                                                                                                         \
         }                                                                                                             \
-        if (i < n) {                                                                                                  \
-            T rest[ACC_LANES];                                                                                        \
-            for (int j = 0; j < ACC_LANES; j++) rest[j] = i + j < n ? x[i + j] : (T)(start);                          \
-            UNROLL for (int k = 0; k < ND; k++) {                                                                     \
-                dvec v = dload(rest + k * DL);                                                                        \
-                acc[k] = acc[k] OP MANY(v);                                                                           \
-            }                                                                                                         \
+        UNROLL for (int k = 0; k < ND; k++) {                                                                         \
+            T part[DL];                                                                                               \
+            const T *p = x + i + k * DL;                                                                              \
+            if (i + k * DL >= n) break;                                                                               \
+            for (int j = 0; i + k * DL + DL > n && j < DL; j++) part[j] = i + k * DL + j < n ? p[j] : (T)(start);     \
+            dvec v = dload(i + k * DL + DL > n ? part : p);                                                           \
+            acc[k] = acc[k] OP MANY(v);                                                                               \
         }                                                                                                             \
         return FOLD(acc);                                                                                             \
     }
