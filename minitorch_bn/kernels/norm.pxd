@@ -15,6 +15,9 @@ cdef extern from "mtb.h" nogil:
                               double* part, i64 step) noexcept nogil
         void (*moments_cols)(i64 rows, i64 cols, const void* x, i64 stride, const void* x0, int exact, double* s,
                              i64 step) noexcept nogil
+        void (*merge_parts)(i64 n, i64 parts, i64 count, double full, double last, double m, const double* s, i64 step,
+                            double* mean, double* var) noexcept nogil
+        void (*sum_parts)(i64 n, i64 parts, const double* s, double* sums) noexcept nogil
         i64 (*finish_moments)(i64 n, const double* s, i64 step, double m, const void* x0, double* mean, double* var,
                               char* unsure) noexcept nogil
         void (*merge_cols)(i64 chunks, i64 cols, double* parts, i64 n, i64 repeat, double* s) noexcept nogil

@@ -77,26 +77,18 @@ cdef void moments_of(Plan* q, i64 stat) noexcept nogil:
         x += g.row * q.size
 
 
-cdef void finish_statistic(Plan* q, i64 stat) noexcept nogil:
-    """mean, var, invstd and p of a statistic from its parts, in their order."""
+cdef void finish_statistics(Plan* q, i64 first, i64 count) noexcept nogil:
+    """mean, var, invstd and p of some statistics from their parts, in the order of these."""
     cdef const Parts* g = &q.of_statistic
-    cdef const double* s = q.s + 2 * stat
-    cdef double full = <double> (g.runs * g.n), last = <double> (g.last_runs * g.last_n), shift = 0, squares = 0
-    cdef double between = 0, mean, m
-    cdef i64 row, i, step = 2 * statistics(q)
-    for row from 0 <= row < g.all by g.count:     # about the first part's mean: that of a constant channel stays exact
-        for i in range(row, row + g.count):
-            shift += (last if i + 1 == row + g.count else full) * (s[i * step] - s[0])
-            squares += s[i * step + 1]
-    mean = s[0] + shift / q.m
-    for row from 0 <= row < g.all by g.count:
-        for i in range(row, row + g.count):
-            m = s[i * step] - mean
-            between += (last if i + 1 == row + g.count else full) * (m * m)
-    q.mean[stat], q.var[stat] = mean, (squares + between) / q.m
-    if q.invstd != NULL:
-        q.invstd[stat] = 1 / sqrt(q.var[stat] + q.eps)
-        affine_of(q, stat)
+    cdef i64 i, per = q.view.per, w = first * per % q.view.period * q.size
+    q.kernels.merge_parts(count, g.all, g.count, <double> (g.runs * g.n), <double> (g.last_runs * g.last_n), q.m,
+                          q.s + 2 * first, 2 * statistics(q), q.mean + first, q.var + first)
+    if q.invstd == NULL:
+        return
+    for i in range(first, first + count):
+        q.invstd[i] = 1 / sqrt(q.var[i] + q.eps)
+    q.kernels.affine(count * per, q.mean + first, q.invstd + first, per, at(q.weight, w), at(q.bias, w),
+                     q.view.period, q.p + first * per * q.size, q.step)
 
 
 cdef void run_again(task body, void* plan, i64 count, i64 work) noexcept:
@@ -114,13 +106,6 @@ cdef void run_again(task body, void* plan, i64 count, i64 work) noexcept:
         spread()
         for i in range((t + 1) * share + min(t + 1, rest) - 1, t * share + min(t, rest) - 1, -1):
             body(plan, i)
-
-
-cdef void affine_of(Plan* q, i64 stat) noexcept nogil:
-    """p of the channels of one statistic."""
-    cdef i64 per = q.view.per, first = stat * per, w = first % q.view.period * q.size
-    q.kernels.affine(per, q.mean + stat, q.invstd + stat, per, at(q.weight, w), at(q.bias, w), per,
-                     q.p + first * q.size, q.step)
 
 
 # The map that follows the sums: within a task while its channels are in cache, the last read first; where all sums came
@@ -208,7 +193,7 @@ cdef void normalize_channel_task(void* plan, i64 stat) noexcept nogil:
     """All of one statistic: x is read from memory once where it fits in the L2 cache."""
     cdef Plan* q = <Plan*> plan
     moments_of(q, stat)
-    finish_statistic(q, stat)
+    finish_statistics(q, stat, 1)
     if q.y != NULL:
         map_channels(q, stat * q.view.per, (stat + 1) * q.view.per)
 
@@ -289,8 +274,7 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                 run_tasks(in_order_task, &q, in_order_tasks(&q), work)
             else:
                 run_tasks(moments_task, &q, stats * q.of_statistic.all, work)
-            for i in range(stats):
-                finish_statistic(&q, i)
+            finish_statistics(&q, 0, stats)
             if y != NULL:
                 run_again(map_planes_task, &q, plane_blocks(&q), work)
     finally:
@@ -397,11 +381,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                 run_tasks(in_order_task, &q, in_order_tasks(&q), work)
             else:
                 run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
-            memset(s, 0, 16 * c)
-            for b in range(q.of_channel.all):
-                for i in range(c):
-                    s[i] += parts[2 * (b * c + i)]
-                    s[c + i] += parts[2 * (b * c + i) + 1]
+            q.kernels.sum_parts(c, q.of_channel.all, parts, s)
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, NULL, NULL)
             run_again(map_planes_task, &q, plane_blocks(&q), work)
         if dweight != NULL or dbias != NULL:     # p again: the same values

@@ -25,6 +25,12 @@ typedef struct {
      * apart */
     void (*moments_parts)(int64_t parts, int64_t runs, int64_t n, const void *x, int64_t stride, int64_t apart,
                           double *part, int64_t step);
+    /* mean[i], var[i] (sum of squared deviations / m) of n statistics from their parts, in the order of these: part k's
+     * two numbers are at s + k * step + 2 * i; parts have `full` values, but the last of each `count` of them `last` */
+    void (*merge_parts)(int64_t n, int64_t parts, int64_t count, double full, double last, double m, const double *s,
+                        int64_t step, double *mean, double *var);
+    /* sums[i], sums[n + i] = the sums of s (parts, n, 2) over the parts, in their order */
+    void (*sum_parts)(int64_t n, int64_t parts, const double *s, double *sums);
     /* s[c] += sum of (x - x0[c]), s[step + c] += sum of (x - x0[c])^2 of column c; all in double if exact */
     void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact,
                          double *s, int64_t step);

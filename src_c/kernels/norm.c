@@ -19,6 +19,35 @@ static void moments_parts(int64_t parts, int64_t runs, int64_t n, const void *xv
     }
 }
 
+/* About the first part's mean: that of a constant channel stays exact. */
+static void merge_parts(int64_t n, int64_t parts, int64_t count, double full, double last, double m, const double *s,
+                        int64_t step, double *restrict mean, double *restrict var) {
+    enum { TOGETHER = 32 };
+    for (int64_t at = 0; at < n; at += TOGETHER, s += 2 * TOGETHER, mean += TOGETHER, var += TOGETHER) {
+        const int64_t now = n - at < TOGETHER ? n - at : TOGETHER;
+        double shift[TOGETHER] = {0}, squares[TOGETHER] = {0}, between[TOGETHER] = {0};
+        for (int64_t k = 0; k < parts; k++) {
+            const double weight = k % count == count - 1 ? last : full, *p = s + k * step;
+            for (int64_t i = 0; i < now; i++) shift[i] += weight * (p[2 * i] - s[2 * i]), squares[i] += p[2 * i + 1];
+        }
+        for (int64_t i = 0; i < now; i++) mean[i] = s[2 * i] + shift[i] / m;
+        for (int64_t k = 0; k < parts; k++) {
+            const double weight = k % count == count - 1 ? last : full, *p = s + k * step;
+            for (int64_t i = 0; i < now; i++) {
+                double d = p[2 * i] - mean[i];
+                between[i] += weight * (d * d);
+            }
+        }
+        for (int64_t i = 0; i < now; i++) var[i] = (squares[i] + between[i]) / m;
+    }
+}
+
+static void sum_parts(int64_t n, int64_t parts, const double *s, double *restrict sums) {
+    for (int64_t i = 0; i < 2 * n; i++) sums[i] = 0;
+    for (int64_t k = 0; k < parts; k++, s += 2 * n)
+        for (int64_t i = 0; i < n; i++) sums[i] += s[2 * i], sums[n + i] += s[2 * i + 1];
+}
+
 static void moments_cols(int64_t rows, int64_t cols, const void *xv, int64_t stride, const void *x0v, int exact,
                          double *restrict s, int64_t step) {
     const T *restrict x0 = x0v, *x = xv;
@@ -391,6 +420,6 @@ static void twice_affine(int64_t n, const double *s, double m, const double *mea
 
 extern const mtb_norm TABLE(norm);
 const mtb_norm TABLE(norm) = {
-    moments_parts, moments_cols, merge_cols, finish_moments, affine, backward_affine, spread, apply_runs, apply_cols,
-    backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
+    moments_parts, merge_parts, sum_parts, moments_cols, merge_cols, finish_moments, affine, backward_affine, spread,
+    apply_runs, apply_cols, backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
 };
