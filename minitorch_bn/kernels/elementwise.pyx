@@ -22,6 +22,7 @@ cdef enum:
     LONG_ROW = 256         # elements of the last dimension from which rows are worked on where they lie
     LINE = 64              # bytes of a cache line: a tile reads whole ones of the operand that it turns
     SHORT_ROW = 16         # elements from which they are if every operand's rows are as the loop wants them
+    COSTLY_ROW = 64        # the same for a loop that computes whole vectors only, and so too much of a short row
     SMALL = 20000          # elements below which releasing the GIL costs more than it gives
 
 ctypedef struct plan:
@@ -113,7 +114,7 @@ cdef inline void take_number(plan* p) noexcept nogil:
     p.all_direct = p.direct[0] and p.direct[1] and p.period[2] == 1
 
 
-cdef void choose(plan* p) noexcept nogil:
+cdef void choose(plan* p, i64 cost) noexcept nogil:
     """How the iteration is cut into blocks, or into tiles."""
     cdef int i, e, last = p.ndim - 1
     cdef i64 row = p.shape[last], size, moved = 0
@@ -135,7 +136,8 @@ cdef void choose(plan* p) noexcept nogil:
         elif i and not p.direct[i] and p.number == NULL and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
             p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
     p.past = p.past and moved > CACHE - CACHE // 4
-    p.rows = not (p.all_direct or p.past or p.across) and row >= SHORT_ROW and p.numel >= 8 * row
+    p.rows = (not (p.all_direct or p.past or p.across) and p.numel >= 8 * row
+              and row >= (SHORT_ROW if cost == 1 else COSTLY_ROW))
     for i in range(p.n):
         p.rows = p.rows and p.ops[i].dtype == p.ops[i].want and (
             p.ops[i].strides[last] == 1 or i == 2 and p.number != NULL or i == 1 and p.f == NULL)
@@ -175,6 +177,15 @@ cdef void transfer(plan* p, operand* x, i64 at, i64 m, char* block, bint load) n
             run = row * rows
             index[last - 1] += rows - 1
             offset += (rows - 1) * x.strides[last - 1]
+        elif step == size and rows > 1 and (not load or x.strides[last - 1] != 0):
+            run = x.strides[last - 1] * size
+            if load:
+                mtb_move_rows(move, block + done * size, row * size, here, run, 1, <int> size, rows, row)
+            else:
+                mtb_move_rows(move, here, run, block + done * size, row * size, 1, <int> size, rows, row)
+            run = row * rows
+            index[last - 1] += rows - 1
+            offset += (rows - 1) * x.strides[last - 1]
         elif step == size:
             if load:
                 mtb_copy_run(block + done * size, here, <size_t> (run * size))
@@ -209,6 +220,16 @@ cdef void transfer(plan* p, operand* x, i64 at, i64 m, char* block, bint load) n
             d -= 1
 
 
+cdef inline char* element(plan* p, operand* x, i64 at) noexcept nogil:
+    """Where element `at` of the iteration lies in the operand."""
+    cdef i64 offset = 0
+    cdef int d
+    for d in range(p.ndim - 1, -1, -1):
+        offset += at % p.shape[d] * x.strides[d]
+        at //= p.shape[d]
+    return x.data + offset * ITEMSIZE[x.dtype]
+
+
 cdef void fetch(plan* p, int i, i64 at, i64 m, char* block, char* spare) noexcept nogil:
     """A contiguous block of operand i in the dtype that the loop wants."""
     cdef operand* x = &p.ops[i]
@@ -222,20 +243,12 @@ cdef void fetch(plan* p, int i, i64 at, i64 m, char* block, char* spare) noexcep
             mtb_copy_run(block, x.data + at * size, <size_t> (m * size))
             return
         raw = x.data + at * size
+    elif not same and x.strides[p.ndim - 1] == 1 and at % p.shape[p.ndim - 1] + m <= p.shape[p.ndim - 1]:
+        raw = element(p, x, at)              # a part of a row
     else:
         transfer(p, x, at, m, raw, True)
     if not same:
         K.convert.cast[x.dtype][x.want](block, raw, m)
-
-
-cdef inline char* element(plan* p, operand* x, i64 at) noexcept nogil:
-    """Where element `at` of the iteration lies in the operand."""
-    cdef i64 offset = 0
-    cdef int d
-    for d in range(p.ndim - 1, -1, -1):
-        offset += at % p.shape[d] * x.strides[d]
-        at //= p.shape[d]
-    return x.data + offset * ITEMSIZE[x.dtype]
 
 
 cdef void put(plan* p, i64 at, i64 m, char* block, char* spare) noexcept nogil:
@@ -433,8 +446,10 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
     if p.numel == 0:
         return 0
     arrange(p, shape, ndim)
-    choose(p)
-    nt = team(p.numel * cost)
+    choose(p, cost)
+    # Numbers of 4 bytes that lie as the loop wants them are the measure; others are moved or converted besides.
+    i = max(ITEMSIZE[p.ops[0].dtype], ITEMSIZE[p.ops[p.n - 1].dtype]) if p.all_direct else 8
+    nt = team(p.numel * cost * i // 4)
     if p.across:
         for d in range(p.ndim):
             i = p.wide if d == p.ndim - 1 else p.high if d == p.line else 1
@@ -474,7 +489,7 @@ cdef void flat_part(mtb_loop f, int n, void** p, i64 start, i64 stop, int size, 
 
 cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const double* k, i64 cost) noexcept:
     cdef i64 i, span
-    cdef int nt = team(numel * cost)
+    cdef int nt = team(numel * cost * size // 4)
     if numel < SMALL and nt == 1:
         f(p, numel, k)
         return

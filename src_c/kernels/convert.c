@@ -141,10 +141,12 @@ TO_F16(b8, 1) TO_F16(u8, 1) TO_F16(i8, 1) TO_F16(i16, 2) TO_F16(i32, 4) TO_F16(i
 #define INTEGERS_OF(from, tf)                                                                       \
     static int near_##from(int32_t *restrict d, const tf *restrict s, int64_t n) {                  \
         int far = 0;                                                                                \
-        for (int64_t i = 0; i < n; i++) far |= !((s[i] < 0 ? -s[i] : s[i]) < 0x1p31f);              \
-        if (far) return 1;                                                                          \
-        for (int64_t i = 0; i < n; i++) d[i] = (int32_t)s[i];                                       \
-        return 0;                                                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                           \
+            int fits = (s[i] < 0 ? -s[i] : s[i]) < 0x1p31f;                                         \
+            far |= !fits;                                                                           \
+            d[i] = (int32_t)(fits ? s[i] : 0);                                                      \
+        }                                                                                           \
+        return far;                                                                                 \
     }                                                                                               \
     static void wide_##from(int64_t *restrict d, const tf *restrict s, int64_t n) {                 \
         for (int64_t i = 0; i < n; i++) d[i] = NARROW(s[i]);                                        \
@@ -161,9 +163,10 @@ static __attribute__((noinline)) void to_integers(char *dst, const char *src, in
         const void *s = src;
         m = n < PIECE ? n : PIECE;
         if (widen) widen(wide, src, m), s = wide;
-        if (!(from_size == 8 ? near_f64(d.narrow, s, m) : near_f32(d.narrow, s, m)))
-            from32(dst, d.narrow, m);
-        else {
+        int32_t *narrow = from32 == cast_i32_i32 && s != (const void *)dst ? (int32_t *)dst : d.narrow;
+        if (!(from_size == 8 ? near_f64(narrow, s, m) : near_f32(narrow, s, m))) {
+            if (narrow == d.narrow) from32(dst, narrow, m);
+        } else {
             from_size == 8 ? wide_f64(d.full, s, m) : wide_f32(d.full, s, m);
             from64(dst, d.full, m);
         }

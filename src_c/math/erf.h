@@ -165,13 +165,13 @@ MATH real M(gelu_tanh)(real x) {
     return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid_pair)(u.hi, u.lo);
 }
 MATH real M(silu_slope)(real x) {
-    real e = M(exp)(-M(abs)(x)), inverse = (real)1 / ((real)1 + e), own = x < 0 ? e : (real)1, other = x < 0 ? (real)1 : e;
+    real e = M(exp_minus)(-M(abs)(x)), inverse = (real)1 / ((real)1 + e), own = x < 0 ? e : (real)1, other = x < 0 ? (real)1 : e;
     return own * inverse * M(fma)(x, other * inverse, 1);
 }
 MATH real M(silu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid)(x); }
 /* x tanh(log(1 + e^x)), where tanh(log(1 + e)) = (e^2 + 2 e) / (e^2 + 2 e + 2) */
 MATH real M(mish)(real x) {
-    real e = M(exp)(-M(abs)(x)), num = x < 0 ? e * (e + (real)2) : M(fma)((real)2, e, 1);
+    real e = M(exp_minus)(-M(abs)(x)), num = x < 0 ? e * (e + (real)2) : M(fma)((real)2, e, 1);
     real den = num + (x < 0 ? (real)2 : (real)2 * e * e);
     return x != x ? x : x == -REAL_INF ? 0 : x * (num / den);
 }

@@ -91,6 +91,6 @@ MATH real M(sigmoid_pair)(real x, real x_lo) {
     return x != x ? x : y;
 }
 MATH real M(sigmoid)(real x) {
-    real e = M(exp)(-M(abs)(x)), y = (x < 0 ? e : (real)1) / ((real)1 + e);
+    real e = M(exp_minus)(-M(abs)(x)), y = (x < 0 ? e : (real)1) / ((real)1 + e);
     return x != x ? x : y;
 }

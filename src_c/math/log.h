@@ -133,11 +133,11 @@ MATH real M(logaddexp2)(real a, real b) {
 }
 /* log(1 + e^x) */
 MATH real M(softplus)(real x) {
-    real y = (x > 0 ? x : 0) + M(log1p)(M(exp)(-M(abs)(x)));
+    real y = (x > 0 ? x : 0) + M(log1p)(M(exp_minus)(-M(abs)(x)));
     return x != x ? x : y;
 }
 MATH real M(logsigmoid)(real x) {
-    real y = (x < 0 ? x : 0) - M(log1p)(M(exp)(-M(abs)(x)));
+    real y = (x < 0 ? x : 0) - M(log1p)(M(exp_minus)(-M(abs)(x)));
     return x != x ? x : y;
 }
 

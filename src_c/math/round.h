@@ -65,12 +65,13 @@ SHARED real M(fmod)(real a, real b) {
     return M(far_division)(a, b) ? M(copysign)(M(fmod_long)(M(abs)(a), M(abs)(b)), a) : M(fmod_near)(a, b);
 }
 /* Python's %, with the sign of b, and //, with C's a / 0; r = fmod(a, b) */
-MATH real M(remainder_of)(real r, real b) { return (r != 0) & ((r < 0) != (b < 0)) ? r + b : r; }
+MATH int M(across)(real r, real b) { return ((r > 0) & (b < 0)) | ((r < 0) & (b > 0)); }
+MATH real M(remainder_of)(real r, real b) { return r + (M(across)(r, b) ? b : (real)-0.0); }
 MATH real M(floordiv_of)(real r, real a, real b) {
     real q = (a - r) / b;
-    q = (r != 0) & ((r < 0) != (b < 0)) ? q - (real)1 : q;
+    q = q - (M(across)(r, b) ? (real)1 : (real)0);
     real n = M(floor)(q);
-    n = q - n > (real)0.5 ? n + (real)1 : n;
+    n = n + (q - n > (real)0.5 ? (real)1 : (real)-0.0);
     n = q == 0 ? M(copysign)(0, a / b) : n;
     return b == 0 ? a / b : n;
 }
