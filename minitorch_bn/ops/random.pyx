@@ -360,23 +360,26 @@ def multinomial(Tensor input not None, num_samples, replacement=False, *, genera
     if not replacement and count > input.shape[input.ndim - 1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     p = input.detach().to(dtype_object(MTB_f64))
-    if not bool(((p >= 0) & (p < float("inf"))).all()):
+    low, high = (float(end) for end in p.aminmax()) if p.numel() else (0.0, 0.0)
+    if not (low >= 0 and high < float("inf")):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    total = p.sum(-1, True)
+    single = (replacement or count == 1) and p.numel() > 0
+    edges = p.cumsum(-1).contiguous() if single else None
+    total = p.sum(-1, True) if edges is None else edges[..., -1:]
     if not bool((total > 0).all()):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    if not replacement and bool(((p > 0).sum(-1) < count).any()):
+    if not replacement and count > 1 and bool(((p > 0).sum(-1) < count).any()):
         raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative "
                            "category to sample)")
     stream = stream_of(generator)
     if stream is not None:
         return into(out, stream.multinomial(input.detach(), count, bool(replacement)))
-    if replacement:
-        edges = p.cumsum(-1)
-        u = rand(*p.shape[:-1], count, dtype=p.dtype, generator=generator) * edges[..., -1:]
-        chosen = _searchsorted(edges.contiguous(), u.contiguous(), right=True)
-        last = (p > 0).to(dtype_object(MTB_i64)).cumsum(-1).argmax(-1, True)  # rounding must not reach past it
-        return into(out, chosen.minimum(last))
+    if single:
+        u = rand(*p.shape[:-1], count, dtype=p.dtype, generator=generator) * total
+        chosen = _searchsorted(edges, u.contiguous(), right=True)
+        if int(chosen.max()) == p.shape[-1]:  # rounding has reached past the last edge: it must not
+            chosen = chosen.minimum((p > 0).to(dtype_object(MTB_i64)).cumsum(-1).argmax(-1, True))
+        return into(out, chosen)
     race = p / unit_exponential(p, generator).clamp(min=1e-300)  # the first finishers of exponential clocks
     return into(out, race.topk(count, -1)[1])
 
