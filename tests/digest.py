@@ -157,6 +157,8 @@ FAMILIES = {
     "batch_norm eval": (lambda x, w, b: F.batch_norm(x, *_stats(16), w, b, False), [(8, 16, 30, 30), (16,), (16,)]),
     "layer_norm": (lambda x, w, b: F.layer_norm(x, (301,), w, b), [(300, 301), (301,), (301,)]),
     "group_norm": (lambda x, w, b: F.group_norm(x, 4, w, b), [(8, 16, 30, 30), (16,), (16,)]),
+    "group_norm channels_last": (lambda x, w, b: F.group_norm(x.contiguous(memory_format=torch.channels_last), 4, w, b),
+                                 [(3, 16, 50, 30), (16,), (16,)]),
     "instance_norm": (lambda x: F.instance_norm(x), [(8, 16, 30, 30)]),
     "rms_norm": (lambda x, w: F.rms_norm(x, (301,), w), [(300, 301), (301,)]),
     "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1), [(4, 16, 41, 41)]),

@@ -84,6 +84,11 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                             const void* z, const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
                             bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
                             const double* gathered) except -1
+# both for n samples of s rows of c columns, `per` of them a group: group norm of channels-last memory
+cdef int normalize_samples(int real, const Channels* view, const void* x, const void* weight, const void* bias,
+                           double eps, void* y, double* mean, double* var, double* invstd) except -1
+cdef int samples_backward(int real, const Channels* view, const void* x, const void* dy, const void* weight,
+                          const double* mean, const double* invstd, void* dx, void* dweight, void* dbias) except -1
 # mean and var (biased) along the middle axis of a contiguous (outer, n, inner)
 cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* mean, double* var) except -1
 
@@ -104,7 +109,7 @@ cdef struct Plan:
     double m                             # values of one statistic
     source x, residual, weight, bias, dy, more, z, u, g    # g: what the map takes for dy
     bytes_p y, dx, dresidual, ddy, p, x0, unsure
-    doubles_p mean, var, invstd
+    doubles_p mean, var, invstd, sums    # sums: of samples
     doubles_p s                          # of columns see there; of runs, two sums of each (part, statistic or channel)
     double eps
     int relu, mask, frozen, exact

@@ -10,7 +10,7 @@ from .parts cimport BLOCK, Parts, block, count_blocks, cut, part_at
 cdef enum:
     SHORT = 16         # runs shorter than this are taken as columns, one for each position in the run
     DEEP = 1 << 18     # values of such a panel that are summed before the sums are merged, ...
-    SHALLOW = 32       # ... at most, and as many rows at least
+    SHALLOW = 32       # ... at most, and about as many rows at least
     OWN_CACHE = 1 << 18  # bytes of a second-level cache
     # bytes over which a processor foresees what is read next: so wide is a panel of columns, in which narrower rows lie
     # side by side
@@ -44,7 +44,8 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
         q.rows, q.cols, q.stride = q.rows // together, q.cols * together, q.stride * together
     q.panels = ceil_div(q.cols * q.size, PAGE)
     q.width = ceil_div(ceil_div(q.cols, q.panels), SHORT) * SHORT
-    q.deep = min(DEEP // q.width, max(<i64> SHALLOW, ceil_div(q.rows, 64) * 8))
+    q.chunks = max(min(<i64> 8, q.rows // SHALLOW), ceil_div(q.rows, DEEP // q.width), <i64> 1)
+    q.deep = ceil_div(q.rows, 8 * q.chunks) * 8     # of one size: threads have the same to do
     q.chunks = ceil_div(q.rows, q.deep) + (q.left > 0)
     q.step = q.cols
 
@@ -389,6 +390,9 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
     finally:
         give(s, bytes)
     return 0
+
+
+include "norm_samples.pxi"
 
 
 cdef int moments(int real, i64 outer, i64 n, i64 inner, const void* x, double* mean, double* var) except -1:

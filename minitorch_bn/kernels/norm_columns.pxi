@@ -1,10 +1,10 @@
 # Normalization by columns: a task is a tile, some rows of a panel of columns (part of norm.pyx).
 
 cdef i64 tile(Plan* q, i64 i, i64* rows, i64* col, i64* cols) noexcept nogil:
-    cdef i64 row = i // q.panels * q.deep
+    cdef i64 row = (i // q.panels - (q.left > 0)) * q.deep
     col[0] = i % q.panels * q.width
     rows[0], cols[0] = min(q.deep, q.rows - row), min(q.width, q.cols - col[0])
-    if rows[0] <= 0:                         # what is left is less than a row
+    if row < 0:                              # the first tile is what is left at the end, less than a row
         row, rows[0], cols[0] = q.rows, 1, max(<i64> 0, min(q.width, q.left - col[0]))
     return row * q.stride + col[0]
 

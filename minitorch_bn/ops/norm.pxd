@@ -1,5 +1,6 @@
 # What batch norm shares with the norms of rows and groups.
 from minitorch_bn._core cimport Node, Tensor
+from minitorch_bn.kernels.norm cimport Channels
 from minitorch_bn.kernels.runtime cimport i64
 
 cdef tuple algebra(object x, object g, object weight, object dims, double eps, bint centered)
@@ -8,6 +9,8 @@ cdef Tensor new_statistics(i64 rows, i64 n)                                   # 
 cdef Tensor parameter(Tensor p, Tensor x, str name, str op, i64 size)
 cdef int need_float(Tensor x, str op) except -1
 cdef i64 product(Tensor x, int first, int end) noexcept                       # of the sizes of dims first, ..., end - 1
+cdef Tensor as_channels(Tensor x, Channels* view)                             # x, or a contiguous copy
+cdef Tensor same_layout(Tensor g, Tensor x)                                   # g with the memory order and dtype of x
 cdef int update_running(Tensor running, const double* value, i64 n, double momentum, double factor) except -1
 
 

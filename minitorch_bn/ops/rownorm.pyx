@@ -1,12 +1,13 @@
 """Layer, RMS, group and instance norm: forward, backward, and backward of any order (see ops/norm.pyx)."""
-from minitorch_bn._core cimport (Node, Tensor, cast, contiguous, grad_enabled, new_node, new_tensor, new_zeros,
-                                 raw_cast, raw_contiguous, save, saved, set_history, shape_tuple, tracks3, wants)
+from minitorch_bn._core cimport (Node, Tensor, cast, contiguous, grad_enabled, new_like, new_node, new_tensor,
+                                 new_zeros, raw_cast, raw_contiguous, save, saved, set_history, shape_tuple, tracks3,
+                                 wants)
 from minitorch_bn.kernels cimport layernorm as row_kernels, norm as kernels
 from minitorch_bn.kernels.norm cimport MTB_MASK_NONE, Channels
 from minitorch_bn.kernels.reduce cimport round_doubles
 from minitorch_bn.kernels.runtime cimport MTB_f32, i64
-from minitorch_bn.ops.norm cimport (algebra, data_of, gradients, need_float, new_statistics, parameter, product, row_of,
-                                    update_running)
+from minitorch_bn.ops.norm cimport (algebra, as_channels, data_of, gradients, need_float, new_statistics, parameter,
+                                    product, row_of, same_layout, update_running)
 from minitorch_bn.ops.norm import batch_norm
 
 cdef enum:
@@ -133,6 +134,12 @@ cdef object group_norm_vjp(Node node, object g):
         dbias = new_zeros(x.dtype, 1, &c)
     if x.numel == 0:
         return gradients(node, g, dweight, dbias)
+    if node.k[2] and channels_last(x):
+        view = Channels(True, n, c, s, c, 1, per, c)
+        dy, dx = same_layout(<Tensor> g, x), new_like(x, x.dtype)
+        kernels.samples_backward(x.dtype - MTB_f32, &view, x.data, dy.data, data_of(weight), row_of(stats, 0),
+                                 row_of(stats, 1), dx.data, data_of(dweight), data_of(dbias))
+        return gradients(node, dx, dweight, dbias)
     x, dy = raw_contiguous(x), raw_contiguous(raw_cast(<Tensor> g, x.dtype))
     dx = new_tensor(x.dtype, x.ndim, x.shape)
     if s >= SHORT:
@@ -164,13 +171,23 @@ cdef object group_norm_algebra(Node node, Tensor x, object g, object weight, lis
                      g.sum([0, 3]).reshape([-1]) if wants(node, 2) else None)
 
 
-cdef Tensor normalize_groups(Tensor input, i64 groups, Tensor weight, Tensor bias, double eps, Tensor stats, str name):
-    """stats (3, n * groups) receives mean, invstd, var."""
-    cdef Tensor x = raw_contiguous(input), y = new_tensor(x.dtype, x.ndim, x.shape)
+cdef bint channels_last(Tensor x):
+    cdef Channels view
+    return not x.contiguous and x.numel > 0 and as_channels(x, &view) is x
+
+
+cdef Tensor normalize_groups(Tensor input, i64 groups, Tensor weight, Tensor bias, double eps, Tensor stats, str name,
+                             bint last):
+    """stats (3, n * groups) receives mean, invstd, var. `last`: what is channels-last remains so."""
+    cdef Tensor x = input if last else raw_contiguous(input), y = new_like(x, x.dtype)
     cdef i64 n = x.shape[0], c = x.shape[1], s = product(x, 2, x.ndim), i
     cdef Channels view
     cdef Node node
-    if x.numel > 0 and s >= SHORT:
+    if last:
+        view = Channels(True, n, c, s, c, 1, c // groups, c)
+        kernels.normalize_samples(x.dtype - MTB_f32, &view, x.data, data_of(weight), data_of(bias), eps, y.data,
+                                  row_of(stats, 0), row_of(stats, 2), row_of(stats, 1))
+    elif x.numel > 0 and s >= SHORT:
         view = Channels(False, 1, n * c, s, n * c * s, s, c // groups, c)
         kernels.normalize(x.dtype - MTB_f32, &view, x.data, NULL, data_of(weight), data_of(bias), eps, False, y.data,
                           row_of(stats, 0), row_of(stats, 2), row_of(stats, 1), NULL)
@@ -184,7 +201,7 @@ cdef Tensor normalize_groups(Tensor input, i64 groups, Tensor weight, Tensor bia
         save(node, 0, input)
         save(node, 1, weight)
         save(node, 2, stats)
-        node.k[0], node.k[1] = groups, eps
+        node.k[0], node.k[1], node.k[2] = groups, eps, last
         set_history(y, node)
     return y
 
@@ -201,7 +218,8 @@ def group_norm(Tensor input not None, i64 num_groups, Tensor weight, Tensor bias
         return cast(group_norm(cast(input, MTB_f32), num_groups, weight, bias, eps), input.dtype)
     return normalize_groups(input, num_groups, parameter(weight, input, "weight", "group_norm", input.shape[1]),
                             parameter(bias, input, "bias", "group_norm", input.shape[1]), eps,
-                            new_statistics(3, input.shape[0] * num_groups), "NativeGroupNormBackward0")
+                            new_statistics(3, input.shape[0] * num_groups), "NativeGroupNormBackward0",
+                            channels_last(input))
 
 
 def instance_norm(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight, Tensor bias,
@@ -225,7 +243,7 @@ def instance_norm(Tensor input not None, Tensor running_mean, Tensor running_var
     parameter(running_mean, input, "running_mean", "instance_norm", c)
     parameter(running_var, input, "running_var", "instance_norm", c)
     stats = new_statistics(3, n * c)
-    y = normalize_groups(input, c, w, b, eps, stats, "InstanceNormBackward0")
+    y = normalize_groups(input, c, w, b, eps, stats, "InstanceNormBackward0", False)
     if input.numel > 0 and (running_mean is not None or running_var is not None):
         means = new_statistics(2, c)
         average_samples(row_of(stats, 0), row_of(means, 0), n, c)
