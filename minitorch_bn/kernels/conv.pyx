@@ -9,7 +9,6 @@ Each output is summed in the order of a matrix product (src_c/api/gemm.h), K = c
 in a batch. The weight gradient is in conv_weight.pyx.
 """
 from cython.parallel cimport prange, threadid
-from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, gemm, mtb_gemm
@@ -21,11 +20,11 @@ from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks
 from minitorch_bn.kernels.winograd cimport gather_planes, suits_winograd, winograd_sweep
 
 cdef extern from *:
-    void prefetch "__builtin_prefetch"(const void* p) noexcept nogil
+    void prefetch "__builtin_prefetch"(const void* p, int write, int level) noexcept nogil
 
 cdef enum:
     POSITIONS = 512          # output positions of a block: what it reads and writes stays in a second-level cache
-    FEW_POSITIONS = 64       # not less, to feed more threads
+    FEW_POSITIONS = 32       # not less, to feed more threads
     W_BYTES = 256 << 10      # of packed weights, one K block of them, that all panels of a block meet
     C_BYTES = 256 << 10      # of results that wait in scratch
     PAD_BYTES = 256 << 10    # of padded source, if it is all channels
@@ -33,7 +32,7 @@ cdef enum:
     WOVEN = 8                # phases of the last axis that are written together, at most
     FEW_ROWS = 4             # output channels a group: too few to fill tiles,
     FEW_CHANNELS = 128       # and so few input channels that they are padded together
-    PACK_TILES = 8           # of weights that one task packs,
+    PACK_TILES = 8           # of weights that one task packs, at most,
     PACK_ROWS = 64           # so many rows of them at a time
 
 cdef struct sweep:
@@ -42,6 +41,7 @@ cdef struct sweep:
     i64 phases, woven        # of the stride, backward: each has its own taps; how many are written together
     i64* first_tap           # (phases + 1)
     i64 tile_size            # elements that a packed tile takes, and what packing writes past it
+    i64 packs                # tiles that one task packs
     i64 row_block, row_blocks, group_block, group_blocks, tasks
     i64* source_at           # of each row of the unfolded matrix, its offset in the padded block
     const char* w            # packed tiles
@@ -130,6 +130,8 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
                     for i in range(pieces):
                         memcpy(unfolded + ((kb - 1) * tiles.nr + to[i]) * size,
                                padded + (at[k - 1] + source[i]) * size, (to[i + 1] - to[i]) * size)
+                for i in range(p, p + kb if q.direct else p):          # for the next panel: each lies in another page
+                    prefetch(padded + (at[i] + source[0] + tiles.nr) * size, 0, 2)
             if p + kb == k and q.bias != NULL:
                 bias = q.bias + (group * q.m + tile0 * q.step) * size
             to_c = c + j * size
@@ -137,8 +139,8 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
                 m = min(q.step, q.m - t * q.step)
                 if q.into_y:
                     for i in range(m):
-                        prefetch(to_c + i * ldc * size)
-                        prefetch(to_c + (i * ldc + columns - 1) * size)
+                        prefetch(to_c + i * ldc * size, 1, 3)
+                        prefetch(to_c + (i * ldc + columns - 1) * size, 1, 3)
                 tiles.strip(m, columns, kb, w + (t * q.tile_size + (first + p) * m) * size, 1, m, unfolded, tiles.nr,
                             to_c, ldc, p > 0, NULL, bias)
                 to_c += m * ldc * size
@@ -184,31 +186,38 @@ cdef void sweep_task(const sweep* q, i64 index, char* scratch) noexcept nogil:
 
 cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
     """Cuts the work into tasks. Free choices, no bit depends on them."""
-    cdef i64 most = 4 * POSITIONS if q.by_lines else POSITIONS, blocks, work, rows, wide = 1, size = q.at.size
-    cdef i64 image = q.at.grid[0] * q.at.grid[1] * q.at.grid[2]
+    cdef i64 most = 4 * POSITIONS if q.by_lines else POSITIONS, blocks, work, r, rows, wide = 1, size = q.at.size
+    cdef i64 image = q.at.grid[0] * q.at.grid[1] * q.at.grid[2], best = 0, cost, row_block
+    cdef i64 most_rows = parts(q.tiles, 1 + q.tiles * q.step * min(q.k, <i64> MTB_KC) * size // W_BYTES)
+    cdef i64 chosen = FEW_POSITIONS
     cdef bint whole = q.phases == 1 and not q.by_lines
-    q.row_block = parts(q.tiles, 1 + q.tiles * q.step * min(q.k, <i64> MTB_KC) * size // W_BYTES)
-    rows = min(q.m, q.row_block * q.step) * q.woven
+    q.row_block = most_rows
     if q.at_once:
         wide = q.at.channels * min(q.at.step[0] * q.at.step[1] * q.at.step[2], q.at.taps)
-    if whole and image >= 2 * FEW_POSITIONS:
+    if whole and image >= 4 * FEW_POSITIONS:
         most = min(most, image)                     # whole images: results go to their place at once
-    while True:
+    while most >= FEW_POSITIONS:
         cut_blocks(&q.at, most)
-        q.into_y = whole and q.at.block[0] == 1
-        blocks = q.at.blocks[0] * q.at.blocks[1] * q.at.blocks[2] * q.at.blocks[3]
-        if most <= FEW_POSITIONS or ((threads == 1 or blocks * q.at.groups * parts(q.tiles, q.row_block) >= 4 * threads)
-                                     and (q.into_y or rows * most * size <= C_BYTES)
-                                     and (not q.at_once or q.direct or wide * most * size <= PAD_BYTES)):
-            break
+        blocks = q.at.blocks[0] * q.at.blocks[1] * q.at.blocks[2] * q.at.blocks[3] * q.at.groups
+        # Each block reads all weights, each part of the rows unfolds the source; and threads wait for the last task.
+        for r in range(1, 1 + (1 if q.by_lines else min(q.tiles, <i64> 2 * threads))):
+            row_block = min(most_rows, parts(q.tiles, r))
+            rows = min(q.m, row_block * q.step)
+            if ((whole and q.at.block[0] == 1 or rows * q.woven * most * size <= C_BYTES)
+                    and (not q.at_once or q.direct or wide * most * size <= PAD_BYTES)):
+                cost = (parts(blocks * parts(q.tiles, row_block), threads)
+                        * (parts(q.at.positions, q.at.gemm.nr) * (rows + 4) + rows))
+                if best == 0 or cost < best - best // 32:
+                    best, chosen, q.row_block = cost, most, row_block
         most //= 2
+    cut_blocks(&q.at, chosen)
+    q.into_y = whole and q.at.block[0] == 1
+    blocks = q.at.blocks[0] * q.at.blocks[1] * q.at.blocks[2] * q.at.blocks[3]
     work = max(<i64> 1, q.at.positions * q.m * max(q.k, <i64> 1))
     q.group_block = min(q.at.groups, 1 + (4 * TASK_WORK if q.by_lines else TASK_WORK) // work)
     if threads > 1:
         q.group_block = max(<i64> 1, min(q.group_block, q.at.groups * blocks // (4 * threads)))
     q.group_blocks = parts(q.at.groups, q.group_block)
-    if not q.by_lines and threads > 1:
-        q.row_block = min(q.row_block, parts(q.tiles, parts(2 * threads, blocks * q.group_blocks)))
     q.row_blocks = parts(q.tiles, q.row_block)
     q.tasks = blocks * q.group_blocks * q.row_blocks
 
@@ -254,7 +263,7 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
     q.k = q.at.channels * kernel_volume
     q.tiles = parts(q.m, q.at.gemm.mr)
     q.step = parts(q.m, q.tiles)
-    q.by_lines = q.m <= min(<i64> FEW_ROWS, q.at.gemm.mr) and q.at.channels <= FEW_CHANNELS
+    q.by_lines = q.m <= FEW_ROWS and q.at.channels <= FEW_CHANNELS
     q.direct = q.direct and not q.by_lines
     q.at_once = q.by_lines or q.direct or q.phases > 1
     table += 4 * kernel_volume + q.k + q.phases + 1
@@ -276,7 +285,8 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
         q.at.kernel_at, q.source_at = q.at.tap_at + kernel_volume, q.at.tap_at + 2 * kernel_volume
         q.first_tap = q.source_at + q.k
         total = g.n * g.groups * q.m * q.at.grid[0] * q.at.grid[1] * q.at.grid[2]
-        threads = team(<i64> min(<double> total * (q.k + 1) / 16, <double> (1 << 60)))
+        # cycles: multiply-adds; and where there are few of them for an output, moving it and its source
+        threads = team(<i64> min(<double> total * (q.k + 24) / (8 if q.by_lines else 16), <double> (1 << 60)))
         plan_sweep(&q, threads)
         lay_taps(&q.at, counts, offsets, index)
         if q.direct:
@@ -305,17 +315,18 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
         q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
         q.scratch = up(q.pieces_at + 2 * (max(q.at.positions, q.at.gemm.nr) + 1) * sizeof(i64), 64)
         q.tile_size = q.step * q.k + q.at.gemm.vl
-        total = g.groups * q.m * q.k
+        total = 2 * g.groups * q.m * q.k             # cycles that packing takes
         packed_size = up(g.groups * q.tiles * q.tile_size * q.at.size, 64)
         memory = <char*> take(packed_size + threads * q.scratch)
         scratch = memory + packed_size
         q.w = memory
-        if team(total) > 1:
-            for i in prange(parts(g.groups * q.tiles, PACK_TILES), num_threads=threads, schedule="static", nogil=True):
-                spread()
-                pack_tiles(&q, i, <const char*> w, memory, backward, kernel_volume)
+        if team(total) == 1:
+            q.packs = g.groups * q.tiles
+            pack_tiles(&q, 0, <const char*> w, memory, backward, kernel_volume)
         else:
-            for i in range(parts(g.groups * q.tiles, PACK_TILES)):
+            q.packs = min(<i64> PACK_TILES, parts(g.groups * q.tiles, threads))
+            for i in prange(parts(g.groups * q.tiles, q.packs), num_threads=threads, schedule="static", nogil=True):
+                spread()
                 pack_tiles(&q, i, <const char*> w, memory, backward, kernel_volume)
         if threads > 1:
             for i in prange(q.tasks, num_threads=threads, schedule="dynamic", chunksize=1 + q.tasks // (16 * threads),

@@ -3,8 +3,8 @@
 cdef void pack_tile(const sweep* q, i64 index, i64 c0, i64 c1, const char* w, char* packed, bint backward,
                     i64 kernel_volume) noexcept nogil:
     """Some channels of one tile of w as it will be read, (k, rows). Backward, the channels change sides."""
-    cdef i64 group = index // q.tiles, i0 = index % q.tiles * q.step, n = min(q.step, q.m - i0), i, c, t, p, kb
-    cdef i64 size = q.at.size, channels = q.at.channels, phase, taps, to, source
+    cdef i64 group = index // q.tiles, i0 = index % q.tiles * q.step, n = min(q.step, q.m - i0), c, t, p, kb
+    cdef i64 size = q.at.size, channels = q.at.channels, phase, taps, source
     cdef bint all_taps = q.first_tap[q.phases] == kernel_volume and q.phases == 1
     packed += index * q.tile_size * size
     p = c0 * kernel_volume
@@ -12,7 +12,7 @@ cdef void pack_tile(const sweep* q, i64 index, i64 c0, i64 c1, const char* w, ch
         kb = min(c1 * kernel_volume - p, <i64> MTB_KC)
         q.at.gemm.pack(packed + p * n * size, n, w + ((group * q.m + i0) * q.k + p) * size, q.k, n, 1, kb)
         p += kb
-    if backward and kernel_volume == 1 and all_taps:
+    if backward and kernel_volume == 1 and q.first_tap[q.phases] == 1:
         q.at.gemm.pack(packed + c0 * n * size, n, w + ((group * channels + c0) * q.m + i0) * size, 1, n, q.m, c1 - c0)
         return
     for c in range(c0, c1 if backward else c0):
@@ -22,21 +22,16 @@ cdef void pack_tile(const sweep* q, i64 index, i64 c0, i64 c1, const char* w, ch
                            kernel_volume)
             continue
         for phase in range(q.phases):
-            taps = q.first_tap[phase + 1] - q.first_tap[phase]
-            for t in range(q.first_tap[phase], q.first_tap[phase + 1]):
-                to = (q.first_tap[phase] * (channels - 1) + c * taps + t) * n
-                p = source + q.at.kernel_at[t]
-                for i in range(n):
-                    if size == 4:
-                        (<uint32_t*> packed)[to + i] = (<const uint32_t*> w)[p + i * kernel_volume]
-                    else:
-                        (<uint64_t*> packed)[to + i] = (<const uint64_t*> w)[p + i * kernel_volume]
+            t = q.first_tap[phase]
+            taps = q.first_tap[phase + 1] - t
+            q.at.conv.gather(packed + (t * channels + c * taps) * n * size, n, w + source * size, kernel_volume,
+                             q.at.kernel_at + t, taps)
 
 
 cdef void pack_tiles(const sweep* q, i64 index, const char* w, char* packed, bint backward,
                      i64 kernel_volume) noexcept nogil:
     """A few tiles; backward, they lie side by side: some channels at a time, so that each line is read once."""
-    cdef i64 c = 0, t, first = index * PACK_TILES, last = min(first + PACK_TILES, q.at.groups * q.tiles)
+    cdef i64 c = 0, t, first = index * q.packs, last = min(first + q.packs, q.at.groups * q.tiles)
     cdef i64 few = max(<i64> 1, PACK_ROWS // kernel_volume) if backward else q.at.channels
     while c < q.at.channels:
         for t in range(first, last):

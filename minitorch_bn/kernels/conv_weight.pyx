@@ -223,7 +223,8 @@ cdef int conv_backward_weight(int real, const conv_geometry* shape, const void* 
         q.swapped = (q.chunks == 1 and not q.in_lanes and q.m >= SWAPPED_OUTPUTS
                      and positions < SWAPPED_POSITIONS * q.m)
         q.direct = q.direct and q.at.block[0] == 1 and not q.in_lanes
-        threads = team(<i64> min(<double> positions * g.c_out * q.k / 16, <double> (1 << 60)))
+        threads = team(<i64> min(<double> positions * g.c_out * (q.k + 24) / (8 if q.in_lanes else 16),
+                                 <double> (1 << 60)))
         q.m_range = q.m if q.in_lanes else up(parts(q.m, parts(q.m, RANGE_OUTPUTS)), q.at.gemm.nr)
         q.m_ranges = parts(q.m, q.m_range)
         i = q.at.size * max(q.at.block[0] * q.at.c_pitch, q.at.taps * min(q.columns, q.m_range))  # for one channel

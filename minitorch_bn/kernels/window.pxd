@@ -11,7 +11,7 @@ cdef extern from "mtb.h" nogil:
         i64 to, count
     ctypedef struct mtb_conv:
         i64 vl, lanes
-        void (*pad)(void* dst, const void* src, const void* end, const mtb_conv_axis* rows,
+        void (*pad)(void* dst, const void* src, i64 apart, i64 planes, const void* end, const mtb_conv_axis* rows,
                     const mtb_conv_axis* columns) noexcept nogil
         void (*unfold)(void* dst, i64 width, const void* src, const i64* at, i64 k, const i64* source, const i64* to,
                        i64 pieces) noexcept nogil
@@ -22,6 +22,7 @@ cdef extern from "mtb.h" nogil:
         void (*fold)(void* dst, const void* sums, i64 rows, i64 parts, i64 part_size) noexcept nogil
         void (*merge)(void* dst, i64 ldd, const void* src, i64 lds, i64 rows, i64 columns, i64 parts,
                       i64 part_size) noexcept nogil
+        void (*gather)(void* dst, i64 n, const void* src, i64 apart, const i64* at, i64 k) noexcept nogil
         void (*weave)(void* dst, i64 step, const void* src, i64 pitch, i64 phases, i64 n) noexcept nogil
     # Up to three spatial axes; absent leading axes have size 1, kernel 1, stride 1. y[o] reads x[o * stride - pad_lo +
     # k * dilation], and 0 outside of x; so `out` decides how much padding there is behind.

@@ -88,22 +88,33 @@ cdef void pad_block(const window* q, const spot* s, i64 channel, i64 channels, c
     cdef mtb_conv_axis axis[3]
     cdef const char* src
     cdef char* at
-    cdef i64 d, n, _c, i, phase, z
+    cdef bint flat = q.c_pitch == q.plane            # one plane of each channel: many go at once
+    cdef i64 d, n, _c, i, phase, z, count, images = s.count[0], planes = channels, apart = q.volume, plane
     for d in range(3):
         axis[d].size, axis[d].step, axis[d].begin = q.extent[d], q.step[d], s.start[d + 1] * q.step[d]
         axis[d].length, axis[d].phases, axis[d].origin = q.length[d], q.phases[d], q.origin[d]
-    for n in range(s.count[0]):
+    plane = axis[1].size * axis[2].size
+    if not flat:
+        apart = axis[0].step * plane
+    elif q.n_pitch == q.plane:                       # one channel: all images
+        images, planes, apart = 1, images, q.groups * q.channels * q.volume
+    for n in range(images):
         src = q.x + ((s.start[0] + n) * q.groups * q.channels + channel) * q.volume * q.size
         at = dst + n * q.n_pitch * q.size
-        for _c in range(channels):
+        for _c in range(1 if flat else channels):
             for phase in range(q.phases[0]):
-                for i in range(q.length[0]):
+                i = 0
+                while i < q.length[0]:
                     z = axis[0].begin + axis[0].origin[phase] + i * axis[0].step
+                    count = planes if flat else 1
                     if 0 <= z < axis[0].size:
-                        q.conv.pad(at, src + z * axis[1].size * axis[2].size * q.size, q.end, &axis[1], &axis[2])
+                        if not flat:
+                            count = min(q.length[0] - i, parts(axis[0].size - z, axis[0].step))
+                        q.conv.pad(at, src + z * plane * q.size, apart, count, q.end, &axis[1], &axis[2])
                     else:
-                        q.conv.pad(at, NULL, NULL, &axis[1], &axis[2])
-                    at += q.plane * q.size
+                        q.conv.pad(at, NULL, 0, count, NULL, &axis[1], &axis[2])
+                    at += count * q.plane * q.size
+                    i += 1 if flat else count
             src += q.volume * q.size
 
 

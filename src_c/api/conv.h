@@ -25,9 +25,11 @@ typedef struct {
 typedef struct {
     int64_t vl, lanes;
 
-    /* dst[rows->phases * rows->length][columns->phases * columns->length] from src[rows->size][columns->size], which
-     * lies in a tensor that ends at `end`; all 0 if src is NULL. May write up to vl elements past dst. */
-    void (*pad)(void *dst, const void *src, const void *end, const mtb_conv_axis *rows, const mtb_conv_axis *columns);
+    /* dst[planes][rows->phases * rows->length][columns->phases * columns->length] from planes src[rows->size]
+     * [columns->size] that lie apart in a tensor that ends at `end`; all 0 if src is NULL. May write up to vl elements
+     * past dst. */
+    void (*pad)(void *dst, const void *src, int64_t apart, int64_t planes, const void *end, const mtb_conv_axis *rows,
+                const mtb_conv_axis *columns);
 
     /* dst[r * width + to[i] + l] = src[at[r] + from[i] + l] for r < k, i < pieces, l < vl; to[] ascends, and what a
      * piece writes past its own elements the next one overwrites. Reads and writes up to vl elements too far. */
@@ -49,6 +51,8 @@ typedef struct {
     /* dst[c * ldd + r] = sum of src[part * part_size + r * lds + c] over the parts, in order; r < rows, c < columns. */
     void (*merge)(void *dst, int64_t ldd, const void *src, int64_t lds, int64_t rows, int64_t columns, int64_t parts,
                   int64_t part_size);
+    /* dst[r * n + i] = src[at[r] + i * apart] for r < k, i < n. */
+    void (*gather)(void *dst, int64_t n, const void *src, int64_t apart, const int64_t *at, int64_t k);
     /* dst[j * step + f] = src[f * pitch + j] for f < phases <= step, j * step + f < n. */
     void (*weave)(void *dst, int64_t step, const void *src, int64_t pitch, int64_t phases, int64_t n);
 } mtb_conv;

@@ -2,7 +2,6 @@
  * */
 #include "../kernel.h"
 
-
 /* Lists of lanes. */
 #define L2(F, i) F(i), F(i + 1)
 #define L4(F, i) L2(F, i), L2(F, i + 2)
@@ -24,7 +23,7 @@
 INLINE void zero(T *dst, int64_t i, int64_t end) {
     for (; i < end; i += VL) {
         vstore(dst + i, (vec){});
-        __asm__ volatile("" ::: "memory");
+        __asm__ volatile("" : "+r"(i));
     }
 }
 
@@ -49,42 +48,89 @@ INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src
     zero(dst, hi, length);
 }
 
-/* Which elements [*lo, *hi) of a phase lie inside the source; begin is where its first one lies. */
-INLINE void inside(const mtb_conv_axis *axis, int64_t begin, int64_t *lo, int64_t *hi) {
+/* Which elements [lo, hi) of a phase lie inside the source; `at` is where the first one lies. */
+typedef struct {
+    int64_t lo, hi, at;
+} span;
+static span span_of(const mtb_conv_axis *axis, int64_t phase) {
+    const int64_t begin = axis->begin + axis->origin[phase];
     int64_t i = 0, j = axis->length;
     while (i < j && begin + i * axis->step < 0) i++;
     while (i < j && begin + (j - 1) * axis->step >= axis->size) j--;
-    *lo = i, *hi = j;
+    return (span){i, j, begin + i * axis->step};
 }
 
-enum { PHASES = 8 };  /* whose ends are found once for all rows: strides up to 8 */
+/* Rows of one phase, all elements of it: where most of the time goes. */
+static __attribute__((noinline)) void pad_rows(T *dst, int64_t length, const span *x, const T *src, const T *end,
+                                               int64_t down, int64_t ahead, int64_t rows) {
+    const int64_t lo = x->lo, hi = x->hi;
+    for (src += x->at; rows > 0; rows--, dst += length, src += down) pad_row(dst, length, lo, hi, src, end, 1, ahead);
+}
 
-/* Pads and sorts by phase one plane.  src (rows->size, columns->size), dst (phases * length of both).  One pass. */
-static void pad(void *dst_, const void *src_, const void *end, const mtb_conv_axis *rows,
-                const mtb_conv_axis *columns) {
+/* The same of both phases of step 2, side by side, if their rows start in one pair of elements. From right to left:
+ * what the first one writes too far the other overwrites. */
+static __attribute__((noinline)) void pad_pairs(T *dst, int64_t length, const span *x, const T *src, int64_t down,
+                                                int64_t ahead, int64_t rows) {
+    const int64_t lo0 = x[0].lo, hi0 = x[0].hi, lo1 = x[1].lo, hi1 = x[1].hi, odd = x->at % 2;
+    const int64_t first = ((hi0 - lo0 > hi1 - lo1 ? hi0 - lo0 : hi1 - lo1) - 1) / VL * VL;
+    for (src += x->at - odd; rows > 0; rows--, dst += 2 * length, src += down)
+        for (int64_t j = first; j >= 0; j -= VL) {
+            const vec a = vload(src + 2 * j), b = vload(src + 2 * j + VL);
+            const vec even = __builtin_shuffle(a, b, LANES_OF(EVERY_OTHER));
+            const vec between = __builtin_shuffle(a, b, LANES_OF(EVERY_OTHER) + 1);
+            __builtin_prefetch(src + 2 * j + ahead);
+            if (j == 0) zero(dst, 0, lo0);
+            vstore(dst + lo0 + j, odd ? between : even);
+            if (j == first) zero(dst, hi0, length);
+            if (j == 0) zero(dst + length, 0, lo1);
+            vstore(dst + length + lo1 + j, odd ? even : between);
+            if (j == first) zero(dst + length, hi1, length);
+        }
+}
+static int pairs(const span *x, const T *src, const T *end) {
+    const int64_t n = x[0].hi - x[0].lo, m = x[1].hi - x[1].lo;
+    return n > 0 && m > 0 && x[0].at / 2 == x[1].at / 2 && end - src >= x[0].at + 2 * ((n > m ? n : m) + VL);
+}
+
+enum { PHASES = 8 };  /* whose spans are found once for all planes: strides up to 8 */
+#define SPAN(known, axis, phase) ((phase) < PHASES ? (known)[phase] : span_of(axis, phase))
+
+/* Pads and sorts by phase some planes.  src (rows->size, columns->size), dst (phases * length of both).  One pass. */
+static void pad(void *dst_, const void *src_, int64_t apart, int64_t planes, const void *end,
+                const mtb_conv_axis *rows, const mtb_conv_axis *columns) {
     T *dst = dst_;
     const T *src = src_;
     const int64_t length = columns->length, phases = columns->phases, step = columns->step, size = columns->size;
-    int64_t top = 0, bottom = 0, ends[PHASES][3];
-    for (int64_t s = 0; s < rows->phases; s++) {
-        const int64_t y = rows->begin + rows->origin[s];
-        if (src) inside(rows, y, &top, &bottom);
-        const T *row = src + (y + top * rows->step) * size;
-        zero(dst, 0, top * phases * length);
-        dst += top * phases * length;
-        for (int64_t i = top; i < bottom; i++, row += rows->step * size)
-            for (int64_t t = 0; t < phases; t++, dst += length) {
-                int64_t *e = ends[t % PHASES];
-                if (i == top || phases > PHASES) {
-                    e[2] = columns->begin + columns->origin[t];
-                    inside(columns, e[2], e, e + 1);
-                    e[2] += e[0] * step;
-                }
-                pad_row(dst, length, e[0], e[1], row + e[2], end, step, rows->size * size);
-            }
-        zero(dst, 0, (rows->length - bottom) * phases * length);
-        dst += (rows->length - bottom) * phases * length;
+    const int64_t down = rows->step * size, ahead = rows->size * size, line = phases * length;
+    span on_rows[PHASES], on_columns[PHASES];
+    if (!src) {
+        zero(dst, 0, planes * rows->phases * rows->length * line);
+        return;
     }
+    for (int64_t s = 0; s < rows->phases && s < PHASES; s++) on_rows[s] = span_of(rows, s);
+    for (int64_t t = 0; t < phases && t < PHASES; t++) on_columns[t] = span_of(columns, t);
+    for (; planes > 0; planes--, src += apart)
+        for (int64_t s = 0; s < rows->phases; s++) {
+            const span y = SPAN(on_rows, rows, s);
+            const T *row = src + y.at * size;
+            zero(dst, 0, y.lo * line);
+            dst += y.lo * line;
+            if (line == length && step == 1) {
+                pad_rows(dst, length, on_columns, row, end, down, ahead, y.hi - y.lo);
+                dst += (y.hi - y.lo) * length;
+            } else if (phases == 2 && step == 2 && pairs(on_columns, row + (y.hi - y.lo) * down, end)) {
+                pad_pairs(dst, length, on_columns, row, down, ahead, y.hi - y.lo);
+                dst += (y.hi - y.lo) * line;
+            } else {
+                for (int64_t i = y.lo; i < y.hi; i++, row += down)
+                    for (int64_t t = 0; t < phases; t++, dst += length) {
+                        const span x = SPAN(on_columns, columns, t);
+                        pad_row(dst, length, x.lo, x.hi, row + x.at, end, step, ahead);
+                    }
+            }
+            zero(dst, 0, (rows->length - y.hi) * line);
+            dst += (rows->length - y.hi) * line;
+        }
 }
 
 INLINE void copy_pieces(T *dst, int64_t width, const T *src, const int64_t *at, int64_t k, const int64_t *from,
@@ -102,41 +148,42 @@ static void unfold(void *dst, int64_t width, const void *src, const int64_t *at,
     else copy_pieces(dst, width, src, at, k, from, to, pieces);
 }
 
-/* Output positions of m channels, without an unfolded matrix, n pieces of them side by side: m * n chains hide the
- * latency of a multiply-add, and leave registers for n pieces of the source and one weight.
+/* Output positions of m <= rows channels, without an unfolded matrix, n pieces of them side by side: rows * n chains
+ * hide the latency of a multiply-add, and leave registers for n pieces of the source and one weight.
  * w (k, m), src (padded block), dst (m, positions).  Reads src k times, from cache. */
-INLINE void slide_n(const int m, const int n, T *dst, int64_t ldd, const int64_t *from, const int64_t *to,
-                    int64_t pieces, const T *w, const T *src, const int64_t *at, int64_t k, const T *bias) {
+INLINE void slide_n(const int rows, const int n, T *dst, int64_t ldd, const int64_t *from, const int64_t *to,
+                    int64_t pieces, const T *w, int64_t m, const T *src, const int64_t *at, int64_t k, const T *bias) {
     vec s[4][8], total[4][8];
     const T *x[8];
     UNROLL for (int i = 0; i < n; i++) x[i] = src + from[i < pieces ? i : pieces - 1];
-    UNROLL for (int j = 0; j < m; j++) UNROLL for (int i = 0; i < n; i++) total[j][i] = (vec){};
+    UNROLL for (int j = 0; j < rows; j++) UNROLL for (int i = 0; i < n; i++) total[j][i] = (vec){};
     for (int64_t p = 0; p < k; p += MTB_KC) {
-        UNROLL for (int j = 0; j < m; j++) UNROLL for (int i = 0; i < n; i++) s[j][i] = (vec){};
+        UNROLL for (int j = 0; j < rows; j++) UNROLL for (int i = 0; i < n; i++) s[j][i] = (vec){};
         for (int64_t r = p; r < k && r < p + MTB_KC; r++, w += m) {
             vec v[8];
             UNROLL for (int i = 0; i < n; i++) v[i] = vload(x[i] + at[r]);
-            UNROLL for (int j = 0; j < m; j++) {
-                const vec y = vset(w[j]);
+            UNROLL for (int j = 0; j < rows; j++) {
+                const vec y = vset(w[j < m ? j : 0]);
                 UNROLL for (int i = 0; i < n; i++) s[j][i] = vfma(y, v[i], s[j][i]);
             }
         }
-        UNROLL for (int j = 0; j < m; j++)
+        UNROLL for (int j = 0; j < rows; j++)
             UNROLL for (int i = 0; i < n; i++) total[j][i] = p ? total[j][i] + s[j][i] : s[j][i];
     }
-    UNROLL for (int i = 0; i < n; i++)
-        UNROLL for (int j = 0; j < m; j++)
-            vstore(dst + j * ldd + to[i < pieces ? i : pieces - 1], bias ? total[j][i] + vset(bias[j]) : total[j][i]);
+    UNROLL for (int j = 0; j < rows; j++) {
+        if (j >= m) break;
+        const vec plus = bias ? vset(bias[j]) : vset(-0.0f);
+        UNROLL for (int i = 0; i < n; i++) vstore(dst + j * ldd + to[i < pieces ? i : pieces - 1], total[j][i] + plus);
+    }
 }
 
 static void slide(void *dst, int64_t ldd, const int64_t *from, const int64_t *to, int64_t pieces, const void *w,
                   int64_t m, const void *src, const int64_t *at, int64_t k, const void *bias) {
-#define SLIDE(m, n)                                                                             \
+#define SLIDE(rows, n)                                                                          \
     for (; pieces > 0; pieces -= n, from += n, to += n)                                         \
-        slide_n(m, n, dst, ldd, from, to, pieces, w, src, at, k, bias);
+        slide_n(rows, n, dst, ldd, from, to, pieces, w, m, src, at, k, bias);
     if (m == 1) SLIDE(1, 8)
     else if (m == 2) SLIDE(2, 4)
-    else if (m == 3) SLIDE(3, 3)
     else SLIDE(4, 3)
 }
 
@@ -207,6 +254,14 @@ static void merge(void *dst_, int64_t ldd, const void *src_, int64_t lds, int64_
             }
 }
 
+static void gather(void *dst_, int64_t n, const void *src, int64_t apart, const int64_t *at, int64_t k) {
+    T *dst = dst_;
+    for (int64_t r = 0; r < k; r++) {
+        const T *x = (const T *)src + at[r];
+        for (int64_t i = 0; i < n; i++, x += apart) *dst++ = *x;
+    }
+}
+
 /* Phases of a row side by side again.  One pass. */
 static void weave(void *dst_, int64_t step, const void *src_, int64_t pitch, int64_t phases, int64_t n) {
     T *dst = dst_;
@@ -230,5 +285,5 @@ static void weave(void *dst_, int64_t step, const void *src_, int64_t pitch, int
 extern const mtb_conv TABLE(conv);
 const mtb_conv TABLE(conv) = {
     .vl = VL, .lanes = LANES, .pad = pad, .unfold = unfold, .slide = slide, .dots = dots, .fold = fold, .merge = merge,
-    .weave = weave,
+    .gather = gather, .weave = weave,
 };
