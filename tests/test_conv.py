@@ -107,6 +107,10 @@ CASES = [
     ((2, 9, 16, 31), (20, 9, 1, 1), {"stride": (3, 2)}),
     ((3, 4, 2, 152), (128, 2, 1, 1), {"stride": 3, "padding": 1, "groups": 2}),
     ((2, 8, 1, 18), (3, 8, 3, 3), {"stride": (3, 1), "padding": (3, 0)}),
+    # both phases of a row at once, in several vectors; planes outside of the source
+    ((3, 6, 15, 45), (6, 1, 3, 3), {"stride": 2, "padding": 1, "groups": 6}),
+    ((2, 3, 20, 50), (8, 3, 7, 7), {"stride": 2, "padding": (3, 2)}),
+    ((2, 3, 3, 7, 8), (4, 3, 1, 3, 3), {"stride": (2, 1, 1), "padding": 1}),
     # the kernel covers the input; few positions and many outputs, for the weight
     ((7, 20, 3, 5), (30, 20, 3, 5), {}),
     ((7, 20, 7, 7), (130, 20, 1, 1), {}),
