@@ -56,6 +56,7 @@ CYTHON_FLAGS = ["-std=gnu11", "-Os", "-fno-math-errno", "-ffp-contract=off", "-f
                 "-fno-asynchronous-unwind-tables", *(["-fno-plt"] if sys.platform == "linux" else []),
                 "-DCYTHON_COMPRESS_STRINGS=0",  # the wheel does it better
                 "-DCYTHON_USE_DICT_VERSIONS=0",  # a cache at each global name: none is read where time counts
+                "-DCYTHON_UNPACK_METHODS=0", "-DCYTHON_USE_PYLONG_INTERNALS=0",  # nor are these short cuts taken there
                 "-Wno-unused-function", "-Wno-unreachable-code", f"-ffile-prefix-map={ROOT}=."]
 LINK_FLAGS = ["-Wl,-s", "-Wl,--build-id=none", "-Wl,-z,noseparate-code"] if sys.platform == "linux" else []
 DIRECTIVES = {"language_level": "3", "cdivision": True,

@@ -33,7 +33,7 @@ cdef Node only_reader(_Run run, object edge):
 
 
 cdef Node heir(_Run run, Node n):
-    """The node before the ReLU n, if it can do n's work too and nobody would notice: a batch norm, or a sum with one."""
+    """The node before the ReLU n, if it can do n's work too unnoticed: a batch norm, or a sum with one."""
     cdef Node m
     if n.vjp != elementwise_vjp or anomaly or not fusion or n.aux is not None or not unwatched(n) or \
             n.saved_output != 0:
@@ -94,8 +94,9 @@ cdef Node summand(_Run run, object edge):
 
 
 cdef int sum_at_once(_Run run, Node sum_, tuple both, bint keep_graph) except -1:
-    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. `both`: z's gradient,
-    z, and what is still to be added to the gradient, or None. What the batch norm gives waits for its turn, so that everything is added in the order of any backward."""
+    """The backward of z = relu(a + b), with that of the batch norm that made a (or b) in one pass. `both`: z's
+    gradient, z, and what is still to be added to the gradient, or None. What the batch norm gives waits for its turn,
+    so that everything is added in the order of any backward."""
     cdef Node n = summand(run, sum_.e0)
     cdef Tensor g = <Tensor> both[0], z = <Tensor> both[1]
     cdef bint first = n is not None

@@ -33,8 +33,8 @@ cdef extern from "mtb.h" nogil:
         void (*apply_cols)(i64 rows, i64 cols, const void* x, const void* residual, i64 stride, const void* p, i64 step,
                            i64 first, i64 period, int relu, void* y, int past) noexcept nogil
         void (*backward_sums_runs)(i64 channels, i64 apart, i64 runs, i64 n, const void* x, const void* dy,
-                                   const void* more, const void* z, i64 stride, const void* p, i64 step, int mask, void* g,
-                                   double* s) noexcept nogil
+                                   const void* more, const void* z, i64 stride, const void* p, i64 step, int mask,
+                                   void* g, double* s) noexcept nogil
         void (*backward_sums_cols)(i64 rows, i64 cols, const void* x, const void* dy, const void* z, i64 stride,
                                    const void* p, i64 step, int mask, void* g, double* s, i64 s_step) noexcept nogil
         void (*backward_runs)(i64 runs, i64 n, const void* x, const void* dy, i64 stride, const void* p, i64 step,
@@ -81,9 +81,9 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
 # dresidual) may be dy. frozen: constant statistics. `gathered`: NULL; or what backward_sums_runs says of each plane
 # (n, c, 2), and behind it the parameters that this was made with (MTB_NORM_K0, c), float32, if planes are parts
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* more,
-                            const void* z, const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
-                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
-                            const double* gathered) except -1
+                            const void* z, const void* weight, const void* bias, const double* mean,
+                            const double* invstd, int mask, bint frozen, void* dx, void* dresidual, void* dweight,
+                            void* dbias, const double* gathered) except -1
 # both for n samples of s rows of c columns, `per` of them a group: group norm of channels-last memory
 cdef int normalize_samples(int real, const Channels* view, const void* x, const void* weight, const void* bias,
                            double eps, void* y, double* mean, double* var, double* invstd) except -1

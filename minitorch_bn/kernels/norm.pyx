@@ -330,11 +330,11 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
 
 
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* more,
-                            const void* z, const void* weight, const void* bias, const double* mean, const double* invstd, int mask,
-                            bint frozen, void* dx, void* dresidual, void* dweight, void* dbias,
-                            const double* gathered) except -1:
+                            const void* z, const void* weight, const void* bias, const double* mean,
+                            const double* invstd, int mask, bint frozen, void* dx, void* dresidual, void* dweight,
+                            void* dbias, const double* gathered) except -1:
     cdef Plan q
-    cdef i64 c = view.c, i, b, work = view.n * c * view.s, doubles
+    cdef i64 c = view.c, work = view.n * c * view.s, doubles
     cdef bint sums = not frozen or dweight != NULL or dbias != NULL or mask == MTB_MASK_OUTPUT
     cdef const double* parts
     cdef double* s

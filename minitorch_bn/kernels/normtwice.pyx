@@ -20,10 +20,10 @@ cdef void twice_sums(Plan* q, bint columns, i64 rows, i64 n, i64 offset, i64 c, 
         q.kernels.backward_sums_cols(rows, n, q.dy + offset, q.u + offset, NULL, q.stride, zeros, q.step,
                                      MTB_MASK_NONE, NULL, s + 4 * step, step)
         return
-    q.kernels.backward_sums_runs(1, 0, rows, n, q.x + offset, q.dy + offset, NULL, NULL, q.view.stride_n, q.p + c * q.size,
-                                 q.step, MTB_MASK_NONE, NULL, s)
-    q.kernels.backward_sums_runs(1, 0, rows, n, q.x + offset, q.u + offset, NULL, NULL, q.view.stride_n, q.p + c * q.size,
-                                 q.step, MTB_MASK_NONE, NULL, s + 2)
+    q.kernels.backward_sums_runs(1, 0, rows, n, q.x + offset, q.dy + offset, NULL, NULL, q.view.stride_n,
+                                 q.p + c * q.size, q.step, MTB_MASK_NONE, NULL, s)
+    q.kernels.backward_sums_runs(1, 0, rows, n, q.x + offset, q.u + offset, NULL, NULL, q.view.stride_n,
+                                 q.p + c * q.size, q.step, MTB_MASK_NONE, NULL, s + 2)
     part[0] = part[1] = 0
     q.kernels.backward_sums_runs(1, 0, rows, n, q.dy + offset, q.u + offset, NULL, NULL, q.view.stride_n, zeros, q.step,
                                  MTB_MASK_NONE, NULL, part)

@@ -30,9 +30,9 @@ cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* t
 cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const double* factor,
                void* x) except -1
 
-# Connectionist temporal classification of log-probabilities x (steps, batch, classes) and targets (batch, longest): losses
-# (batch), and alpha, (steps + 1) (2 longest + 3) numbers for each. Where dlosses is not NULL: dx, which is 0 before, from
-# what that left.
+# Connectionist temporal classification of log-probabilities x (steps, batch, classes) and targets (batch, longest):
+# losses (batch), and alpha, (steps + 1) (2 longest + 3) numbers for each. Where dlosses is not NULL: dx, which is 0
+# before, from what that left.
 cdef int ctc(i64 steps, i64 batch, i64 classes, i64 longest, const double* x, const i64* targets,
              const i64* input_lengths, const i64* target_lengths, i64 blank, double* alpha, double* losses,
              const double* dlosses, double* dx) except -1

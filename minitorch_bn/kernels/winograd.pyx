@@ -184,7 +184,8 @@ cdef void gather_planes(const gathering* q, const float* y, i64 first, i64 chann
         return
     memset(sums, 0, 2 * count * sizeof(double))
     kernels.backward_sums_runs(count, plane, 1, plane, q.x + first * plane, y, NULL, NULL, 0,
-                               q.map.params + channel, q.map.apart, MTB_MASK_AGAIN if q.map.relu else MTB_MASK_NONE, NULL, sums)
+                               q.map.params + channel, q.map.apart,
+                               MTB_MASK_AGAIN if q.map.relu else MTB_MASK_NONE, NULL, sums)
 
 
 cdef const plan* pick(const plan* q, i64 group, plan* p) noexcept nogil:

@@ -9,10 +9,10 @@ from cpython.object cimport PyObject
 from libc.math cimport sqrt
 from libc.string cimport memcpy
 
-from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, ask, bump, cast, contiguous, copy_into, defer,
-                                 defers, expendable, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled, is_float,
-                                 new_like, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved,
-                                 set_history, settle_for, shape_tuple, told, tracks3, wants)
+from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, ask, bump, cast, contiguous, copy_into,
+                                 defer, defers, expendable, fresh_like, fresh_tensor, fuse_relu_backward, grad_enabled,
+                                 is_float, new_like, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save,
+                                 saved, set_history, settle_for, shape_tuple, told, tracks3, wants)
 from minitorch_bn._core import attach
 from minitorch_bn.kernels cimport norm as kernels, normtwice as twice_kernels
 from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, MTB_NORM_K0, Channels
@@ -173,8 +173,8 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
     return gradients(node, dx, dweight, dbias)
 
 
-cdef Tensor raw_backward(Tensor input, Tensor g, Tensor more, Tensor weight, bytes shift, Tensor z, Tensor dz, bint over,
-                         Tensor stats, bint training, Tensor dweight, Tensor dbias):
+cdef Tensor raw_backward(Tensor input, Tensor g, Tensor more, Tensor weight, bytes shift, Tensor z, Tensor dz,
+                         bint over, Tensor stats, bint training, Tensor dweight, Tensor dbias):
     """With `shift`, the values of the bias that was added, g is the gradient of the result's ReLU; z: see above."""
     cdef Channels view
     cdef int mask = MTB_MASK_NONE
