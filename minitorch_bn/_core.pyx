@@ -6,6 +6,7 @@ import warnings
 import weakref
 from functools import partial
 from math import prod
+from time import perf_counter_ns
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -30,6 +31,7 @@ include "core/arguments.pxi"     # dims, shapes, integers: from what the user wr
 include "core/storage.pxi"       # Storage; making tensors
 include "core/deferred.pxi"      # results that wait for the operation that reads them
 include "core/gathered.pxi"      # statistics that come with a result
+include "core/tracing.pxi"       # what a profiler sees
 include "core/tensor.pxi"        # the Tensor class: attributes and operators
 include "core/attributes.pxi"    # those that a user sets on a tensor
 include "core/graph.pxi"         # Node: recording

@@ -86,6 +86,8 @@ cdef object elementwise(int op, object a, object b, object c, const double* k, o
     cdef double[FILL] fill
     cdef (void*)[4] p
     cdef mtb_loop f
+    if tracer is not None:
+        return traced(op, a, b, c, k, out, False)
     if deferred and out is None and (op == OP_RELU or op == OP_ADD):
         y = fused(op, a, b, False)
         if y is not None:
@@ -146,6 +148,8 @@ cdef object elementwise_inplace(int op, object a, object b, object c, const doub
     if not isinstance(a, Tensor):
         raise TypeError(f"{op_names[op]}_(): the first argument must be a Tensor, not {type(a).__name__}")
     x = <Tensor> a
+    if tracer is not None and (x.dtype != MTB_i64 or x.numel != 1):  # the count of batches has a path of its own, below
+        return traced(op, a, b, c, k, a, True)
     if deferred and (op == OP_RELU or op == OP_ADD):
         y = fused(op, a, b, True)
         if y is not None:

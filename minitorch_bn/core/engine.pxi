@@ -128,6 +128,7 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
     cdef Node n
     cdef Tensor leaf
     cdef int mode = mtb_grad_mode
+    cdef i64 start
     cdef dict found = None
     cdef list target_edges = None
     if targets is not None:
@@ -155,6 +156,7 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                     run.add_up(s, <Tensor> more, create_graph)
                     more = None
             g = run.take_grad(s)
+            start = begun()
             if isinstance(node, Tensor):
                 leaf = <Tensor> node
                 if targets is None or into_leaves:
@@ -162,6 +164,8 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                         continue
                     alone = Py_REFCNT(g) == 1 or s.owned
                     accumulate(leaf, <Tensor> g, create_graph, alone)
+                    if start:
+                        ended("torch::autograd::AccumulateGrad", start, (leaf,))
                 else:
                     if leaf.hooks is not None and "tensor" in leaf.hooks:
                         g = run_hooks(leaf.hooks["tensor"], g)
@@ -171,6 +175,8 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
             if s.masked and n.op == OP_ADD and n.vjp == elementwise_vjp:
                 sum_at_once(run, n, <tuple> g, keep_graph)
                 g = None
+                if start:
+                    ended(n.name_, start, ())
                 continue
             if n.op == OP_RELU and targets is None and not create_graph and hands_on(run, n, g, more):
                 g = more = None
@@ -191,6 +197,8 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
                 result = masked_vjp(n, g)
             else:
                 result = call_node(n, g) if anomaly else run_node(n, g)
+            if start:
+                ended(n.name_, start, (g,))
             if n.post_hooks is not None:
                 for hook in list(n.post_hooks.values()):
                     changed = hook(result if isinstance(result, tuple) else (result,),

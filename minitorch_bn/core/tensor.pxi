@@ -378,10 +378,17 @@ cdef class Tensor:
         return bool((self == element).any())
 
     def __getitem__(self, index):
-        return get_item(self, index)
+        cdef i64 start = begun()
+        result = get_item(self, index)
+        if start:
+            ended("aten::index", start, (self,))
+        return result
 
     def __setitem__(self, index, value):
+        cdef i64 start = begun()
         set_item(self, index, value)
+        if start:
+            ended("aten::index_put_", start, (self,))
 
     def __repr__(self):
         from minitorch_bn._printing import tensor_repr
