@@ -77,6 +77,17 @@ def test_log_of_running_sums(shape):
     assert x.grad[0] == 0 and not x.grad.isnan().any()
 
 
+def test_scans_of_nothing_read_nothing():
+    """Strides of an empty array may be anything; so its dims do not look like one."""
+    for shape in itertools.product((0, 2, 3), repeat=3):
+        a = np.zeros(shape, np.float32)
+        for order in itertools.permutations(range(3)):
+            view = torch.from_numpy(a).permute(order)
+            for dim in range(3):
+                assert view.cumsum(dim).shape == view.shape == view.flip(0).cumprod(dim).shape
+                assert view.logcumsumexp(dim).shape == view.shape
+
+
 def test_strided_inputs():
     a = sample((4, 5, 6))
     x = torch.from_numpy(a)

@@ -36,6 +36,8 @@ cdef Tensor raw_scan(Tensor x, int op, int dim, bint reverse, Tensor index):
     if is_float(x.dtype) and x.dtype < MTB_f32:
         dtype = MTB_f32
     cdef Tensor source = raw_cast(x, dtype), y = new_tensor(dtype, x.ndim, x.shape)
+    if x.numel == 0:      # its strides may be anything
+        return raw_cast(y, x.dtype)
     if not middle(source, dim, shape, strides):
         source = raw_contiguous(source)
         middle(source, dim, shape, strides)
