@@ -19,7 +19,7 @@ TESTS = ["tests/test_ops.py", "tests/test_tensor.py", "tests/test_matmul.py", "t
          "tests/test_norm.py", "tests/test_reduce.py", "tests/test_softmax.py", "tests/test_pool.py",
          "tests/test_random.py", "tests/test_recurrent.py", "tests/test_indexing.py", "tests/test_shaping.py",
          "tests/test_sorting.py", "tests/test_counting.py", "tests/test_optim.py", "tests/test_gathered.py",
-         "tests/test_lifted.py", "tests/test_bits.py"]
+         "tests/test_bits.py"]
 
 
 def library(name: str) -> str:
