@@ -1,7 +1,10 @@
 """Memory: the caching allocator, out of memory, and no growth."""
 import gc
+import os
 import resource
+import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -90,6 +93,105 @@ def test_out_of_memory_is_memory_error():
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     y.sum().backward()
     assert torch.allclose(x.grad, 2 * y.detach())
+
+
+def in_a_process(code, **environment):
+    """What Python prints that runs the code."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False,
+                          env=dict(os.environ, **environment), timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is Linux's")
+def test_where_no_chunk_fits_a_block_does():
+    """With room for a few megabytes only: small tensors, no chunk of huge pages, and nothing is lost or mixed up."""
+    out = in_a_process("""
+        import resource, minitorch_bn as torch
+        from minitorch_bn.kernels import runtime
+        torch.ones(1000, 10) @ torch.ones(10, 10)          # whatever starts once has started
+        torch.empty_cache()
+        before = torch.memory_stats()["allocated_bytes"]
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (20 << 20), limits[1]))
+        many = [torch.full((n,), float(i)) for i, n in enumerate((20_000, 100_000, 30_000, 900_000, 1_100_000))]
+        del many[1]
+        many += [torch.full((100_000,), 7.0), torch.full((17_000,), 8.0)]
+        try:
+            torch.ones(10_000_000)
+        except MemoryError:
+            print("full")
+        assert [(t.amin().item(), t.amax().item()) for t in many] == [(v, v) for v in (0, 2, 3, 4, 7, 8)]
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        many += [torch.ones(200_000), torch.ones(2_000_000)]      # with room again, on huge pages
+        del many
+        torch.empty_cache()
+        stats = torch.memory_stats()
+        assert stats["cached_bytes"] == 0 and stats["allocated_bytes"] == before, stats
+    """, MTB_NUM_THREADS="1")
+    assert out == "full\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("megabytes", ["0", "1", "1024"])
+def test_memory_goes_back_to_the_system(megabytes):
+    """Tensors of all sizes come and go, in several threads; what stays resident is small, and with a cache that could
+    not keep a chunk no chunk is made."""
+    grown, held = in_a_process("""
+        import threading, minitorch_bn as torch
+
+        def field(name):
+            with open("/proc/self/status") as file:
+                return next(int(line.split()[1]) for line in file if line.startswith(name))
+
+        def work(seed):
+            kept = []
+            for i in range(300):
+                kept.append(torch.full(((seed * 7919 + i * 104729) % 400_000,), float(i)))
+                if i % 3:
+                    x = kept.pop((i * 31 + seed) % len(kept))
+                    assert not len(x) or x[0] == x[-1]
+
+        torch.ones(1000).sum()
+        start, size = field("VmRSS"), field("VmSize")
+        one = torch.ones(40_000)
+        held = field("VmSize") - size
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        torch.empty_cache()
+        print(field("VmRSS") - start, held)
+    """, MTB_NUM_THREADS="1", MTB_CACHE_MB=megabytes).split()
+    assert int(grown) < 6000       # kilobytes
+    assert int(held) < 30_000 or megabytes == "1024"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_its_own_cache():
+    """Blocks that were cached or in use before a fork are given, taken and returned by both, each its own."""
+    out = in_a_process("""
+        import os, minitorch_bn as torch
+        kept = [torch.full((n,), 1.0) for n in (10, 30_000, 300_000, 3_000_000)]
+        gone = [torch.full((n,), 2.0) for n in (10, 30_000, 300_000, 3_000_000)]
+        del gone
+        child = os.fork()
+        for x in kept:
+            x += 1 if child else 2
+        more = [torch.full((n,), 5.0) for n in (10, 30_000, 300_000, 3_000_000)]
+        torch.empty_cache()
+        assert all((x == (2 if child else 3)).all() for x in kept) and all((x == 5).all() for x in more)
+        del kept, more, x
+        torch.empty_cache()
+        assert torch.memory_stats()["cached_bytes"] == 0
+        if not child:
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+    """)
+    assert out == "0\n"
 
 
 def test_many_shapes_do_not_grow_memory():

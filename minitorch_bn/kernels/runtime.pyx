@@ -68,6 +68,12 @@ cdef extern from *:
         (void)p; (void)n;
     #endif
     }
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    static void mtb_trim(void) { malloc_trim(0); } /* what is free between blocks in use goes back, too */
+    #else
+    static void mtb_trim(void) {}
+    #endif
     static void mtb_forget(char *p, size_t n) { /* the contents of the whole pages in it: the system may have them */
         char *from = p + (-(uintptr_t)p & 4095);
         madvise(from, (size_t)(p + n - from) & ~(size_t)4095, MADV_DONTNEED);
@@ -83,6 +89,7 @@ cdef extern from *:
     i64 mtb_last_cache()
     void mtb_huge_pages(void* p, size_t n) nogil
     void mtb_forget(char* p, size_t n) nogil
+    void mtb_trim()
     int __builtin_clzll(unsigned long long x) nogil
 
 
@@ -182,7 +189,9 @@ def build_info():
 # -- memory ------------------------------------------------------------------------------------------------------------
 # Blocks come in size classes, four to each doubling, and go back to a list of their class: a training step asks for the
 # same sizes over and over, and a fresh large block costs a page fault for every 4 KiB of it. Called with the GIL held.
-# Blocks of middle size are cut from chunks of huge pages; a large block has such pages of its own.
+# Blocks of middle size are cut from chunks of huge pages; a large block has such pages of its own. Where the system has
+# no room for either, or the cache may not keep a chunk, a block is what malloc gives. Its address tells which it is: an
+# odd multiple of 64 is on huge pages.
 
 cdef enum:
     CLASSES = 160
@@ -191,14 +200,15 @@ cdef enum:
     HUGE_PAGE = 1 << 21
     CHUNK = 1 << 25
     # After each block: what begins at the same place of a page as another, the processor cannot tell from it at once (a
-    # store from a load that follows), and puts into the same sets of its caches.
-    APART = 33 * 64
+    # store from a load that follows), and puts into the same sets of its caches. Even, as all sizes of blocks are, so
+    # that their addresses stay odd multiples of 64.
+    APART = 34 * 64
 
 ctypedef struct chunk:
     size_t used, live    # bytes that were cut off, and blocks that have not come back
 
 cdef chunk* current = NULL   # the one that blocks are cut from
-cdef size_t start_ = 0     # where in its page the last large block begins
+cdef size_t start_ = 64    # where in its page the last large block begins
 cdef void* free_lists[CLASSES]
 cdef size_t cached = 0, allocated = 0, peak = 0
 cdef size_t limit = 0
@@ -228,35 +238,41 @@ cdef size_t size_of_class(int i) noexcept:
     return <size_t> (i + 1) << 6 if i < 4 else <size_t> (i % 4 + 5) << (i // 4 + 5)
 
 
-cdef void* fresh(size_t size) noexcept:
-    """A new block of a class, or NULL."""
+cdef void* on_huge_pages(size_t size) noexcept:
+    """A new block of MIDDLE bytes or more, or NULL."""
     global current, start_
     cdef void* p = NULL
-    if exact or size < MIDDLE:
-        return p if posix_memalign(&p, 64, size) == 0 else NULL
-    if size < HUGE:
-        if current == NULL or current.used + size > CHUNK:
-            if posix_memalign(&p, CHUNK, CHUNK) != 0:
-                return NULL
-            mtb_huge_pages(p, CHUNK)
-            current = <chunk*> p
-            current.used, current.live = 64, 0
-        p = <char*> current + current.used
-        current.used += size + APART
-        current.live += 1
-        return p
-    if posix_memalign(&p, HUGE_PAGE, size + 4096) != 0:
-        return NULL
-    mtb_huge_pages(p, size + 4096)
-    start_ = (start_ + APART) & 4095
-    return <char*> p + start_
+    if size >= HUGE:
+        if posix_memalign(&p, HUGE_PAGE, size + 4096) != 0:
+            return NULL
+        mtb_huge_pages(p, size + 4096)
+        start_ = (start_ + APART) & 4095
+        return <char*> p + start_
+    if current == NULL or current.used + size > CHUNK:
+        if posix_memalign(&p, CHUNK, CHUNK) != 0:
+            return NULL
+        mtb_huge_pages(p, CHUNK)
+        current = <chunk*> p
+        current.used, current.live = 64, 0
+    p = <char*> current + current.used
+    current.used += size + APART
+    current.live += 1
+    return p
+
+
+cdef void* fresh(size_t size) noexcept:
+    """A new block of a class, or NULL."""
+    cdef void* p = NULL
+    if not exact and size >= MIDDLE and limit >= CHUNK:
+        p = on_huge_pages(size)
+    return p if p != NULL or posix_memalign(&p, 128, size) == 0 else NULL
 
 
 cdef void retire(void* p, size_t size) noexcept:
     """Give a block of a class back to the system."""
     global current
     cdef chunk* home
-    if exact or size < MIDDLE:
+    if not <uintptr_t> p & 64:
         free(p)
     elif size >= HUGE:
         free(<void*> (<uintptr_t> p & ~<uintptr_t> (HUGE_PAGE - 1)))
@@ -322,6 +338,7 @@ def empty_cache():
             free_lists[i] = (<void**> p)[0]
             retire(p, size_of_class(i))
     cached = 0
+    mtb_trim()
 
 
 def memory_stats():
