@@ -8,12 +8,12 @@ with a stride, backward-data is one sweep for each phase of the stride, so that 
 Each output is summed in the order of a matrix product (src_c/api/gemm.h), K = channels x taps: the same bits alone and
 in a batch. The weight gradient is in conv_weight.pyx.
 """
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.matmul cimport MTB_KC, gemm, mtb_gemm
 from minitorch_bn.kernels.norm cimport mtb_norm
-from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, share_tasks, spread, take, team
 from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs,
                                           flatten, gathering, lay_taps, mtb_conv, pad_block, parts, run, spot, up,
                                           window)
@@ -151,7 +151,8 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
             break
 
 
-cdef void sweep_task(const sweep* q, i64 index, char* scratch) noexcept nogil:
+cdef void sweep_task(const void* plan, i64 index, char* scratch) noexcept nogil:
+    cdef const sweep* q = <const sweep*> plan
     cdef spot s
     cdef run* runs = <run*> (scratch + q.runs_at)
     cdef i64* source = <i64*> (scratch + q.pieces_at)
@@ -328,15 +329,7 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
             for i in prange(parts(g.groups * q.tiles, q.packs), num_threads=threads, schedule="static", nogil=True):
                 spread()
                 pack_tiles(&q, i, <const char*> w, memory, backward, kernel_volume)
-        if threads > 1:
-            for i in prange(q.tasks, num_threads=threads, schedule="dynamic", chunksize=1 + q.tasks // (16 * threads),
-                            nogil=True):
-                spread()
-                sweep_task(&q, i, scratch + threadid() * q.scratch)
-        else:
-            with nogil:
-                for i in range(q.tasks):
-                    sweep_task(&q, i, scratch)
+        share_tasks(sweep_task, &q, q.tasks, threads, scratch, q.scratch)
         give(memory, packed_size + threads * q.scratch)
     finally:
         give(tables, table * sizeof(i64))

@@ -5,12 +5,12 @@ in the register tiles; with very few output channels a group, in vector lanes in
 positions is one chain of additions; the blocks of a chunk are added in order, then the chunks: blocks and chunks are
 cut by the shapes alone.
 """
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport prange
 from libc.string cimport memset
 
 from minitorch_bn.kernels.conv cimport is_product
 from minitorch_bn.kernels.matmul cimport MTB_KC, gemm, mtb_gemm
-from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, share_tasks, spread, take, team
 from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs,
                                           flatten, lay_taps, mtb_conv, pad_block, parts, run, spot, up, window)
 from minitorch_bn.kernels.winograd cimport suits_winograd, winograd_weight
@@ -102,8 +102,9 @@ cdef void correlate(const correlation* q, const spot* s, i64 group, i64 m0, i64 
         r += step
 
 
-cdef void correlation_task(const correlation* q, i64 index, char* scratch) noexcept nogil:
+cdef void correlation_task(const void* plan, i64 index, char* scratch) noexcept nogil:
     """The part of one chunk of blocks in some groups, in one range of their input channels and one of the outputs."""
+    cdef const correlation* q = <const correlation*> plan
     cdef const mtb_conv* conv = q.at.conv
     cdef spot s
     cdef i64 size = q.at.size, c0, channels, rows, chunk, block, first, i, m0, m1, lda = 0
@@ -249,14 +250,7 @@ cdef int conv_backward_weight(int real, const conv_geometry* shape, const void* 
         nbytes = (0 if q.swapped else q.chunks * q.chunk_size * q.at.size) + 64 + threads * q.scratch
         memory = <char*> take(nbytes)
         q.sums = <char*> dw if q.swapped else memory + up(threads * q.scratch, 64)
-        if threads > 1:
-            for i in prange(tasks, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                correlation_task(&q, i, memory + threadid() * q.scratch)
-        else:
-            with nogil:
-                for i in range(tasks):
-                    correlation_task(&q, i, memory)
+        share_tasks(correlation_task, &q, tasks, threads, memory, q.scratch)
         tasks = 0 if q.swapped else g.groups * parts(q.k, MERGE_ROWS)
         threads = team(q.chunks * q.chunk_size)
         if threads > 1:

@@ -6,9 +6,8 @@ its own).
 """
 from libc.string cimport memset
 
-from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
 from minitorch_bn.kernels.runtime cimport (
-    ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
+    ceil_div, run_tasks, ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
 )
 
 cdef extern from "runs.h":

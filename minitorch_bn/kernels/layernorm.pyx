@@ -1,7 +1,6 @@
 """Layer and RMS normalization drivers: blocks of rows, and whose shares of the weight gradient are merged when."""
 from libc.string cimport memset
-from .runtime cimport K, take, give
-from .parallel cimport run_tasks, ceil_div
+from .runtime cimport run_tasks, ceil_div, K, take, give
 from .norm cimport source, bytes_p, doubles_p
 
 cdef extern from "mtb.h" nogil:

@@ -7,7 +7,7 @@ paths, and what each is worth: docs/kernels/matmul.md.
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport uint64_t
 
-from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, share_tasks, spread, take, team
 
 cdef enum:
     A_BYTES = 192 << 10      # a packed block of A, rows x KC: half of a small second-level cache
@@ -136,8 +136,9 @@ cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, 
         j += columns
 
 
-cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
+cdef void block_task(const void* plan, i64 index, char* scratch) noexcept nogil:
     """One block of C of one matrix of the batch."""
+    cdef const product* q = <const product*> plan
     cdef i64 batch = index // (q.row_blocks * q.column_blocks), p = q.k0, k
     cdef i64 i0 = index // q.column_blocks % q.row_blocks * q.mc, j0 = q.j0 + index % q.column_blocks * q.nc
     cdef i64 m = min(q.mc, q.m - i0), n = min(q.nc, q.j1 - j0)
@@ -151,8 +152,9 @@ cdef void task(const product* q, i64 index, char* scratch) noexcept nogil:
             break
 
 
-cdef void pack_shared(const product* q, i64 index) noexcept nogil:
-    """A few tiles of A or panels of B."""
+cdef void pack_task(const void* plan, i64 index, char* scratch) noexcept nogil:
+    """A few tiles of A or panels of B, for all threads."""
+    cdef const product* q = <const product*> plan
     cdef corner at
     cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p, k, first, n = 0, size = q.size
     p = index % blocks * MTB_KC
@@ -172,14 +174,6 @@ cdef void pack_shared(const product* q, i64 index) noexcept nogil:
                 min(FEW * q.kernel.nr, q.j1 - q.j0 - first * q.kernel.nr), q.rsb, k)
 
 
-cdef void run_alone(const product* q, i64 packs, i64 tasks, char* scratch) noexcept nogil:
-    cdef i64 i
-    for i in range(packs):
-        pack_shared(q, i)
-    for i in range(tasks):
-        task(q, i, scratch)
-
-
 cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brief) noexcept:
     """Packs what is shared, then computes."""
     cdef i64 i, packs = 0
@@ -188,23 +182,13 @@ cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brie
     if q.b_in == SHARED:
         packs += parts(q.panels, FEW)
     packs *= parts(q.k1 - q.k0, MTB_KC)
-    if threads == 1 and brief:
-        run_alone(q, packs, tasks, scratch)
-    elif threads == 1:
-        with nogil:
-            run_alone(q, packs, tasks, scratch)
-    elif packs == 0:
-        for i in prange(tasks, num_threads=threads, schedule="dynamic", chunksize=1 + tasks // (16 * threads),
-                        nogil=True):
-            spread()
-            task(q, i, scratch + threadid() * q.scratch)
-    else:
-        with nogil, parallel(num_threads=threads):
-            for i in prange(packs, schedule="dynamic"):
-                spread()
-                pack_shared(q, i)
-            for i in prange(tasks, schedule="dynamic"):
-                task(q, i, scratch + threadid() * q.scratch)
+    if brief:                                       # as long as giving the GIL away takes
+        for i in range(tasks):
+            block_task(q, i, scratch)
+        return
+    if packs > 0:
+        share_tasks(pack_task, q, packs, threads, scratch, q.scratch)
+    share_tasks(block_task, q, tasks, threads, scratch, q.scratch)
 
 
 # -- the choice of a path ----------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ cdef struct Plan:
     i64 deep, width, chunks, panels      # a tile has `deep` rows and `width` columns
     double m                             # values of one statistic
     source x, residual, weight, bias, dy, more, z, u, g    # g: what the map takes for dy
-    bytes_p y, dx, dresidual, ddy, p, x0, unsure
+    bytes_p y, dx, dresidual, ddy, dweight, dbias, p, x0, unsure
     doubles_p mean, var, invstd, sums    # sums: of samples
     doubles_p s                          # of columns see there; of runs, two sums of each (part, statistic or channel)
     double eps

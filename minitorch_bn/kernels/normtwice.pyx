@@ -2,9 +2,8 @@
 from libc.string cimport memset
 
 from .norm cimport MTB_MASK_NONE, MTB_TWICE_PARAMS, Channels, Plan, prepare, spread_params, tile
-from .parallel cimport run_tasks
 from .parts cimport block
-from .runtime cimport give, i64, take
+from .runtime cimport run_tasks, give, i64, take
 
 
 cdef void twice_sums(Plan* q, bint columns, i64 rows, i64 n, i64 offset, i64 c, double* s, i64 step) noexcept nogil:

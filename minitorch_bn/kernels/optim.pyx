@@ -1,6 +1,5 @@
 """The driver of the optimizers: spreads chunks of all parameter tensors over the threads in one parallel region."""
-from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
-from minitorch_bn.kernels.runtime cimport K, give, take
+from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
 
 cdef enum:
     CHUNK = 16384          # elements

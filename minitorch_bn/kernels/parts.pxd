@@ -1,6 +1,5 @@
 # How a channel, `runs` runs of n values, `stride` apart, is cut: into parts to be summed, into blocks to be mapped.
-from .parallel cimport ceil_div
-from .runtime cimport i64
+from .runtime cimport ceil_div, i64
 
 # The order of additions follows from these constants and the shape alone.
 cdef enum:

@@ -1,6 +1,5 @@
 """The driver of random draws: cuts a draw into chunks of whole groups, which any thread may make in any order."""
-from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
-from minitorch_bn.kernels.runtime cimport K, give, take
+from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
 
 cdef enum:
     CHUNK = 8192           # elements; a multiple of every group

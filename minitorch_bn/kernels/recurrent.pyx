@@ -2,8 +2,7 @@
 from libc.string cimport memcpy
 
 from minitorch_bn.kernels.matmul cimport gemm
-from minitorch_bn.kernels.parallel cimport ceil_div, run_tasks
-from minitorch_bn.kernels.runtime cimport K, give, take
+from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
 
 cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_recurrent:

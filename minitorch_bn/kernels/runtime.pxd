@@ -67,6 +67,19 @@ cdef extern from "mtb.h" nogil:
 cdef const mtb_level* K                       # the tables of the chosen level
 cdef int team(i64 work) noexcept nogil        # threads for that many element operations: 1 when it would not pay
 cdef void spread() noexcept nogil               # first in a task of a team: off the CPU of the thread that started it
+
+# Independent tasks of one operation, i < count, by the thread team and without the GIL; work: the element operations of
+# all. Tasks are cut by constants of the algorithm, never by the number of threads, and each writes memory of its own:
+# who runs which makes no difference. Each thread begins with the same part of them in every operation (shares.h).
+ctypedef void (*task)(void* plan, i64 i) noexcept nogil
+cdef void run_tasks(task body, void* plan, i64 count, i64 work) noexcept
+# the same by that many threads, each with `room` bytes of scratch
+ctypedef void (*roomy_task)(const void* plan, i64 i, char* scratch) noexcept nogil
+cdef void share_tasks(roomy_task body, const void* plan, i64 count, int threads, char* scratch, i64 room) noexcept
+
+cdef inline i64 ceil_div(i64 a, i64 b) noexcept nogil:
+    return (a + b - 1) // b
+
 cdef i64 CACHE                                # bytes of the last-level cache
 cdef void* take(size_t n) except NULL         # n bytes, 64-byte aligned, from the cache; MemoryError. With the GIL.
 cdef void give(void* p, size_t n) noexcept    # back to the cache, with the n of take

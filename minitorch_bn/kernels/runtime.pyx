@@ -1,6 +1,7 @@
 """What every kernel driver shares: the instruction-set level, the number of threads, and a caching allocator."""
 import os
 
+from cython.parallel cimport prange
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free
 from posix.stdlib cimport posix_memalign
@@ -10,6 +11,12 @@ cdef extern from "mtb.h" nogil:
     const mtb_level* mtb_best_level()
     const mtb_level* mtb_find_level(const char* name)
     const mtb_level* mtb_nth_level(int i)
+
+cdef extern from "shares.h" nogil:
+    ctypedef struct mtb_shares:
+        pass
+    void mtb_share_out(mtb_shares* shares, i64 tasks, int threads)
+    i64 mtb_next_task(mtb_shares* shares, int thread)
 
 cdef extern from *:
     """
@@ -99,6 +106,7 @@ cdef int threads = 1
 # Waking a team costs a few microseconds, as much as one core needs for this many element operations. The answer is one
 # thread or all of them, never between: libgomp ends and starts threads whenever the size of the team changes.
 cdef i64 WORTH_A_TEAM = 65536
+cdef i64 WORTH_RELEASING = 20000      # that take as long as giving the GIL away and getting it back
 
 
 # Results that do not fit are written past the last-level cache. Where the system does not tell its size: 32 MB.
@@ -114,6 +122,45 @@ cdef int team(i64 work) noexcept nogil:
 
 cdef void spread() noexcept nogil:
     mtb_spread()
+
+
+cdef void run_tasks(task body, void* plan, i64 count, i64 work) noexcept:
+    cdef mtb_shares shares
+    cdef i64 i
+    cdef int t, size = team(work) if count > 1 else 1
+    if size > 1:
+        mtb_share_out(&shares, count, size)
+        for t in prange(size, num_threads=size, schedule="static", nogil=True):
+            mtb_spread()
+            i = mtb_next_task(&shares, t)
+            while i >= 0:
+                body(plan, i)
+                i = mtb_next_task(&shares, t)
+    elif work > WORTH_RELEASING:
+        with nogil:
+            for i in range(count):
+                body(plan, i)
+    else:
+        for i in range(count):
+            body(plan, i)
+
+
+cdef void share_tasks(roomy_task body, const void* plan, i64 count, int threads, char* scratch, i64 room) noexcept:
+    cdef mtb_shares shares
+    cdef i64 i
+    cdef int t
+    if threads == 1 or count == 1:
+        with nogil:
+            for i in range(count):
+                body(plan, i, scratch)
+        return
+    mtb_share_out(&shares, count, threads)
+    for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
+        mtb_spread()
+        i = mtb_next_task(&shares, t)
+        while i >= 0:
+            body(plan, i, scratch + t * room)
+            i = mtb_next_task(&shares, t)
 
 
 def get_num_threads():

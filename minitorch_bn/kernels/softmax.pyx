@@ -1,8 +1,7 @@
 """Softmax drivers: groups of rows, or panels of columns, are independent tasks."""
 from libc.math cimport INFINITY
 from libc.string cimport memset
-from .runtime cimport K, take, give
-from .parallel cimport run_tasks, ceil_div
+from .runtime cimport run_tasks, ceil_div, K, take, give
 
 cdef extern from "mtb.h" nogil:
     enum:

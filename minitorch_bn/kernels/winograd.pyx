@@ -7,12 +7,11 @@ panel of output channels makes its own filters' points. The gradient of the filt
 of output gradients over the tiles: parts of the batch side by side, each in cache, if there are few channels; else
 chunks of the batch one after the other, and the channels shared out.
 """
-from cython.parallel cimport prange, threadid
 from libc.string cimport memset
 
 from minitorch_bn.kernels.matmul cimport mtb_gemm
 from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, mtb_norm
-from minitorch_bn.kernels.runtime cimport K, give, i64, spread, take, team
+from minitorch_bn.kernels.runtime cimport K, give, i64, roomy_task, share_tasks, take, team
 from minitorch_bn.kernels.window cimport channel_map, conv_geometry, gathering, parts, up
 
 cdef extern from "mtb.h" nogil:
@@ -84,6 +83,7 @@ cdef struct plan:
     i64 u_points, u_panel, v_size, across, down, panels, total
     char* bad
     const gathering* wanted  # of the planes of the result, or NULL
+    i64 each                 # tasks of a group
     i64 channel              # of all groups' where this one's begin, on side b
     bint backward
     # the gradient of filters
@@ -209,22 +209,36 @@ cdef const plan* pick(const plan* q, i64 group, plan* p) noexcept nogil:
     return p
 
 
+cdef const plan* pick_by(const plan* q, i64* index, plan* p) noexcept nogil:
+    """The plan of the group that a task belongs to; its number among the tasks of this."""
+    cdef i64 group = index[0] // q.each
+    index[0] %= q.each
+    return pick(q, group, p)
+
+
+cdef void run_groups(roomy_task body, plan* q, i64 groups, i64 each, int threads, float* scratch) noexcept:
+    """So many tasks of each group."""
+    q.each = each
+    share_tasks(body, q, groups * each, threads, <char*> scratch, q.scratch * sizeof(float))
+
+
 cdef i64 tiles_of(const plan* q, i64 index) noexcept nogil:
     cdef block b
     find(&q.t, &q.a, index, &b)
     return b.images * b.rows * b.columns * b.dilation[0] * b.dilation[1]
 
 
-cdef void filter_task(const plan* all_groups, i64 group, i64 panel) noexcept nogil:
+cdef void filter_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
-    filters(q, panel, 0, q.a.channels, q.u + panel * q.u_panel, q.u_points)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    filters(q, index, 0, q.a.channels, q.u + index * q.u_panel, q.u_points)
 
 
-cdef void block_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
+cdef void block_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     """All channels of one block of tiles."""
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    cdef float* scratch = <float*> room
     cdef float* band = scratch + q.band_at
     cdef float* v = scratch + q.v_at
     cdef float* m = scratch + q.m_at
@@ -236,31 +250,33 @@ cdef void block_task(const plan* all_groups, i64 group, i64 index, float* scratc
         gather(q, index)
 
 
-cdef void input_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
+cdef void input_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     """16 channels of one block of tiles, to q.v."""
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    cdef float* scratch = <float*> room
     cdef i64 groups = parts(q.a.channels, 16), c = index % groups * 16
     index //= groups
     load(q, &q.a, 6, index, c, min(c + 16, q.a.channels), q.v + index * q.v_size, scratch + q.band_at)
 
 
-cdef void panel_task(const plan* all_groups, i64 group, i64 panel, float* scratch) noexcept nogil:
-    """All tiles of one panel of output channels."""
+cdef void panel_task(const void* all_groups, i64 index, char* room) noexcept nogil:
+    """All tiles of one index of output channels."""
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    cdef float* scratch = <float*> room
     cdef float* u = scratch + q.v_at
     cdef float* m = scratch + q.m_at
-    cdef i64 k0 = 0, k1, i, nr = q.gemm.nr, columns = up(min(nr, q.b.channels - panel * nr), q.gemm.vl)
+    cdef i64 k0 = 0, k1, i, nr = q.gemm.nr, columns = up(min(nr, q.b.channels - index * nr), q.gemm.vl)
     while k0 < q.a.channels:
         k1 = min(k0 + MTB_WINOGRAD_K, q.a.channels)
-        filters(q, panel, k0, k1, u, q.u_points)
+        filters(q, index, k0, k1, u, q.u_points)
         for i in range(q.t.blocks):
             q.kernel.multiply(q.gemm, tiles_of(q, i), columns, k1 - k0, q.v + i * q.v_size + k0, q.a.points, q.a.pitch,
                               1, u, q.u_points, 0, nr, m + i * 36 * q.b.points, q.b.points, q.b.pitch, k0 > 0)
         k0 = k1
     for i in range(q.t.blocks):
-        store(q, i, panel * nr, (panel + 1) * nr, m + i * 36 * q.b.points, q.b.points, q.b.pitch, scratch + q.band_at)
+        store(q, i, index * nr, (index + 1) * nr, m + i * 36 * q.b.points, q.b.points, q.b.pitch, scratch + q.band_at)
 
 
 cdef bint suits_winograd(int real, const conv_geometry* g, const i64* plane) noexcept nogil:
@@ -307,7 +323,7 @@ cdef void mapped(grid* p, const channel_map* map) noexcept nogil:
 cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map* map, const void* w, const void* bias,
                         void* y, bint backward, char* bad, const gathering* wanted) except -1:
     cdef plan q
-    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total, tasks
+    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, size, total
     cdef i64 taps = g.kernel[1] * g.kernel[2]
     cdef int threads
     cdef float* memory
@@ -358,20 +374,11 @@ cdef int winograd_sweep(const conv_geometry* g, const void* x, const channel_map
     q.u = q.v = memory
     scratch = memory + g.groups * q.points_size
     if by_panels:
-        tasks = q.t.blocks * parts(q.a.channels, 16)
-        for i in prange(g.groups * tasks, num_threads=threads, schedule="dynamic", nogil=True):
-            spread()
-            input_task(&q, i // tasks, i % tasks, scratch + threadid() * q.scratch)
-        for i in prange(g.groups * q.panels, num_threads=threads, schedule="dynamic", nogil=True):
-            spread()
-            panel_task(&q, i // q.panels, i % q.panels, scratch + threadid() * q.scratch)
+        run_groups(input_task, &q, g.groups, q.t.blocks * parts(q.a.channels, 16), threads, scratch)
+        run_groups(panel_task, &q, g.groups, q.panels, threads, scratch)
     else:
-        for i in prange(g.groups * q.panels, num_threads=threads, schedule="dynamic", nogil=True):
-            spread()
-            filter_task(&q, i // q.panels, i % q.panels)
-        for i in prange(g.groups * q.t.blocks, num_threads=threads, schedule="dynamic", nogil=True):
-            spread()
-            block_task(&q, i // q.t.blocks, i % q.t.blocks, scratch + threadid() * q.scratch)
+        run_groups(filter_task, &q, g.groups, q.panels, threads, scratch)
+        run_groups(block_task, &q, g.groups, q.t.blocks, threads, scratch)
     give(memory, total)
     return q.wanted != NULL
 

@@ -1,10 +1,11 @@
 # The gradient of the filters by transformed tiles (part of winograd.pyx): points of inputs times points of output
 # gradients, summed over the tiles.
 
-cdef void piece_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
+cdef void piece_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     """The sums of one part of the blocks, all channels."""
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    cdef float* scratch = <float*> room
     cdef float* band = scratch + q.band_at
     cdef float* w = scratch + q.m_at
     cdef float* v = scratch + q.v_at
@@ -17,10 +18,11 @@ cdef void piece_task(const plan* all_groups, i64 group, i64 index, float* scratc
                           q.sum_pitch, i > first)
 
 
-cdef void load_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
+cdef void load_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     """16 channels of one side of one block of a chunk, to q.v."""
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    cdef float* scratch = <float*> room
     cdef i64 on_a = parts(q.a.channels, 16), groups = on_a + parts(q.b.channels, 16), c = index % groups
     cdef float* v
     index //= groups
@@ -43,16 +45,17 @@ cdef void gradients(const plan* q, i64 m0, i64 m1, i64 c0, i64 c1, const float* 
             c += q.kernel.vl
 
 
-cdef void gradient_task(const plan* all_groups, i64 group, i64 m) noexcept nogil:
+cdef void gradient_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
-    gradients(q, m, m + 1, 0, q.b.channels, q.sums + m * q.sum_pitch)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    gradients(q, index, index + 1, 0, q.b.channels, q.sums + index * q.sum_pitch)
 
 
-cdef void square_task(const plan* all_groups, i64 group, i64 index, float* scratch) noexcept nogil:
+cdef void square_task(const void* all_groups, i64 index, char* room) noexcept nogil:
     """The sums of some output and input channels over one chunk; after the last, their gradients."""
     cdef plan of_group
-    cdef const plan* q = pick(all_groups, group, &of_group)
+    cdef const plan* q = pick_by(<const plan*> all_groups, &index, &of_group)
+    cdef float* scratch = <float*> room
     cdef i64 m0 = index // q.column_blocks * q.rows, c0 = index % q.column_blocks * q.columns, i
     cdef i64 m1 = min(m0 + q.rows, q.a.channels), c1 = min(c0 + q.columns, q.b.channels)
     cdef float* sums = scratch if q.sums == NULL else q.sums + index * q.sum_size
@@ -67,8 +70,8 @@ cdef void square_task(const plan* all_groups, i64 group, i64 index, float* scrat
 cdef int winograd_weight(const conv_geometry* g, const void* x, const channel_map* map, const void* dy, void* dw,
                          char* bad) except -1:
     cdef plan q, all_groups
-    cdef i64 i, m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, tiles, size, total, chunk, tasks
-    cdef i64 group = 0, groups, loads
+    cdef i64 m = g.c_out // g.groups, c = g.c_in // g.groups, all_tiles, tiles, size, total, chunk, tasks
+    cdef i64 group = 0, groups
     cdef int threads
     cdef float* memory
     cdef float* scratch
@@ -130,22 +133,13 @@ cdef int winograd_weight(const conv_geometry* g, const void* x, const channel_ma
         pick(&all_groups, group, &q)
         q.v, q.sums = all_groups.v, all_groups.sums
         if by_pieces:
-            for i in prange(groups * q.pieces, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                piece_task(&q, i // q.pieces, i % q.pieces, scratch + threadid() * q.scratch)
-            for i in prange(groups * m, num_threads=threads, schedule="static", nogil=True):
-                spread()
-                gradient_task(&q, i // m, i % m)
+            run_groups(piece_task, &q, groups, q.pieces, threads, scratch)
+            run_groups(gradient_task, &q, groups, m, threads, scratch)
         q.first = q.t.blocks if by_pieces else 0
         while q.first < q.t.blocks:
             q.last = min(q.first + chunk, q.t.blocks)
-            loads = (q.last - q.first) * (parts(m, 16) + parts(c, 16))
-            for i in prange(groups * loads, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                load_task(&q, i // loads, i % loads, scratch + threadid() * q.scratch)
-            for i in prange(groups * tasks, num_threads=threads, schedule="dynamic", nogil=True):
-                spread()
-                square_task(&q, i // tasks, i % tasks, scratch + threadid() * q.scratch)
+            run_groups(load_task, &q, groups, (q.last - q.first) * (parts(m, 16) + parts(c, 16)), threads, scratch)
+            run_groups(square_task, &q, groups, tasks, threads, scratch)
             q.first = q.last
         group += groups
     give(memory, total)
