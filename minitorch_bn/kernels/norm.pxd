@@ -19,7 +19,7 @@ cdef extern from "mtb.h" nogil:
                             double* mean, double* var) noexcept nogil
         void (*sum_parts)(i64 n, i64 parts, const double* s, double* sums) noexcept nogil
         i64 (*finish_moments)(i64 n, const double* s, i64 step, double m, const void* x0, double* mean, double* var,
-                              char* unsure) noexcept nogil
+                              double eps, double* invstd, char* unsure) noexcept nogil
         void (*merge_cols)(i64 chunks, i64 cols, double* parts, i64 n, i64 repeat, double* s) noexcept nogil
         void (*affine)(i64 n, const double* mean, const double* invstd, i64 per, const void* weight, const void* bias,
                        i64 period, void* p, i64 step) noexcept nogil
@@ -108,7 +108,7 @@ cdef struct Plan:
     i64 deep, width, chunks, panels      # a tile has `deep` rows and `width` columns
     double m                             # values of one statistic
     source x, residual, weight, bias, dy, more, z, u, g    # g: what the map takes for dy
-    bytes_p y, dx, dresidual, ddy, dweight, dbias, p, x0, unsure
+    bytes_p y, dx, dresidual, ddy, p, x0, unsure
     doubles_p mean, var, invstd, sums    # sums: of samples
     doubles_p s                          # of columns see there; of runs, two sums of each (part, statistic or channel)
     double eps

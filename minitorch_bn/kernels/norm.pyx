@@ -11,7 +11,6 @@ cdef enum:
     DEEP = 1 << 18     # values of such a panel that are summed before the sums are merged, ...
     SHALLOW = 32       # ... at most, and about as many rows at least
     OWN_CACHE = 1 << 18  # bytes of a second-level cache
-    STRIP = 64         # columns that are worth a task, or a multiple of this
     # bytes over which a processor foresees what is read next: so wide is a panel of columns, in which narrower rows lie
     # side by side
     PAGE = 4096
@@ -242,7 +241,7 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                    const void* bias, double eps, bint relu, void* y, double* mean, double* var,
                    double* invstd, const double* parts) except -1:
     cdef Plan q
-    cdef i64 c = view.c, stats = c // view.per, i, work = view.n * c * view.s, doubles, params, tasks
+    cdef i64 c = view.c, stats = c // view.per, work = view.n * c * view.s, doubles, params
     cdef double* s
     cdef size_t bytes
     prepare(&q, real, view)
@@ -251,20 +250,14 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
     q.past = goes_past(&q, x, y, CACHE // 8)
     doubles = 2 * (c + q.chunks * q.cols if q.view.columns else stats * q.of_statistic.all)
     params = MTB_NORM_K0 * (c + q.cols)
-    bytes = doubles * 8 + params * q.size + c
+    bytes = doubles * 8 + params * q.size
     s = <double*> take(bytes)
     try:
         q.s, q.p = s, <char*> (s + doubles)
-        q.unsure = q.p + params * q.size
-        tasks = strips(&q, work) if q.view.columns else 0
-        if tasks > 0:
-            run_tasks(normalize_strip_task, &q, tasks, work)
-        elif q.view.columns:
+        if q.view.columns:
             column_statistics(&q, s)
             if y == NULL:
                 return 0
-            for i in range(c):
-                invstd[i] = 1 / sqrt(var[i] + eps)
             q.kernels.affine(c, mean, invstd, 1, weight, bias, view.period, q.p, c)
             if q.cols != c:
                 q.p += MTB_NORM_K0 * c * q.size
@@ -338,7 +331,7 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                             const double* invstd, int mask, bint frozen, void* dx, void* dresidual, void* dweight,
                             void* dbias, const double* gathered) except -1:
     cdef Plan q
-    cdef i64 c = view.c, work = view.n * c * view.s, doubles, tasks
+    cdef i64 c = view.c, work = view.n * c * view.s, doubles
     cdef bint sums = not frozen or dweight != NULL or dbias != NULL or mask == MTB_MASK_OUTPUT
     cdef const double* parts
     cdef double* s
@@ -351,17 +344,12 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
         q.g = <char*> dresidual
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
     q.past = goes_past(&q, q.g, dx, CACHE // 8)
-    q.mean, q.dweight, q.dbias = <double*> mean, <char*> dweight, <char*> dbias
     doubles = backward_room(&q)
     bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size
     s = <double*> take(bytes)
     try:
         p = q.p = <char*> (s + doubles)
         q.s = s
-        tasks = strips(&q, work) if q.view.columns and sums else 0
-        if tasks > 0:
-            run_tasks(backward_strip_task, &q, tasks, work)
-            return 0
         memset(p, 0, MTB_NORM_PARAMS * c * q.size)
         q.kernels.affine(c, mean, invstd, view.per, weight, bias, view.period, p, c)
         if q.view.columns:

@@ -35,10 +35,10 @@ cdef void sample_params_task(void* plan, i64 sample) noexcept nogil:
     if q.dy != NULL:
         q.kernels.backward_affine(c, s, c, q.m, q.invstd + sample * groups, per, q.weight, c, p, q.step, NULL, NULL)
         return
-    if q.kernels.finish_moments(c, s, c, rows, x, mean, var, q.unsure + sample * c):
+    if q.kernels.finish_moments(c, s, c, rows, x, mean, var, 0, NULL, q.unsure + sample * c):
         memset(s, 0, 2 * c * 8)
         q.kernels.moments_cols(q.view.s, c, x, c, x, 1, s, c)
-        q.kernels.finish_moments(c, s, c, rows, x, mean, var, NULL)
+        q.kernels.finish_moments(c, s, c, rows, x, mean, var, 0, NULL, NULL)
     for g in range(groups):
         m = v = 0
         for i in range(g * per, (g + 1) * per):             # about the first, so that a constant stays exact

@@ -131,9 +131,9 @@ cdef void run_tasks(task body, void* plan, i64 count, i64 work) noexcept:
     if size > 1:
         mtb_share_out(&shares, count, size)
         for t in prange(size, num_threads=size, schedule="static", nogil=True):
-            mtb_spread()
             i = mtb_next_task(&shares, t)
             while i >= 0:
+                mtb_spread()
                 body(plan, i)
                 i = mtb_next_task(&shares, t)
     elif work > WORTH_RELEASING:
@@ -156,9 +156,9 @@ cdef void share_tasks(roomy_task body, const void* plan, i64 count, int threads,
         return
     mtb_share_out(&shares, count, threads)
     for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
-        mtb_spread()
         i = mtb_next_task(&shares, t)
         while i >= 0:
+            mtb_spread()
             body(plan, i, scratch + t * room)
             i = mtb_next_task(&shares, t)
 

@@ -273,8 +273,14 @@ cdef int read_running(Tensor running, double* value, i64 n) except -1:
 
 cdef int update_running(Tensor running, const double* value, i64 n, double momentum, double factor) except -1:
     """running = (1 - momentum) running + momentum factor value, in double."""
-    cdef Tensor old = raw_contiguous(raw_cast(running, MTB_f64)), new = new_tensor(MTB_f64, 1, &n)
+    cdef Tensor old, new
+    cdef float* at = <float*> running.data
     cdef i64 i
+    if running.dtype == MTB_f32 and running.contiguous and defers(running) and not running.storage.deferred:
+        for i in range(n):
+            at[i] = <float> ((1 - momentum) * at[i] + momentum * factor * value[i])
+        return bump(running)
+    old, new = raw_contiguous(raw_cast(running, MTB_f64)), new_tensor(MTB_f64, 1, &n)
     for i in range(n):
         (<double*> new.data)[i] = (1 - momentum) * (<double*> old.data)[i] + momentum * factor * value[i]
     copy_into(running, new)

@@ -37,10 +37,11 @@ typedef struct {
     /* s[c], s[n + c] = the sums of channel c from the chunks' of columns (chunks, 2, cols), which become those of the first;
      * there are a multiple of n * repeat columns: column j belongs to channel j / repeat % n */
     void (*merge_cols)(int64_t chunks, int64_t cols, double *parts, int64_t n, int64_t repeat, double *s);
-    /* mean[i], var[i] (sum of squared deviations / m) from the sums s[i], s[step + i] of m values; returns how many are
-     * unsure, and marks them: the caller then asks for the exact sums of those */
+    /* mean[i], var[i] (sum of squared deviations / m), and invstd[i] = 1 / sqrt(var[i] + eps) unless that is NULL, from
+     * the sums s[i], s[step + i] of m values; returns how many are unsure, and marks them unless `unsure` is NULL: the
+     * caller then asks for the exact sums of those */
     int64_t (*finish_moments)(int64_t n, const double *s, int64_t step, double m, const void *x0, double *mean,
-                              double *var, char *unsure);
+                              double *var, double eps, double *invstd, char *unsure);
 
     /* p[0..3] of n runs or columns: entry i has statistics i / per, and weight and bias (NULL: 1 and 0) i % period */
     void (*affine)(int64_t n, const double *mean, const double *invstd, int64_t per, const void *weight,

@@ -83,24 +83,29 @@ static void merge_cols(int64_t chunks, int64_t cols, double *restrict parts, int
                 for (int64_t c = 0; c < n; c++) s[c] += parts[c * repeat + i];
 }
 
-static int64_t finish_moments(int64_t n, const double *s, int64_t step, double m, const void *x0v, double *mean,
-                              double *var, char *unsure) {
-    const T *x0 = x0v;
+static int64_t finish_moments(int64_t n, const double *restrict s, int64_t step, double m, const void *x0v,
+                              double *restrict mean, double *restrict var, double eps, double *restrict invstd,
+                              char *restrict unsure) {
+    const T *restrict x0 = x0v;
     int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        mean[i] = (double)x0[i] + s[i] / m;
-        var[i] = variance(s[i], s[step + i], m);
-        if (unsure) count += unsure[i] = (char)is_unsure(s[i], s[step + i], m);
-    }
+    for (int64_t i = 0; i < n; i++) mean[i] = (double)x0[i] + s[i] / m, var[i] = variance(s[i], s[step + i], m);
+    for (int64_t i = 0; invstd && i < n; i++) invstd[i] = 1 / __builtin_sqrt(var[i] + eps);
+    for (int64_t i = 0; unsure && i < n; i++) count += unsure[i] = (char)is_unsure(s[i], s[step + i], m);
     return count;
 }
 
 /* ---- parameters -------------------------------------------------------------------------------------------------*/
 static void affine(int64_t n, const double *mean, const double *invstd, int64_t per, const void *weightv,
                    const void *biasv, int64_t period, void *pv, int64_t step) {
-    const T *weight = weightv, *bias = biasv;
-    T *p = pv;
-    for (int64_t i = 0, w = 0, next = per; i < n; i++) {
+    const T *restrict weight = weightv, *restrict bias = biasv;
+    T *restrict p = pv;
+    for (int64_t i = 0; i < n && per == 1 && n <= period; i++) { /* the same as below, by vectors */
+        p[MTB_NORM_HI * step + i] = (T)mean[i];
+        p[MTB_NORM_LO * step + i] = (T)(mean[i] - (double)(T)mean[i]);
+        p[MTB_NORM_SCALE * step + i] = (T)(weight ? (double)weight[i] * invstd[i] : invstd[i]);
+        p[MTB_NORM_SHIFT * step + i] = bias ? bias[i] : 0;
+    }
+    for (int64_t i = 0, w = 0, next = per; i < n && (per > 1 || n > period); i++) {
         p[MTB_NORM_HI * step + i] = (T)*mean;
         p[MTB_NORM_LO * step + i] = (T)(*mean - (double)(T)*mean);
         p[MTB_NORM_SCALE * step + i] = (T)(weight ? (double)weight[w] * *invstd : *invstd);
@@ -112,8 +117,18 @@ static void affine(int64_t n, const double *mean, const double *invstd, int64_t 
 
 static void backward_affine(int64_t n, const double *s, int64_t s_step, double m, const double *invstd, int64_t per,
                             const void *weightv, int64_t period, void *pv, int64_t step, void *dweightv, void *dbiasv) {
-    const T *weight = weightv;
-    T *p = pv, *dweight = dweightv, *dbias = dbiasv;
+    const T *restrict weight = weightv;
+    T *restrict p = pv, *restrict dweight = dweightv, *restrict dbias = dbiasv;
+    if (per == 1 && n <= period) {
+        for (int64_t i = 0; i < n; i++) {
+            const double inv = invstd[i], w = weight ? (double)weight[i] : 1, scale = inv * w / m;
+            p[MTB_NORM_K0 * step + i] = (T)(scale * s[i]);
+            p[MTB_NORM_K1 * step + i] = (T)(inv * inv * (scale * s[s_step + i]));
+        }
+        for (int64_t i = 0; dweight && i < n; i++) dweight[i] = (T)(invstd[i] * s[s_step + i]);
+        for (int64_t i = 0; dbias && i < n; i++) dbias[i] = (T)s[i];
+        return;
+    }
     for (int64_t i = 0, k = 0; i < n; i += per) { /* the entries of one statistic */
         double g = 0, gd = 0, inv = per == 1 ? invstd[i] : invstd[i / per];
         for (int64_t j = i; j < i + per; j++, k = k + 1 == period ? 0 : k + 1) {
@@ -148,21 +163,28 @@ static void spread(int64_t rows, int64_t cols, const void *srcv, int64_t src_ste
 }
 
 /* ---- maps: one body for both layouts ------------------------------------------------------------------------------
- * BODY makes element i, in plain C that GCC vectorizes. IN(k) is its parameter k: a scalar of the run, which has column
- * (first + r) % period of p, or always column first; or, in rows of columns, an entry of that column. */
-#define DEVIATION (x[i] - IN(MTB_NORM_HI)) - IN(MTB_NORM_LO)
+ * BODY makes element e, in plain C that GCC vectorizes. IN(k) is its parameter k: a scalar of the run, which has column
+ * (first + r) % period of p, or always column first; or, in rows of columns, an entry of that column, i: four rows at a
+ * time, or a core would load little but parameters. */
+enum { FOUR = 4 };
+#define DEVIATION (x[e] - IN(MTB_NORM_HI)) - IN(MTB_NORM_LO)
 #define RUN_PARAM(k) q[k]
 #define COLUMN_PARAM(k) p[(k) * step + i]
 #define MAP _Pragma("GCC ivdep") /* y may be x: the same index, never another one */
 #define EACH_ROW(count, columns, BODY)                                                                                \
-    for (int64_t r = 0; r < runs; r++) {                                                                              \
+    for (int64_t r = 0, rows; r < runs; r += rows) {                                                                  \
         T q[count];                                                                                                   \
         (void)q;                                                                                                      \
         UNROLL for (int k = 0; k < count && !columns; k++) q[k] = p[k * step + first];                                \
         if (period > 1) first = first + 1 == period ? 0 : first + 1;                                                  \
-        MAP for (int64_t i = 0; i < n; i++) BODY                                                                      \
-        x += stride;                                                                                                  \
-        BODY##_NEXT                                                                                                   \
+        rows = columns && r + FOUR <= runs ? FOUR : 1;                                                                \
+        if (rows == FOUR) {                                                                                           \
+            MAP for (int64_t i = 0; i < n; i++) UNROLL for (int64_t j = 0, e = i; j < FOUR; j++, e += stride) BODY    \
+        } else {                                                                                                      \
+            MAP for (int64_t i = 0, e = 0; i < n; i++, e++) BODY                                                      \
+        }                                                                                                             \
+        x += rows * stride;                                                                                           \
+        BODY##_NEXT(rows * stride)                                                                                    \
     }
 
 /* Past the caches: what is larger than they are would be read into them only to be overwritten. PLAIN(m) makes the m
@@ -192,17 +214,17 @@ INLINE void vstream(T *p, vec v) {
         if (i < n) PLAIN(n - i);                                                                                      \
         if (period > 1) first = first + 1 == period ? 0 : first + 1;                                                  \
         x += stride;                                                                                                  \
-        BODY##_NEXT                                                                                                   \
+        BODY##_NEXT(stride)                                                                                           \
     }
 
 /* ---- application: reads x (and residual), writes y ----------------------------------------------------------------*/
 #define APPLY                                                                                                         \
     {                                                                                                                 \
         T v = (DEVIATION) * IN(MTB_NORM_SCALE) + IN(MTB_NORM_SHIFT);                                                  \
-        if (add) v += residual[i];                                                                                    \
-        y[i] = relu && v <= 0 ? 0 : v;                                                                                \
+        if (add) v += residual[e];                                                                                    \
+        y[e] = relu && v <= 0 ? 0 : v;                                                                                \
     }
-#define APPLY_NEXT y += stride, residual += residual ? stride : 0;
+#define APPLY_NEXT(by) y += by, residual += residual ? by : 0;
 #define APPLY_PAST                                                                                                    \
     {                                                                                                                 \
         vec v = VECTOR_DEVIATION * VECTOR_IN(MTB_NORM_SCALE) + VECTOR_IN(MTB_NORM_SHIFT);                             \
@@ -319,13 +341,13 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
 /* ---- gradient: reads x, dy, writes dx ---------------------------------------------------------------------------*/
 #define BACKWARD                                                                                                      \
     {                                                                                                                 \
-        T d = DEVIATION, g = dy[i], v;                                                                                \
+        T d = DEVIATION, g = dy[e], v;                                                                                \
         if (mask == MTB_MASK_AGAIN) g = d * IN(MTB_NORM_SCALE) + IN(MTB_NORM_SHIFT) <= 0 ? 0 : g;                     \
         v = g * IN(MTB_NORM_SCALE);                                                                                   \
         if (!frozen) v -= d * IN(MTB_NORM_K1) + IN(MTB_NORM_K0);                                                      \
-        dx[i] = v;                                                                                                    \
+        dx[e] = v;                                                                                                    \
     }
-#define BACKWARD_NEXT dy += stride, dx += stride;
+#define BACKWARD_NEXT(by) dy += by, dx += by;
 #define BACKWARD_PAST                                                                                                 \
     {                                                                                                                 \
         vec d = VECTOR_DEVIATION, g = vload(dy + i), v;                                                               \
@@ -373,11 +395,11 @@ BACKWARD_KERNEL(backward_cols, 1)
 /* ---- second derivative: reads x, dy, u, writes the gradients of dy and x ------------------------------------------*/
 #define TWICE                                                                                                         \
     {                                                                                                                 \
-        T d = DEVIATION, g = dy[i], v = u[i];                                                                         \
-        ddy[i] = v * IN(MTB_TWICE_DDY_U) + (d * IN(MTB_TWICE_DDY_D) + IN(MTB_TWICE_DDY_1));                           \
-        dx[i] = (g * IN(MTB_TWICE_DX_G) + v * IN(MTB_TWICE_DX_U)) + (d * IN(MTB_TWICE_DX_D) + IN(MTB_TWICE_DX_1));    \
+        T d = DEVIATION, g = dy[e], v = u[e];                                                                         \
+        ddy[e] = v * IN(MTB_TWICE_DDY_U) + (d * IN(MTB_TWICE_DDY_D) + IN(MTB_TWICE_DDY_1));                           \
+        dx[e] = (g * IN(MTB_TWICE_DX_G) + v * IN(MTB_TWICE_DX_U)) + (d * IN(MTB_TWICE_DX_D) + IN(MTB_TWICE_DX_1));    \
     }
-#define TWICE_NEXT dy += stride, u += stride, ddy += stride, dx += stride;
+#define TWICE_NEXT(by) dy += by, u += by, ddy += by, dx += by;
 #define TWICE_KERNEL(name, columns)                                                                                   \
     static void name(int64_t runs, int64_t n, const void *xv, const void *dyv, const void *uv, int64_t stride,        \
                      const void *pv, int64_t step, void *ddyv, void *dxv) {                                           \
