@@ -74,10 +74,8 @@ from minitorch_bn.ops.indexing import (
     index_select as index_select, take as take,
 )
 from minitorch_bn.ops.joining import (
-    cat as cat, chunk as chunk, column_stack as column_stack, concat as concat, concatenate as concatenate,
-    dsplit as dsplit, dstack as dstack, flip as flip, hsplit as hsplit, hstack as hstack, row_stack as row_stack,
-    split as split, split_with_sizes as split_with_sizes, stack as stack, tensor_split as tensor_split,
-    unbind as unbind, vsplit as vsplit, vstack as vstack,
+    cat as cat, chunk as chunk, concat as concat, concatenate as concatenate, flip as flip, split as split,
+    split_with_sizes as split_with_sizes, stack as stack, unbind as unbind,
 )
 from minitorch_bn.ops.linalg import (
     addbmm as addbmm, addmm as addmm, addmv as addmv, addr as addr, baddbmm as baddbmm, bmm as bmm, dot as dot,
@@ -97,9 +95,8 @@ from minitorch_bn.ops.pool import (
     max_pool3d as max_pool3d,
 )
 from minitorch_bn.ops.random import (
-    bernoulli as bernoulli, dropout as dropout, dropout_ as dropout_, multinomial as multinomial, normal as normal,
-    rand as rand, rand_like as rand_like, randint as randint, randint_like as randint_like, randn as randn,
-    randn_like as randn_like, randperm as randperm,
+    bernoulli as bernoulli, dropout as dropout, dropout_ as dropout_, rand as rand, rand_like as rand_like,
+    randint as randint, randn as randn, randn_like as randn_like, randperm as randperm,
 )
 from minitorch_bn.ops.reduce import (
     count_nonzero as count_nonzero, mean as mean, nanmean as nanmean, nansum as nansum, norm as norm, prod as prod,

@@ -7,4 +7,4 @@ cdef class Generator:
     cdef object __weakref__
 
 cdef mtb_draw next_draw(object generator) except *     # None: the default generator
-cdef object stream_of(object generator)                # its Mersenne, or None
+cpdef object stream_of(object generator)               # its Mersenne, or None

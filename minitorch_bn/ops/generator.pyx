@@ -117,7 +117,7 @@ default_generator = None
 default_generator = Generator()
 
 
-cdef object stream_of(object generator):
+cpdef object stream_of(object generator):
     """The generator's Mersenne, or None; of the default generator if there is no other."""
     cdef Generator g = default_generator if generator is None else generator
     return g.stream

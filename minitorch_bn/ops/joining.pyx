@@ -132,28 +132,6 @@ def stack(tensors, dim=0, *, axis=None, out=None):
     return y if out is None else out.resize_(shape_tuple(y)).copy_(y)
 
 
-def hstack(tensors, *, out=None):
-    """cat along the second dim (of vectors, the first)."""
-    items = [t.reshape(1) if t.ndim == 0 else t for t in tensors_of(tensors, "hstack")]
-    return cat(items, 0 if items[0].ndim == 1 else 1, out=out)
-
-
-def vstack(tensors, *, out=None):
-    """cat along the first dim, vectors as rows."""
-    return cat([t.reshape(1, -1) if t.ndim < 2 else t for t in tensors_of(tensors, "vstack")], 0, out=out)
-
-
-def dstack(tensors, *, out=None):
-    """cat along the third dim."""
-    return cat([t.reshape(1, -1, 1) if t.ndim < 2 else t.unsqueeze(2) if t.ndim == 2 else t
-                for t in tensors_of(tensors, "dstack")], 2, out=out)
-
-
-def column_stack(tensors, *, out=None):
-    """cat along the second dim, vectors as columns."""
-    return cat([t.reshape(-1, 1) if t.ndim < 2 else t for t in tensors_of(tensors, "column_stack")], 1, out=out)
-
-
 # -- taking apart ------------------------------------------------------------------------------------------------------
 
 cdef Tensor slice_at(Tensor x, int dim, i64 i):
@@ -256,51 +234,6 @@ def unbind(Tensor input not None, dim=0, *, axis=None):
     return as_views(input, views, backward, "UnbindBackward0")
 
 
-def tensor_split(Tensor input not None, indices_or_sections, dim=0, *, axis=None):
-    """Views along dim: a number of nearly equal pieces, or cut before the indices listed."""
-    dim = pick(dim, axis)
-    cdef int d = wrap_dim(dim, input.ndim)
-    cdef i64 n, count
-    if input.ndim == 0:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    n = input.shape[d]
-    if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, (tuple, list)):
-        cuts = [0] + [slice(None, i).indices(n)[1] for i in indices_or_sections] + [n]
-        return tuple([input.narrow(d, a, max(b - a, 0)) for a, b in zip(cuts, cuts[1:])])
-    count = index_arg(indices_or_sections, "sections")
-    if count <= 0:
-        raise RuntimeError(f"number of sections must be larger than 0, got {count}")
-    return split_sizes(input, d, [n // count + (1 if i < n % count else 0) for i in range(count)])
-
-
-def hsplit(Tensor input not None, indices_or_sections):
-    """tensor_split along the second dim (of a vector, the first)."""
-    return even_split(input, indices_or_sections, 0 if input.ndim == 1 else 1, 1, "hsplit")
-
-
-def vsplit(Tensor input not None, indices_or_sections):
-    """tensor_split along the first dim."""
-    return even_split(input, indices_or_sections, 0, 2, "vsplit")
-
-
-def dsplit(Tensor input not None, indices_or_sections):
-    """tensor_split along the third dim."""
-    return even_split(input, indices_or_sections, 2, 3, "dsplit")
-
-
-cdef tuple even_split(Tensor x, sections, int d, int least, str op):
-    if x.ndim < least:
-        raise RuntimeError(f"torch.{op} requires a tensor with at least {least} dimension, but got a tensor with "
-                           f"{x.ndim} dimensions!")
-    if isinstance(sections, int) and (sections <= 0 or x.shape[d] % sections):
-        raise RuntimeError(f"torch.{op} attempted to split along dimension {d}, but the size of the dimension "
-                           f"{x.shape[d]} is not "
-                           f"divisible by the split_size {sections}!")
-    return tensor_split(x, sections, d)
-
-
 # -- flip --------------------------------------------------------------------------------------------------------------
 
 cdef object flip_vjp(Node node, object g):
@@ -339,8 +272,5 @@ def flip(Tensor input not None, *args, dims=None):
 
 
 concat = concatenate = cat
-row_stack = vstack
-_both = (split, split_with_sizes, chunk, unbind, tensor_split, hsplit, vsplit, dsplit, flip)
-METHODS = {f.__name__: f for f in _both}
-FUNCTIONS = METHODS | {f.__name__: f for f in (cat, stack, hstack, vstack, dstack, column_stack)}
-FUNCTIONS |= {"concat": cat, "concatenate": cat, "row_stack": vstack}
+METHODS = {f.__name__: f for f in (split, split_with_sizes, chunk, unbind, flip)}
+FUNCTIONS = METHODS | {"cat": cat, "concat": cat, "concatenate": cat, "stack": stack}

@@ -1,13 +1,11 @@
-"""Random numbers: random tensors, in-place filling by distribution, dropout and sampling.
+"""Random numbers: random tensors, filling in place, dropout. What few scripts draw is in `sampling.py`.
 
 Element i of a draw is a function of (seed, draw, i) alone, i counting in row-major order: the numbers do not depend on
 threads, memory layout or instruction set. Under stream="torch", `mersenne.py` draws PyTorch's numbers instead.
 """
-from math import log1p as _log1p
-
 from libc.stdint cimport uint8_t
 
-from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, default_dtype, dtype_code,
+from minitorch_bn._core cimport (Node, Tensor, bump, cast, check_inplace, copy_into, dtype_code,
                                  dtype_object, grad_enabled, index_arg, inplace_history, is_float, new_like,
                                  new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save, saved, set_history,
                                  shape_from, shape_tuple, tracks)
@@ -44,7 +42,7 @@ cdef object forget(Node node, object g):
     return None
 
 
-cdef Tensor overwrite(Tensor x, Tensor values, object name):
+cpdef Tensor overwrite(Tensor x, Tensor values, object name):
     """After check_inplace: x = values, unless they are in x already."""
     cdef Node node = None
     if is_float(x.dtype) and tracks(x):
@@ -56,8 +54,9 @@ cdef Tensor overwrite(Tensor x, Tensor values, object name):
     return x
 
 
-cdef int check_float(Tensor x, str op) except -1:
-    if not is_float(x.dtype):
+cpdef int writable(Tensor x, str op) except -1:
+    """Raise unless numbers can be drawn into x; only into real ones, if an operation is named."""
+    if op is not None and not is_float(x.dtype):
         raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: use a floating dtype")
     return check_inplace(x)
 
@@ -69,7 +68,7 @@ def uniform_(Tensor self not None, double from_=0, double to=1, *, generator=Non
         raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(kwargs))}'")
     if not from_ <= to:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
-    check_float(self, "uniform_")
+    writable(self, "uniform_")
     return overwrite(self, draw_real(self, UNIFORM, from_, to, generator), "UniformBackward0")
 
 
@@ -77,63 +76,8 @@ def normal_(Tensor self not None, double mean=0, double std=1, *, generator=None
     """Fill with numbers from N(mean, std**2)."""
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    check_float(self, "normal_")
+    writable(self, "normal_")
     return overwrite(self, draw_real(self, NORMAL, mean, std, generator), "NormalBackward0")
-
-
-cdef Tensor unit_exponential(Tensor like, object generator):
-    """-log(1 - u), of like's shape, in float32 or float64."""
-    cdef int dtype = MTB_f64 if like.dtype == MTB_f64 else MTB_f32
-    cdef Tensor u = draw_real(new_tensor(dtype, like.ndim, like.shape), UNIFORM, 0, 1, generator)
-    return (-u).log1p().neg()
-
-
-def exponential_(Tensor self not None, double lambd=1, *, generator=None):
-    """Fill with numbers of density lambd * exp(-lambd * x)."""
-    if not lambd > 0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    check_float(self, "exponential_")
-    stream = stream_of(generator)
-    if stream is not None:
-        return overwrite(self, stream.exponential(self, lambd), "ExponentialBackward0")
-    return overwrite(self, unit_exponential(self, generator) / lambd, "ExponentialBackward0")
-
-
-def log_normal_(Tensor self not None, double mean=1, double std=2, *, generator=None):
-    """Fill with exp(z), z from N(mean, std**2)."""
-    if not std > 0:
-        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    check_float(self, "log_normal_")
-    stream = stream_of(generator)
-    if stream is not None:
-        return overwrite(self, stream.log_normal(self, mean, std), "LogNormalBackward0")
-    cdef int dtype = MTB_f64 if self.dtype == MTB_f64 else MTB_f32
-    z = draw_real(new_tensor(dtype, self.ndim, self.shape), NORMAL, mean, std, generator)
-    return overwrite(self, z.exp(), "LogNormalBackward0")
-
-
-def cauchy_(Tensor self not None, double median=0, double sigma=1, *, generator=None):
-    """Fill with median + sigma * tan(pi * (u - 1/2))."""
-    if not sigma > 0:
-        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
-    check_float(self, "cauchy_")
-    stream = stream_of(generator)
-    if stream is not None:
-        return overwrite(self, stream.cauchy(self, median, sigma), "CauchyBackward0")
-    u = draw_real(new_tensor(MTB_f64, self.ndim, self.shape), UNIFORM, -0.5, 0.5, generator)
-    return overwrite(self, (u * 3.141592653589793).tan() * sigma + median, "CauchyBackward0")
-
-
-def geometric_(Tensor self not None, double p, *, generator=None):
-    """Fill with the number of coin tosses up to the first success, of probability p."""
-    if not 0 < p < 1:
-        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    check_inplace(self)
-    stream = stream_of(generator)
-    if stream is not None:
-        return overwrite(self, stream.geometric(self, p), "GeometricBackward0")
-    trials = (unit_exponential(self, generator) / -_log1p(-p)).ceil().clamp(min=1)
-    return overwrite(self, trials, "GeometricBackward0")
 
 
 cdef Tensor draw_integers(Tensor like, object low, object high, object generator):
@@ -203,7 +147,7 @@ def bernoulli_(Tensor self not None, p=0.5, *, generator=None):
     return overwrite(self, tosses(self, p, generator), "BernoulliBackward0")
 
 
-cdef object constant_in(tuple inputs, object drawn):
+def constant_in(tuple inputs, drawn):
     """`drawn`, in the graph of the inputs although it does not change with them: their gradients are 0."""
     return attach(drawn, inputs, lambda g: tuple([zeros_like(x) for x in inputs]), "RandomBackward0")
 
@@ -298,18 +242,6 @@ def randint(low, high=None, size=None, *, generator=None, out=None, dtype=None, 
     return into(out, raw_cast(x, code)).requires_grad_(requires_grad)
 
 
-def randint_like(Tensor input not None, low, high=None, *, dtype=None, layout=None, device=None, requires_grad=False,
-                 memory_format=None):
-    """randint_like(input, high) or (input, low, high): integers of [low, high), of the input's shape and dtype."""
-    if high is None:
-        low, high = 0, low
-    if stream_of(None) is not None:
-        return random_(empty_like(input, dtype=dtype, device=device, memory_format=memory_format), low,
-                       high).requires_grad_(requires_grad)
-    return randint(low, high, shape_tuple(input), dtype=dtype_object(dtype_code(dtype, input.dtype)), device=device,
-                   requires_grad=requires_grad)
-
-
 def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
              pin_memory=False):
     """A random permutation of 0 .. n-1 (Fisher and Yates), int64 unless a dtype is given."""
@@ -324,69 +256,6 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
         x = new_tensor(MTB_i64, 1, &count)
         kernels.permutation(<i64*> x.data, count, next_draw(generator))
     return into(out, raw_cast(x, dtype_code(dtype, MTB_i64))).requires_grad_(requires_grad)
-
-
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
-           requires_grad=False, pin_memory=False):
-    """Numbers from N(mean, std**2): normal(mean, std) with tensors of means or deviations, or normal(m, s, size)."""
-    cdef Tensor z
-    if size is not None:
-        z = normal_(blank((), size, None, dtype, device), mean, std, generator=generator)
-        return into(out, z).requires_grad_(requires_grad)
-    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
-        raise TypeError("normal() needs a size where neither mean nor std is a tensor")
-    if isinstance(std, Tensor) and std.numel() and bool((std < 0).any()) or not isinstance(std, Tensor) and std < 0:
-        raise RuntimeError("normal expects all elements of std >= 0.0")
-    like = mean + 0 * std if isinstance(mean, Tensor) else std
-    if not is_float((<Tensor> like).dtype):
-        like = like.to(dtype_object(default_dtype()))
-    z = randn(shape_tuple(like), generator=generator, dtype=dtype_object((<Tensor> like).dtype))
-    z = z * (std.detach() if isinstance(std, Tensor) else std) + (mean.detach() if isinstance(mean, Tensor) else mean)
-    return into(out, constant_in(tuple([x for x in (mean, std) if isinstance(x, Tensor)]), z))
-
-
-def multinomial(Tensor input not None, num_samples, replacement=False, *, generator=None, out=None):
-    """Indices drawn with probabilities proportional to the rows of `input`: (C,) or (N, C) -> (..., num_samples)."""
-    cdef i64 count = index_arg(num_samples, "num_samples")
-    if out is not None and (<Tensor?> out).dtype != MTB_i64:
-        raise RuntimeError(f"multinomial expects Long tensor out, got: {dtype_object((<Tensor> out).dtype)}")
-    if input.ndim not in (1, 2):
-        raise RuntimeError("prob_dist must be 1 or 2 dim")
-    if not is_float(input.dtype):
-        raise RuntimeError("multinomial only supports floating-point dtypes for input, got: "
-                           f"{dtype_object(input.dtype)}")
-    if count <= 0:
-        raise RuntimeError("cannot sample n_sample <= 0 samples")
-    if not replacement and count > input.shape[input.ndim - 1]:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    p = input.detach().to(dtype_object(MTB_f64))
-    low, high = (float(end) for end in p.aminmax()) if p.numel() else (0.0, 0.0)
-    if not (low >= 0 and high < float("inf")):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    single = (replacement or count == 1) and p.numel() > 0
-    edges = p.cumsum(-1).contiguous() if single else None
-    total = p.sum(-1, True) if edges is None else edges[..., -1:]
-    if not bool((total > 0).all()):
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    if not replacement and count > 1 and bool(((p > 0).sum(-1) < count).any()):
-        raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative "
-                           "category to sample)")
-    stream = stream_of(generator)
-    if stream is not None:
-        return into(out, stream.multinomial(input.detach(), count, bool(replacement)))
-    if single:
-        u = rand(*p.shape[:-1], count, dtype=p.dtype, generator=generator) * total
-        chosen = _searchsorted(edges, u.contiguous(), right=True)
-        if int(chosen.max()) == p.shape[-1]:  # rounding has reached past the last edge: it must not
-            chosen = chosen.minimum((p > 0).to(dtype_object(MTB_i64)).cumsum(-1).argmax(-1, True))
-        return into(out, chosen)
-    race = p / unit_exponential(p, generator).clamp(min=1e-300)  # the first finishers of exponential clocks
-    return into(out, race.topk(count, -1)[1])
-
-
-def _searchsorted(edges, u, right):
-    from minitorch_bn.ops.sorting import searchsorted
-    return searchsorted(edges, u, right=right)
 
 
 # -- dropout -----------------------------------------------------------------------------------------------------------
@@ -436,7 +305,6 @@ def dropout_(Tensor self not None, double p=0.5, bint train=True):
     return self if y is self else self.copy_(y)
 
 
-METHODS = {f.__name__: f for f in (uniform_, normal_, exponential_, log_normal_, cauchy_, geometric_, random_,
-                                   bernoulli_, bernoulli, multinomial)}
-FUNCTIONS = {f.__name__: f for f in (rand, randn, randint, randperm, rand_like, randn_like, randint_like, normal,
-                                     bernoulli, multinomial, dropout, dropout_)}
+METHODS = {f.__name__: f for f in (uniform_, normal_, random_, bernoulli_, bernoulli)}
+FUNCTIONS = {f.__name__: f for f in (rand, randn, randint, randperm, rand_like, randn_like, bernoulli, dropout,
+                                     dropout_)}
