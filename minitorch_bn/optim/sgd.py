@@ -62,6 +62,10 @@ class SGD(Optimizer):
             if not group["momentum"]:
                 self._update(group, params, grads, None, first=False)
                 continue
+            buffers = self._buffers(params)
+            if buffers is not None:
+                self._update(group, params, grads, buffers, first=False)
+                continue
             old: tuple[list, ...] = ([], [], [])  # parameters, gradients, buffers: with momentum from before,
             new: tuple[list, ...] = ([], [], [])  # and without
             for param, grad in zip(params, grads):
@@ -75,6 +79,15 @@ class SGD(Optimizer):
             self._update(group, old[0], old[1], old[2], first=False)
             self._update(group, new[0], new[1], new[2], first=True)
         return loss
+
+    def _buffers(self, params: list) -> list | None:
+        """Their momentum, where every one of them has some."""
+        state = self.state
+        try:
+            buffers = [state[param]["momentum_buffer"] for param in params]
+        except KeyError:
+            return None
+        return None if any(buffer is None for buffer in buffers) else buffers
 
     @staticmethod
     def _update(group: dict, params: list, grads: list, buffers: list | None, first: bool) -> None:
