@@ -10,6 +10,7 @@ A file is rewritten only when its text changes, so that nothing is compiled with
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 from _optable import REQUIRED, ROWS, ZERO, Row
@@ -43,17 +44,24 @@ class ToC(ast.NodeTransformer):
     """Rewrites a table string to C: where() to ?:, calls to m_<name>(), numbers and parameters to T."""
 
     def __init__(self, names: dict[str, str]):
-        self.names = names  # those of functions that are called otherwise in C
+        self.names = names  # those of functions that are called otherwise in C; "where": m_where, or nothing
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        args = [to_c_node(a, self.names) for a in node.args]
         name = node.func.id  # type: ignore[attr-defined]  # only names are called in the table
-        if name == "where":
+        jumps = name == "where" and (name not in self.names or is_extreme(node))
+        args = [to_c_node(a, self.names) for a in node.args]
+        if jumps:
             return ast.Name(f"(({args[0]}) ? ({args[1]}) : ({args[2]}))")
         return ast.Name(f"m_{self.names.get(name, name)}({', '.join(args)})")
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return ast.Name(f"((T){float(node.value)!r})" if isinstance(node.value, float) else f"((T){node.value!r})")
+
+
+def is_extreme(where: ast.Call) -> bool:
+    """Whether the two values are those that are compared: an instruction of its own."""
+    test, *values = map(ast.unparse, where.args)
+    return {*values} == {*re.split(" [<>]=? ", test)}
 
 
 def to_c_node(node: ast.AST, names: dict[str, str]) -> str:
@@ -109,6 +117,8 @@ def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, typ
         return "\n".join([*loops, f"static void {name}(void *const *p, int64_t n, const double *k) {{ either_way("
                           f"near_{name}, far_{name}, {len(operands)}, {at[0]}, {at[-1]}, p, n, k); }}"])
     blocks = real and bool(called(text) & LONG) and not called(text) & BRANCHY and names is not FAR
+    plain = real and not called(text) & {*LONG, *BRANCHY}
+    names = {"where": "where"} if plain else names or {}
     params = [p for p in row.params if p in names_of(text)]
     index = list(row.params)
     arguments = "void *const *p, int64_t n, const double *k"
@@ -120,7 +130,7 @@ def loop(name: str, out_type: str, operands: list[str], text: str, row: Row, typ
     lines += ["    n &= -PAD;"] if blocks else []
     reads = " ".join(f"const {types.get(v, 'T')} {v} = {v}_[i];" for v in used.values())
     lines += ["    _Pragma(\"GCC ivdep\")", "    for (int64_t i = 0; i < n; i++) {",
-              f"        {reads}", f"        o[i] = ({out_type})({to_c(text, names or {})});", "    }", "}"]
+              f"        {reads}", f"        o[i] = ({out_type})({to_c(text, names)});", "    }", "}"]
     if blocks:
         lines.append(f"static void {name}({arguments}) {{ padded(blocks_{name}, {len(operands)}, p, n, k); }}")
     return "\n".join(lines)

@@ -30,24 +30,36 @@ static inline T m_minimum(T a, T b) { return a < b ? a : b; }
 static inline T m_clamp_min(T x, T low) { return x < low ? low : x; }
 static inline T m_clamp_max(T x, T high) { return x > high ? high : x; }
 
+#if MTB_T_i64
 static inline T m_truncdiv(T a, T b) {
     if (b == 0) return 0;
-    return INT_SIGNED && b == (T)-1 ? m_neg(a) : (T)(a / b);
+    return b == (T)-1 ? m_neg(a) : (T)(a / b);
+}
+static inline T m_fmod(T a, T b) { return b == 0 || b == (T)-1 ? 0 : (T)(a % b); }
+#else
+/* A real type with more digits divides by vectors: a / b is an integer, or too far from one to be rounded to it. */
+#if MTB_T_i32
+typedef double mtb_quotient;
+#else
+typedef float mtb_quotient;
+#endif
+static inline T m_truncdiv(T a, T b) {
+    const int negates = INT_SIGNED && b == (T)-1;
+    const mtb_quotient q = (mtb_quotient)a / (mtb_quotient)(negates | (b == 0) ? 1 : b);
+    return b == 0 ? 0 : negates ? m_neg(a) : (T)(int32_t)q;
 }
 /* C's %: the sign of a */
-static inline T m_fmod(T a, T b) {
-    if (b == 0) return 0;
-    return INT_SIGNED && b == (T)-1 ? 0 : (T)(a % b);
-}
+static inline T m_fmod(T a, T b) { return b == 0 ? 0 : m_sub(a, m_mul(m_truncdiv(a, b), b)); }
+#endif
 /* Python's %: the sign of b */
 static inline T m_remainder(T a, T b) {
     T r = m_fmod(a, b);
-    return r != 0 && m_signbit(r) != m_signbit(b) ? (T)(r + b) : r;
+    return (r != 0) & (m_signbit(r) != m_signbit(b)) ? (T)(r + b) : r;
 }
 /* Python's // */
 static inline T m_floordiv(T a, T b) {
     T q = m_truncdiv(a, b), r = m_fmod(a, b);
-    return r != 0 && m_signbit(r) != m_signbit(b) ? (T)(q - 1) : q;
+    return (r != 0) & (m_signbit(r) != m_signbit(b)) ? (T)(q - 1) : q;
 }
 /* a^b; 1 / a^-b rounded towards 0 where b < 0 */
 static inline T m_pow(T a, T b) {

@@ -20,8 +20,6 @@
 #endif
 #define SHARED static __attribute__((noinline, unused)) /* what never vectorizes: one copy */
 
-#define m_where(p, q, r) ((p) ? (q) : (r))
-
 /* POLY(x, c0, c1, ...): c0 + c1 x + c2 x^2 + ... by Horner's rule, at most 22 coefficients */
 #define P1_(x, a) ((real)(a))
 #define P2_(x, a, ...) M(fma)(P1_(x, __VA_ARGS__), x, (real)(a))

@@ -100,6 +100,21 @@ def _with_gradients(function, *inputs):
     return [*outputs, *grads]
 
 
+def _small_floats(x):
+    """float16 and bfloat16 in arithmetic and casts, with operands of every layout and numbers on either side."""
+    out = []
+    for dtype in (torch.float16, torch.bfloat16):
+        a, b = (x * 9).to(dtype), x.flip(0).to(dtype)
+        a.view(-1)[5] = float("nan")
+        out += [a + b, a - b, a * b, a / b, torch.maximum(a, b), torch.minimum(b, a), a.square(), a.abs().sqrt(),
+                a.round(), a.floor(), a.ceil(), a.trunc(), a.relu(), F.leaky_relu(a, 0.3), a + 0.3, 0.3 - a, a * 0.3,
+                3 / a, a / 3, 1 / a, a.t() + b.t().contiguous(), a[:, ::2] * b[:, 1::2], a * b[0], a - b[:, :1],
+                a.exp(), a.add(b, alpha=0.1)]
+        out += [(a.nan_to_num(3) * 1e3).to(t)
+                for t in (torch.uint8, torch.int8, torch.int16, torch.int64, torch.float64)]
+    return [y.float() for y in out]
+
+
 def _stats(c):
     return torch.zeros(c), torch.ones(c)
 
@@ -114,6 +129,15 @@ FAMILIES = {
                [(300, 301), (301, 300)]),
     "rows and columns": (lambda x, y, z, w: (x + y, x * z, x - w), [(3000, 30), (30,), (3000, 1), (1,)]),
     "past the caches": (lambda x: (x.repeat(60, 1) * 2 + 1).sum(0), [(300, 301)]),
+    "small floats": (_small_floats, [(301, 234)]),
+    "to integers": (lambda x: [(y * s).to(t).double() for s in (1e2, 1e9, 1e10) for y in (x, x.double(), x.half())
+                               for t in (torch.int8, torch.int16, torch.int32, torch.int64)], [(301, 234)]),
+    "of integers": (lambda x: [(y // z, y % z, y.float(), (y * 2**40).float(), torch.fmod(y, z)) for y in
+                               (x.to(t) for t in (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64))
+                               for z in (3, y.flip(0).abs() % 7 + 1)], [(301, 234)]),
+    "short rows of two kinds": (lambda x, y: (F.leaky_relu(x[:, 1:]), torch.where(x > 0, x, y)[:, :20],
+                                              torch.where(x[:, 2:] > 0, x[:, 2:], y[:, 2:]), x.add(y, alpha=0.3)),
+                                [(9000, 23), (9000, 23)]),
     "mean var": (lambda x: (x.mean(1), x.var(0), x.std(1)), [(300, 301)]),
     "prod": (lambda x: (x * 0.1 + 1).prod(1), [(300, 301)]),
     "max": (lambda x: x.max(1)[0], [(300, 301)]),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minitorch_bn as torch
+from minitorch_bn.kernels import runtime
 
 rng = np.random.default_rng(0)
 
@@ -189,3 +190,68 @@ def test_every_half_number():
         want = near.astype(np.float16)
     got = torch.from_numpy(near).half().numpy()
     assert np.array_equal(got, want, equal_nan=True) and np.array_equal(np.signbit(got), np.signbit(want))
+
+
+def same(got, want):
+    assert got.dtype == want.dtype and got.shape == want.shape
+    assert torch.equal(got.float().nan_to_num(7, 8, 9), want.float().nan_to_num(7, 8, 9))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1,), (15,), (16,), (17,), (1000,), (9, 31), (300, 500), (7, 1, 40), (0, 3)])
+def test_arithmetic_of_small_floats_is_that_of_float32_rounded_once(shape, dtype):
+    a, b = tensor(array(*shape)).to(dtype), tensor(array(*shape)).to(dtype)
+    a.view(-1)[-1:], b.view(-1)[:1] = float("nan"), -0.0
+    x, y = a.float(), b.float()
+    for f in (torch.add, torch.sub, torch.rsub, torch.mul, torch.div, torch.maximum, torch.minimum):
+        same(f(a, b), f(x, y).to(dtype))
+        same(f(a, b, out=torch.empty_like(a)), f(x, y).to(dtype))
+        same(f(a[..., ::2], b[..., ::2]), f(x[..., ::2], y[..., ::2]).to(dtype))
+        same(f(a.mT if a.ndim > 1 else a, b.mT if a.ndim > 1 else b).contiguous(), f(x.mT, y.mT).to(dtype)
+             if a.ndim > 1 else f(x, y).to(dtype))
+        same(f(a, b[..., :1]), f(x, y[..., :1]).to(dtype))
+        same(f(a[:1], b), f(x[:1], y).to(dtype))
+    for f in (lambda t: t + 0.3, lambda t: 0.3 - t, lambda t: t * 3, lambda t: 3 / t, lambda t: t / 3, torch.square,
+              torch.sqrt, torch.reciprocal, torch.round, torch.floor, torch.ceil, torch.trunc, torch.relu,
+              lambda t: torch.nn.functional.leaky_relu(t, 0.3), lambda t: t.clone().add_(1.5)):
+        same(f(a), f(x).to(dtype))
+        same(f(a[..., ::3]), f(x[..., ::3]).to(dtype))
+    a.requires_grad_()
+    x.requires_grad_()
+    g = torch.autograd.grad(a.relu() * b, a, b)[0]
+    same(g, torch.where(x.detach() <= 0, 0.0, (y * y).to(dtype).float()).to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_sums_with_a_multiple_are_one_pass(dtype):
+    a, b = tensor(array(70, 90)).to(dtype), tensor(array(70, 90)).to(dtype)
+    want = (a.double() + 0.3 * b.double()).to(dtype).float()
+    for got in (a.add(b, alpha=0.3), b.mul(1).rsub(a, alpha=-1).sub(b, alpha=0.7), a.clone().add_(b, alpha=0.3),
+                a.clone().sub_(b, alpha=-0.3), torch.add(a, b, alpha=0.3, out=torch.empty_like(a))):
+        tolerance = {torch.float32: 1e-6, torch.float64: 1e-6, torch.bfloat16: 2**-6}[dtype]
+        assert torch.allclose(got.float(), want, rtol=tolerance, atol=100 * tolerance)
+    assert torch.equal(torch.rsub(a, b, alpha=0.5), torch.add(b, a, alpha=-0.5))
+    a.requires_grad_()
+    assert torch.equal(torch.autograd.grad(b.add(a, alpha=0.5).sum(), a)[0], torch.full_like(a, 0.5))
+
+
+
+def test_blocks_of_old_sizes_make_room_for_new_ones():
+    """A cache full of sizes that nobody wants any more would be of no use to those that are wanted now."""
+    limit = runtime.memory_stats()["cache_limit_bytes"]
+    runtime.empty_cache()
+    runtime.set_cache_limit(1 << 20)
+    try:
+        old = [torch.empty(200_000, dtype=torch.uint8) for _ in range(5)]
+        del old
+        assert runtime.memory_stats()["cached_bytes"] > 800_000
+        for _ in range(1100):
+            torch.empty(400_000, dtype=torch.uint8)
+        before = runtime.memory_stats()
+        for _ in range(20):
+            torch.empty(400_000, dtype=torch.uint8)
+        after = runtime.memory_stats()
+        assert after["reused"] - before["reused"] == after["requests"] - before["requests"]
+        assert after["cached_bytes"] <= 1 << 20
+    finally:
+        runtime.set_cache_limit(limit)

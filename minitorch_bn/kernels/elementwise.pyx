@@ -8,7 +8,8 @@ number of threads, as no element's value does on another's.
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.runtime cimport CACHE, K, ITEMSIZE, i64, mtb_loop, mtb_move, mtb_number_loop, spread, team
+from minitorch_bn.kernels.runtime cimport (CACHE, K, ITEMSIZE, MTB_bf16, MTB_f16, MTB_f32, i64, mtb_elementwise,
+                                           mtb_loop, mtb_move, mtb_number_loop, spread, team)
 
 cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
@@ -117,11 +118,14 @@ cdef inline void take_number(plan* p) noexcept nogil:
 cdef void choose(plan* p, i64 cost) noexcept nogil:
     """How the iteration is cut into blocks, or into tiles."""
     cdef int i, e, last = p.ndim - 1
-    cdef i64 row = p.shape[last], size, moved = 0
+    cdef i64 row = p.shape[last], size, moved = 0, widest = 1
+    cdef bint numbers = True                 # all that has to be put into blocks
     p.block, p.across, p.past = BLOCK, 0, p.direct[0]
     for i in range(p.n):
         size = ITEMSIZE[p.ops[i].dtype]
         moved += min(p.period[i], p.numel) * size
+        widest = max(widest, size)
+        numbers = numbers and (p.direct[i] or p.period[i] == 1 and p.ops[i].dtype == p.ops[i].want)
         if i and p.ops[i].data == p.ops[0].data:
             p.past = False                   # in place: its lines are in the caches already
         if i and not p.across and p.ops[i].strides[last] > 1 and row >= 4:
@@ -136,6 +140,8 @@ cdef void choose(plan* p, i64 cost) noexcept nogil:
         elif i and not p.direct[i] and p.number == NULL and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
             p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
     p.past = p.past and moved > CACHE - CACHE // 4
+    if numbers and p.direct[0] and not p.across:
+        p.block *= 8 // widest
     p.rows = (not (p.all_direct or p.past or p.across) and p.numel >= 8 * row
               and row >= (SHORT_ROW if cost == 1 else COSTLY_ROW))
     for i in range(p.n):
@@ -271,7 +277,7 @@ cdef void work_on(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef bint by_rows = not p.all_direct and (row >= LONG_ROW or p.number != NULL and p.period[2] > 1), in_place
     cdef operand* y = &p.ops[0]
     cdef i64[3] still = [0, 0, 0]
-    if p.f == NULL and p.direct[0] and p.period[1] == 1 and not p.past:  # one number everywhere
+    if p.f == NULL and p.direct[0] and (p.period[1] == 1 or p.flat[1]) and not p.past:  # one run
         fetch(p, 1, start, stop - start, element(p, y, start), NULL)
         return
     for i in range(p.n):
@@ -365,12 +371,16 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
     return 0
 
 
+include "elementwise_half.pxi"
+
+
 cdef int run(mtb_loop f, int n, operand* ops, int ndim, const i64* shape, const double* k, i64 cost,
              mtb_number_loop right=NULL, mtb_number_loop left=NULL) except -1:
     cdef plan p
+    cdef double[3] half
     p.f, p.right, p.left, p.k, p.n = f, right, left, k, n
     memcpy(p.ops, ops, n * sizeof(operand))
-    return execute(&p, ndim, shape, cost)
+    return execute(&p, ndim, shape, cost * 2 if take_half(&p, ndim, half) else cost)
 
 
 cdef void flat_part(mtb_loop f, int n, void** p, i64 start, i64 stop, int size, const double* k) noexcept nogil:

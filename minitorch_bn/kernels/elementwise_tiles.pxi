@@ -51,7 +51,10 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
     cdef (char*)[MAXOPERANDS] corner
     cdef i64[3] still = [0, 0, 0]
     cdef i64[8] index
-    cdef bint in_place = y.strides[last] == 1 and y.dtype == y.want, turned = p.f == NULL and in_place
+    cdef i64[MAXOPERANDS] steps
+    cdef bint in_place = y.strides[last] == 1 and y.dtype == y.want, turned = p.f == NULL and in_place, lie
+    for i in range(p.n, MAXOPERANDS):
+        corner[i], steps[i] = NULL, 0
     for t in range(start, stop):
         flat = t
         for e in range(last, -1, -1):        # the tile's corner
@@ -86,12 +89,21 @@ cdef void work_on_tiles(plan* p, i64 start, i64 stop) noexcept nogil:
                 place = step                 # elements of the iteration from one row of the tile to the next
             flat += index[e] * step
             step *= p.shape[e]
+        lie = in_place and p.f != NULL and p.number == NULL
+        for i in range(p.n):                 # all of its rows where they lie?
+            steps[i] = p.ops[i].strides[p.line] * ITEMSIZE[p.ops[i].dtype]
+            if i == p.across:
+                corner[i], steps[i] = <char*> blocks[i], m * ITEMSIZE[x.want]
+            elif not (p.direct[i] or not p.whole and p.ops[i].strides[last] == 1 and p.ops[i].dtype == p.ops[i].want):
+                corner[i] = NULL
+                lie = False
+        if lie:
+            mtb_run_rows(p.f, <void**> corner, steps, high, m, p.k)
+            continue
         for r in range(high):
             for i in range(p.n):
-                if i == p.across:
-                    at[i] = <char*> blocks[i] + r * m * ITEMSIZE[x.want]
-                elif p.direct[i] or not p.whole and p.ops[i].strides[last] == 1 and p.ops[i].dtype == p.ops[i].want:
-                    at[i] = corner[i] + r * p.ops[i].strides[p.line] * ITEMSIZE[p.ops[i].dtype]
+                if corner[i] != NULL:
+                    at[i] = corner[i] + r * steps[i]
                 else:
                     at[i] = blocks[i]
                     if i:

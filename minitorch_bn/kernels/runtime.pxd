@@ -19,6 +19,7 @@ cdef extern from "mtb.h" nogil:
     ctypedef void (*mtb_cast)(void* dst, const void* src, i64 n) noexcept
     ctypedef void (*mtb_move)(void* dst, i64 dst_step, const void* src, i64 src_step, i64 n) noexcept
     ctypedef void (*mtb_turn)(void* dst, i64 dst_step, const void* src, i64 src_step, i64 rows, i64 cols) noexcept
+    ctypedef void (*mtb_loop)(void** p, i64 n, const double* k) noexcept
     ctypedef struct mtb_convert:
         mtb_cast cast[10][10]
         mtb_move move[4]
@@ -26,7 +27,7 @@ cdef extern from "mtb.h" nogil:
         void (*stream)(void* dst, const void* src, i64 n_bytes) noexcept nogil
         void (*count_reals)(double* d, i64 n, i64 first, double start, double step) noexcept nogil
         void (*count_integers)(i64* d, i64 n, i64 first, i64 start, i64 step) noexcept nogil
-    ctypedef void (*mtb_loop)(void** p, i64 n, const double* k) noexcept
+        mtb_loop half[2]
     ctypedef void (*mtb_number_loop)(void** p, const i64* step, i64 rows, i64 n) noexcept
     ctypedef struct mtb_elementwise:
         mtb_loop value[1]

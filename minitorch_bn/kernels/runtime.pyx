@@ -246,6 +246,7 @@ cdef enum:
     HUGE = 1 << 22
     HUGE_PAGE = 1 << 21
     CHUNK = 1 << 25
+    LATELY = 1000          # requests
     # After each block: what begins at the same place of a page as another, the processor cannot tell from it at once (a
     # store from a load that follows), and puts into the same sets of its caches. Even, as all sizes of blocks are, so
     # that their addresses stay odd multiples of 64.
@@ -259,6 +260,7 @@ cdef size_t start_ = 64    # where in its page the last large block begins
 cdef void* free_lists[CLASSES]
 cdef size_t cached = 0, allocated = 0, peak = 0
 cdef size_t limit = 0
+cdef uint64_t asked[CLASSES]   # the number of the last request for each class
 cdef uint64_t requests = 0, reused = 0
 cdef bint exact = os.environ.get("MTB_CACHE_MB") == "0"   # no cache and no rounding: a sanitizer sees the true ends
 
@@ -343,6 +345,7 @@ cdef void* take(size_t n) except NULL:
         raise MemoryError(f"cannot allocate {n} bytes")
     index = size_class(n, &size)
     requests += 1
+    asked[index] = requests
     p = free_lists[index]
     if p != NULL:
         free_lists[index] = (<void**> p)[0]
@@ -366,12 +369,31 @@ cdef void give(void* p, size_t n) noexcept:
     cdef size_t size
     cdef int index = size_class(n, &size)
     allocated -= size
-    if exact or cached + size > limit:
+    if exact or not make_room(size):
         retire(p, size)
         return
     (<void**> p)[0] = free_lists[index]
     free_lists[index] = p
     cached += size
+
+
+cdef bint make_room(size_t size) noexcept:
+    """Give back blocks of sizes that nobody asked for lately, so that a program that goes on to others keeps those."""
+    global cached
+    cdef void* p
+    cdef int i, oldest
+    while cached + size > limit:
+        oldest = -1
+        for i in range(CLASSES):
+            if free_lists[i] != NULL and (oldest < 0 or asked[i] < asked[oldest]):
+                oldest = i
+        if oldest < 0 or requests - asked[oldest] < LATELY:
+            return False
+        p = free_lists[oldest]
+        free_lists[oldest] = (<void**> p)[0]
+        cached -= size_of_class(oldest)
+        retire(p, size_of_class(oldest))
+    return True
 
 
 def empty_cache():

@@ -3,7 +3,7 @@ to gen/functions.h. A call goes from the interpreter to `elementwise` of the cor
 cimport cython
 from cpython.object cimport PyObject
 
-from minitorch_bn._core cimport Tensor, elementwise, elementwise_inplace, is_float
+from minitorch_bn._core cimport Tensor, elementwise, elementwise_inplace, is_float, tracks2
 
 cdef extern from "gen/functions.h":
     ctypedef struct mtb_function:
@@ -15,7 +15,7 @@ cdef extern from "gen/functions.h":
         int[4] place                   # of the parameters in the order of a call: which one of the row it is
         double[4] defaults             # NaN: it has to be given
     const mtb_function[0] mtb_functions
-    int MTB_NFUNCTIONS
+    int MTB_NFUNCTIONS, MTB_OP_add, MTB_OP_addcmul
 
 cdef extern from "Python.h":
     ctypedef object (*descr_get)(object, object, object)
@@ -106,7 +106,13 @@ cdef object called(ElementwiseFunction f, PyObject** args, size_t nargsf, PyObje
         if given[OUT] != NULL:
             out = <object> given[OUT]
         if given[ALPHA] != NULL:
-            product = scaled(<object> given[row.scaled - 1], <object> given[2 - row.scaled], <object> given[ALPHA])
+            a, b, alpha = <object> given[2 - row.scaled], <object> given[row.scaled - 1], <object> given[ALPHA]
+            if alpha != 1 and (row.scaled == 2 or not f.inplace) and are_values(a, b):  # in one pass
+                k[0] = alpha if row.op == MTB_OP_add else -alpha
+                if f.inplace:
+                    return elementwise_inplace(MTB_OP_addcmul, a, b, 1.0, k)
+                return elementwise(MTB_OP_addcmul, a, b, 1.0, k, out)
+            product = scaled(b, a, alpha)
             given[row.scaled - 1] = <PyObject*> product
     for i in range(row.tensors):
         if not isinstance(<object> args[i], Tensor):
@@ -154,6 +160,12 @@ cdef int arrange(ElementwiseFunction f, PyObject** args, Py_ssize_t count, PyObj
 
 cdef bint is_real(object x) noexcept:
     return isinstance(x, float) or isinstance(x, Tensor) and is_float((<Tensor> x).dtype)
+
+
+cdef bint are_values(object a, object b) noexcept:
+    """Tensors of one real dtype of which no gradient is wanted."""
+    return (isinstance(a, Tensor) and isinstance(b, Tensor) and (<Tensor> a).dtype == (<Tensor> b).dtype
+            and is_float((<Tensor> a).dtype) and not tracks2(a, b))
 
 
 cdef object scaled(object x, object other, object alpha):

@@ -13,5 +13,7 @@ typedef struct {
     /* d[i] = start + (first + i) step; n < 2^31 */
     void (*count_reals)(double *d, int64_t n, int64_t first, double start, double step);
     void (*count_integers)(int64_t *d, int64_t n, int64_t first, int64_t start, int64_t step);
+    /* arithmetic on float16 and bfloat16, or NULL: half.h */
+    void (*half[2])(void *const *p, int64_t n, const double *k);
 } mtb_convert;
 #endif

@@ -18,8 +18,8 @@ static inline float from_bf16(uint16_t h) {
 static inline uint16_t to_bf16(float f) {
     uint32_t u;
     memcpy(&u, &f, 4);
-    uint32_t rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16; /* to nearest, ties to even */
-    return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
+    uint32_t rounded = u + 0x7fff + ((u >> 16) & 1); /* to nearest, ties to even */
+    return (uint16_t)((f != f ? 0x7fc00000 : rounded) >> 16);
 }
 static inline float from_f16(uint16_t h) {
     uint32_t magnitude = h & 0x7fff, u = magnitude << 13;
@@ -84,11 +84,10 @@ static inline double double_of_any(double v) { return v; }
  * would be undefined there, and each compiler's vector code would be free to differ. */
 static inline int64_t int_of_double(double v) { return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN; }
 static inline int64_t int_of_float(float v) { return v >= -0x1p63f && v < 0x1p63f ? (int64_t)v : INT64_MIN; }
-static inline int64_t int_of_int(int64_t v) { return v; }
-#define NARROW(v) _Generic((v), double: int_of_double, float: int_of_float, default: int_of_int)(v)
+#define NARROW(v) _Generic((v), double: int_of_double(v), float: int_of_float(v), default: (v))
 
 #define CAST(from, tf, to, tt)                                                                      \
-    static void cast_##from##_##to(void *dst, const void *src, int64_t n) {                         \
+    static __attribute__((unused)) void cast_##from##_##to(void *dst, const void *src, int64_t n) {                         \
         tt *restrict d = dst;                                                                       \
         const tf *restrict s = src;                                                                 \
         for (int64_t i = 0; i < n; i++) d[i] = WRITE_##to(READ_##from(s[i]));                       \
@@ -96,55 +95,116 @@ static inline int64_t int_of_int(int64_t v) { return v; }
 #define CASTS_TO_INTEGERS(from, tf)                                                                 \
     CAST(from, tf, u8, uint8_t) CAST(from, tf, i8, int8_t) CAST(from, tf, i16, int16_t)             \
     CAST(from, tf, i32, int32_t) CAST(from, tf, i64, int64_t)
-#define CASTS_TO_OTHERS(from, tf)                                                                   \
-    CAST(from, tf, b8, uint8_t) CAST(from, tf, bf16, uint16_t) CAST(from, tf, f32, float) CAST(from, tf, f64, double)
-#define X(name, type, size) CASTS_TO_OTHERS(name, type)
-MTB_DTYPES(X)
-#undef X
+#define CASTS_TO_REALS(from, tf)                                                                    \
+    CAST(from, tf, b8, uint8_t) CAST(from, tf, f32, float) CAST(from, tf, f64, double)
+CASTS_TO_REALS(b8, uint8_t) CASTS_TO_REALS(u8, uint8_t) CASTS_TO_REALS(i8, int8_t) CASTS_TO_REALS(i16, int16_t)
+CASTS_TO_REALS(i32, int32_t) CASTS_TO_REALS(i64, int64_t) CASTS_TO_REALS(f32, float) CASTS_TO_REALS(f64, double)
+CAST(f16, uint16_t, f32, float) CAST(bf16, uint16_t, f32, float)
 CASTS_TO_INTEGERS(b8, uint8_t) CASTS_TO_INTEGERS(u8, uint8_t) CASTS_TO_INTEGERS(i8, int8_t)
 CASTS_TO_INTEGERS(i16, int16_t) CASTS_TO_INTEGERS(i32, int32_t) CASTS_TO_INTEGERS(i64, int64_t)
-CAST(f16, uint16_t, f16, uint16_t) CAST(f32, float, f16, uint16_t)
+CAST(f32, float, f16, uint16_t) CAST(f32, float, bf16, uint16_t)
 
-#if defined(__F16C__)
-/* what: the two casts that are instructions; the same bits. shapes: [n]. passes: one. */
-static void widen_f16(void *dst, const void *src, int64_t n) {
-    float *d = dst;
-    const uint16_t *s = src;
-    for (; n >= 8; n -= 8, d += 8, s += 8) _mm256_storeu_ps(d, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)s)));
-    cast_f16_f32(d, s, n);
-}
-static void narrow_f16(void *dst, const void *src, int64_t n) {
-    uint16_t *d = dst;
-    const float *s = src;
-    for (; n >= 8; n -= 8, d += 8, s += 8) _mm_storeu_si128((__m128i *)d, _mm256_cvtps_ph(_mm256_loadu_ps(s), 0));
-    cast_f32_f16(d, s, n);
-}
-#define cast_f16_f32 widen_f16
-#define cast_f32_f16 narrow_f16
-#endif
-
-/* All others to float16 are float32 before. */
-enum { PIECE = 512 };
-static __attribute__((noinline)) void by_float(char *dst, const char *src, int64_t n, mtb_cast widen, int size) {
-    float wide[PIECE];
-    for (int64_t m; n > 0; n -= m, src += m * size, dst += m * 2) {
-        m = n < PIECE ? n : PIECE;
-        widen(wide, src, m);
-        cast_f32_f16(dst, wide, m);
+/* what: the cast for which there is no vector instruction before AVX-512. shapes: [n]. passes: one. Numbers below 2^51 become
+ * low digits of a double, exactly; a block that has others goes one by one. */
+static void short_i64_f32(void *dst, const void *src, int64_t n) {
+    float *restrict d = dst;
+    const int64_t *restrict s = src;
+    for (int64_t m; n > 0; n -= m, s += m, d += m) {
+        uint64_t far = 0;
+        m = n < 512 ? n : 512;
+        for (int64_t i = 0; i < m; i++) {
+            const uint64_t v = (uint64_t)s[i], digits = v + ((uint64_t)0x4338 << 48);
+            double x;
+            memcpy(&x, &digits, 8);
+            far |= (v + ((uint64_t)1 << 51)) >> 52;
+            d[i] = (float)(x - 0x1.8p52);
+        }
+        if (far) cast_i64_f32(d, s, m);
     }
 }
-#define TO_F16(from, size)                                                                          \
-    static void cast_##from##_f16(void *dst, const void *src, int64_t n) { by_float(dst, src, n, cast_##from##_f32, size); }
-TO_F16(b8, 1) TO_F16(u8, 1) TO_F16(i8, 1) TO_F16(i16, 2) TO_F16(i32, 4) TO_F16(i64, 8) TO_F16(bf16, 2) TO_F16(f64, 8)
+#define cast_i64_f32 short_i64_f32
 
-/* Real numbers to integers: block by block through int32 and vectors, if all of a block fit into it, or one by one. */
+#if defined(__F16C__) && defined(__AVX2__)
+#include "../half.h"
+#define cast_f16_f32 widen_f16
+#define cast_bf16_f32 widen_bf16
+#define cast_f32_f16 narrow_f16
+#define cast_f32_bf16 narrow_bf16
+#define HALF_LOOPS half_f16, half_bf16
+#else
+#define HALF_LOOPS NULL
+#endif
+
+/* All others to float16 and bfloat16, and most from them, are float32 before. */
+enum { PIECE = 512 };
+static __attribute__((noinline)) void by_float(char *dst, const char *src, int64_t n, mtb_cast widen, int size,
+                                               mtb_cast narrow, int to_size) {
+    float wide[PIECE];
+    for (int64_t m; n > 0; n -= m, src += m * size, dst += m * to_size) {
+        m = n < PIECE ? n : PIECE;
+        widen(wide, src, m);
+        narrow(dst, wide, m);
+    }
+}
+#define BY_FLOAT(from, size, to, to_size)                                                           \
+    static void cast_##from##_##to(void *dst, const void *src, int64_t n) {                         \
+        by_float(dst, src, n, cast_##from##_f32, size, cast_f32_##to, to_size);                     \
+    }
+#define TO_HALVES(from, size) BY_FLOAT(from, size, f16, 2) BY_FLOAT(from, size, bf16, 2)
+TO_HALVES(b8, 1) TO_HALVES(u8, 1) TO_HALVES(i8, 1) TO_HALVES(i16, 2) TO_HALVES(i32, 4) TO_HALVES(i64, 8) TO_HALVES(f64, 8)
+TO_HALVES(f16, 2) TO_HALVES(bf16, 2)
+BY_FLOAT(f16, 2, b8, 1) BY_FLOAT(f16, 2, f64, 8) BY_FLOAT(bf16, 2, b8, 1) BY_FLOAT(bf16, 2, f64, 8)
+
+/* Real numbers to integers: block by block through int32 and vectors, if all of a block fit into it, or one by one. What
+ * does not fit becomes the most negative int32. */
+#if defined(__AVX2__)
+typedef int32_t eight_ints __attribute__((vector_size(32)));
+typedef int32_t four_ints __attribute__((vector_size(16)));
+#define NEAR_BY(ints, count, value)                                                                 \
+    ints least = {0};                                                                               \
+    for (; n >= count; n -= count, s += count, d += count) {                                        \
+        const ints v = (ints)value;                                                                 \
+        least |= v == INT32_MIN;                                                                    \
+        memcpy(d, &v, sizeof v);                                                                    \
+    }                                                                                               \
+    UNROLL for (int i = 0; i < count; i++) far |= least[i];
+/* 32 elements at a time straight to one or two bytes; n is a multiple of it. */
+static int packed_f32(char *d, const float *s, int64_t n, int size) {
+    const __m256i low = _mm256_set1_epi32(size == 1 ? 0xff : 0xffff);
+    eight_ints least = {0};
+    for (; n > 0; n -= 32, s += 32, d += 32 * size) {
+        __m256i v[4];
+        UNROLL for (int i = 0; i < 4; i++) {
+            v[i] = _mm256_cvttps_epi32(_mm256_loadu_ps(s + 8 * i));
+            least |= (eight_ints)v[i] == INT32_MIN;
+            v[i] = _mm256_and_si256(v[i], low);
+        }
+        v[0] = _mm256_packus_epi32(v[0], v[1]), v[2] = _mm256_packus_epi32(v[2], v[3]);
+        if (size == 1) {
+            v[0] = _mm256_packus_epi16(v[0], v[2]);
+            _mm256_storeu_si256((__m256i *)d, _mm256_permutevar8x32_epi32(v[0], _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+        } else {
+            _mm256_storeu_si256((__m256i *)d, _mm256_permute4x64_epi64(v[0], 0xd8));
+            _mm256_storeu_si256((__m256i *)d + 1, _mm256_permute4x64_epi64(v[2], 0xd8));
+        }
+    }
+    return !_mm256_testz_si256((__m256i)least, (__m256i)least);
+}
+#define PACKED(d, s, n, size) (size <= 2 && n % 32 == 0 && !packed_f32(d, s, n, size))
+#define NEAR_f32 NEAR_BY(eight_ints, 8, _mm256_cvttps_epi32(_mm256_loadu_ps(s)))
+#define NEAR_f64 NEAR_BY(four_ints, 4, _mm256_cvttpd_epi32(_mm256_loadu_pd(s)))
+#else
+#define PACKED(d, s, n, size) 0
+#define NEAR_f32
+#define NEAR_f64
+#endif
 #define INTEGERS_OF(from, tf)                                                                       \
     static int near_##from(int32_t *restrict d, const tf *restrict s, int64_t n) {                  \
         int far = 0;                                                                                \
+        NEAR_##from                                                                                 \
         for (int64_t i = 0; i < n; i++) {                                                           \
-            int fits = (s[i] < 0 ? -s[i] : s[i]) < 0x1p31f;                                         \
-            far |= !fits;                                                                           \
-            d[i] = (int32_t)(fits ? s[i] : 0);                                                      \
+            const int64_t v = NARROW(s[i]);                                                         \
+            far |= v != (d[i] = (int32_t)v);                                                        \
         }                                                                                           \
         return far;                                                                                 \
     }                                                                                               \
@@ -163,6 +223,7 @@ static __attribute__((noinline)) void to_integers(char *dst, const char *src, in
         const void *s = src;
         m = n < PIECE ? n : PIECE;
         if (widen) widen(wide, src, m), s = wide;
+        if (from_size != 8 && PACKED(dst, s, m, to_size)) continue;
         int32_t *narrow = from32 == cast_i32_i32 && s != (const void *)dst ? (int32_t *)dst : d.narrow;
         if (!(from_size == 8 ? near_f64(narrow, s, m) : near_f32(narrow, s, m))) {
             if (narrow == d.narrow) from32(dst, narrow, m);
@@ -313,6 +374,7 @@ const mtb_convert TABLE(convert) = {
 #undef X
     .move = {move_8, move_16, move_32, move_64},
     .turn = {turn_8, turn_16, turn_32, turn_64},
+    .half = {HALF_LOOPS},
     .stream = stream,
     .count_reals = count_reals,
     .count_integers = count_integers,

@@ -35,6 +35,11 @@ MATH int M(isfinite)(real x) { return M(abs)(x) < REAL_INF; }
 MATH int M(isposinf)(real x) { return x == REAL_INF; }
 MATH int M(isneginf)(real x) { return x == -REAL_INF; }
 
+/* c ? a : b without a jump, in the last elements of a run, too: which way it goes cannot be foreseen. */
+MATH real M(where)(int c, real a, real b) {
+    return M(from_bits)(M(to_bits)(b) ^ ((M(to_bits)(a) ^ M(to_bits)(b)) & -(ureal)(c != 0)));
+}
+
 /* NaN gives 0, as in PyTorch */
 MATH real M(sign)(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : (real)0; }
 MATH real M(heaviside)(real x, real at_zero) { return x == 0 ? at_zero : x > 0 ? (real)1 : (real)0; }
