@@ -140,7 +140,7 @@ cdef void choose(plan* p, i64 cost) noexcept nogil:
         elif i and not p.direct[i] and p.number == NULL and row < LONG_ROW and BLOCK // 2 >= p.period[i] > 1:
             p.block = max(p.block // p.period[i], <i64> 1) * p.period[i]  # the same block again and again
     p.past = p.past and moved > CACHE - CACHE // 4
-    if numbers and p.direct[0] and not p.across:
+    if numbers and p.direct[0] and not (p.across or p.past):
         p.block *= 8 // widest
     p.rows = (not (p.all_direct or p.past or p.across) and p.numel >= 8 * row
               and row >= (SHORT_ROW if cost == 1 else COSTLY_ROW))
@@ -183,10 +183,10 @@ cdef void transfer(plan* p, operand* x, i64 at, i64 m, char* block, bint load) n
             run = row * rows
             index[last - 1] += rows - 1
             offset += (rows - 1) * x.strides[last - 1]
-        elif step == size and rows > 1 and (not load or x.strides[last - 1] != 0):
+        elif rows > 1 and (x.strides[last - 1] != 0 if load else step == size):
             run = x.strides[last - 1] * size
             if load:
-                mtb_move_rows(move, block + done * size, row * size, here, run, 1, <int> size, rows, row)
+                mtb_move_rows(move, block + done * size, row * size, here, run, x.strides[last], <int> size, rows, row)
             else:
                 mtb_move_rows(move, here, run, block + done * size, row * size, 1, <int> size, rows, row)
             run = row * rows

@@ -1,4 +1,4 @@
-"""The element-wise loop where operands lie: by rows, and by tiles for an operand whose memory runs across the others."""
+"""The element-wise loop where operands lie: by rows, and by tiles for one whose memory runs across the others."""
 
 cdef void work_on_rows(plan* p, i64 start, i64 stop) noexcept nogil:
     """The loop over rows start .. stop of the iteration, all of them where they lie."""
