@@ -246,7 +246,6 @@ cdef enum:
     HUGE = 1 << 22
     HUGE_PAGE = 1 << 21
     CHUNK = 1 << 25
-    LATELY = 1000          # requests
     # After each block: what begins at the same place of a page as another, the processor cannot tell from it at once (a
     # store from a load that follows), and puts into the same sets of its caches. Even, as all sizes of blocks are, so
     # that their addresses stay odd multiples of 64.
@@ -260,8 +259,7 @@ cdef size_t start_ = 64    # where in its page the last large block begins
 cdef void* free_lists[CLASSES]
 cdef size_t cached = 0, allocated = 0, peak = 0
 cdef size_t limit = 0
-cdef uint64_t asked[CLASSES]   # the number of the last request for each class
-cdef uint64_t requests = 0, reused = 0
+cdef uint64_t requests = 0, reused = 0, asked[CLASSES]   # the last: the number of each class's latest request
 cdef bint exact = os.environ.get("MTB_CACHE_MB") == "0"   # no cache and no rounding: a sanitizer sees the true ends
 
 
@@ -377,36 +375,35 @@ cdef void give(void* p, size_t n) noexcept:
     cached += size
 
 
-cdef bint make_room(size_t size) noexcept:
-    """Give back blocks of sizes that nobody asked for lately, so that a program that goes on to others keeps those."""
+cdef void drop(int i) noexcept:
+    """A block of a class goes back to the system."""
     global cached
-    cdef void* p
+    cdef void* p = free_lists[i]
+    free_lists[i] = (<void**> p)[0]
+    cached -= size_of_class(i)
+    retire(p, size_of_class(i))
+
+
+cdef bint make_room(size_t size) noexcept:
+    """Drop blocks of sizes not among the last thousand requests: a program that goes on to others keeps those."""
     cdef int i, oldest
     while cached + size > limit:
         oldest = -1
         for i in range(CLASSES):
             if free_lists[i] != NULL and (oldest < 0 or asked[i] < asked[oldest]):
                 oldest = i
-        if oldest < 0 or requests - asked[oldest] < LATELY:
+        if oldest < 0 or requests - asked[oldest] < 1000:
             return False
-        p = free_lists[oldest]
-        free_lists[oldest] = (<void**> p)[0]
-        cached -= size_of_class(oldest)
-        retire(p, size_of_class(oldest))
+        drop(oldest)
     return True
 
 
 def empty_cache():
     """Give the memory that no tensor uses back to the operating system."""
-    global cached
-    cdef void* p
     cdef int i
     for i in range(CLASSES):
         while free_lists[i] != NULL:
-            p = free_lists[i]
-            free_lists[i] = (<void**> p)[0]
-            retire(p, size_of_class(i))
-    cached = 0
+            drop(i)
     mtb_trim()
 
 
