@@ -111,6 +111,11 @@ CASES = [
     ((3, 6, 15, 45), (6, 1, 3, 3), {"stride": 2, "padding": 1, "groups": 6}),
     ((2, 3, 20, 50), (8, 3, 7, 7), {"stride": 2, "padding": (3, 2)}),
     ((2, 3, 3, 7, 8), (4, 3, 1, 3, 3), {"stride": (2, 1, 1), "padding": 1}),
+    # the source read in place for several tiles of channels and blocks of K; weights that are not packed
+    ((2, 40, 12, 32), (30, 40, 3, 3), {"stride": 2, "padding": 1}),
+    ((2, 6, 20, 34), (26, 3, 5, 5), {"padding": (2, 1), "groups": 2, "stride": (1, 2)}),
+    ((3, 2, 403), (150, 2, 9), {"stride": 4}),
+    ((2, 300, 5, 5), (40, 150, 3, 3), {"stride": 2, "groups": 2}),
     # the kernel covers the input; few positions and many outputs, for the weight
     ((7, 20, 3, 5), (30, 20, 3, 5), {}),
     ((7, 20, 7, 7), (130, 20, 1, 1), {}),

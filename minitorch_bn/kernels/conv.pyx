@@ -30,8 +30,10 @@ cdef enum:
     PAD_BYTES = 256 << 10    # of padded source, if it is all channels
     TASK_WORK = 1 << 17      # multiply-adds that are worth a task
     WOVEN = 8                # phases of the last axis that are written together, at most
-    FEW_ROWS = 4             # output channels a group: too few to fill tiles,
+    FEW_ROWS = 4             # output channels a group: too few to fill tiles; slide takes so many at a time,
+    LINE_PIECES = 3          # and so many vectors of their outputs,
     FEW_CHANNELS = 128       # and so few input channels that they are padded together
+    FEW_OUTPUTS = 128        # positions in all: not worth packing weights for
     PACK_TILES = 8           # of weights that one task packs, at most,
     PACK_ROWS = 64           # so many rows of them at a time
 
@@ -41,7 +43,7 @@ cdef struct sweep:
     i64 phases, woven        # of the stride, backward: each has its own taps; how many are written together
     i64* first_tap           # (phases + 1)
     i64 tile_size            # elements that a packed tile takes, and what packing writes past it
-    i64 packs                # tiles that one task packs
+    i64 packs                # tiles that one task packs; 0: w stays as it is
     i64 row_block, row_blocks, group_block, group_blocks, tasks
     i64* source_at           # of each row of the unfolded matrix, its offset in the padded block
     const char* w            # packed tiles
@@ -50,7 +52,7 @@ cdef struct sweep:
     i64 y_extent[3]
     i64 y_step[3]            # also the number of phases, but for strides larger than y
     i64 y_volume
-    bint by_lines            # few output channels a group: no tiles to fill
+    bint by_lines            # the padded source is not unfolded to panels, but read where each tap sees it
     bint into_y              # the positions of a block lie together in y
     bint at_once             # all channels are padded together, not those of a K block
     bint direct              # 1 x 1: the source is its own padded block
@@ -102,6 +104,7 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
     cdef const i64* at = q.source_at + first
     cdef const char* w = q.w + group * q.tiles * q.tile_size * size
     cdef const char* bias = NULL
+    cdef const char* a
     cdef const char* padded = scratch
     cdef char* unfolded = scratch + q.panel_at
     cdef char* to_c
@@ -110,7 +113,15 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
     if q.by_lines:
         if q.bias != NULL:
             bias = q.bias + group * q.m * size
-        q.at.conv.slide(c, ldc, source, to, pieces, w + first * q.m * size, q.m, padded, at, k, bias)
+        i = 0
+        while i < pieces:                            # what taps see of a few pieces stays in cache for all tiles
+            columns = pieces if q.tiles == 1 else min(pieces - i, <i64> LINE_PIECES)
+            for t in range(tile0, tile1):
+                m = min(q.step, q.m - t * q.step)
+                q.at.conv.slide(c + (t - tile0) * q.step * ldc * size, ldc, source + i, to + i, columns,
+                                w + (t * q.tile_size + first * m) * size, m, padded, at, k,
+                                NULL if bias == NULL else bias + t * q.step * size)
+            i += columns
         return
     while True:                                      # K blocks; just one, and empty, if k = 0
         kb = min(k - p, <i64> MTB_KC)
@@ -141,7 +152,10 @@ cdef void sweep_phase(const sweep* q, const spot* s, const run* runs, i64* sourc
                     for i in range(m):
                         prefetch(to_c + i * ldc * size, 1, 3)
                         prefetch(to_c + (i * ldc + columns - 1) * size, 1, 3)
-                tiles.strip(m, columns, kb, w + (t * q.tile_size + (first + p) * m) * size, 1, m, unfolded, tiles.nr,
+                a = q.w + ((group * q.m + t * q.step) * k + p) * size
+                if q.packs > 0:
+                    a = w + (t * q.tile_size + (first + p) * m) * size
+                tiles.strip(m, columns, kb, a, 1 if q.packs > 0 else k, m if q.packs > 0 else 1, unfolded, tiles.nr,
                             to_c, ldc, p > 0, NULL, bias)
                 to_c += m * ldc * size
                 if bias != NULL:
@@ -201,7 +215,7 @@ cdef void plan_sweep(sweep* q, int threads) noexcept nogil:
         cut_blocks(&q.at, most)
         blocks = q.at.blocks[0] * q.at.blocks[1] * q.at.blocks[2] * q.at.blocks[3] * q.at.groups
         # Each block reads all weights, each part of the rows unfolds the source; and threads wait for the last task.
-        for r in range(1, 1 + (1 if q.by_lines else min(q.tiles, <i64> 2 * threads))):
+        for r in range(1, 1 + min(q.tiles, <i64> 2 * threads)):
             row_block = min(most_rows, parts(q.tiles, r))
             rows = min(q.m, row_block * q.step)
             if ((whole and q.at.block[0] == 1 or rows * q.woven * most * size <= C_BYTES)
@@ -262,9 +276,9 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
     if q.woven > WOVEN:
         q.woven = 1
     q.k = q.at.channels * kernel_volume
-    q.tiles = parts(q.m, q.at.gemm.mr)
+    q.by_lines = suits_lines(&q, g.kernel[2])
+    q.tiles = parts(q.m, <i64> FEW_ROWS if q.by_lines else q.at.gemm.mr)
     q.step = parts(q.m, q.tiles)
-    q.by_lines = q.m <= FEW_ROWS and q.at.channels <= FEW_CHANNELS
     q.direct = q.direct and not q.by_lines
     q.at_once = q.by_lines or q.direct or q.phases > 1
     table += 4 * kernel_volume + q.k + q.phases + 1
@@ -287,7 +301,7 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
         q.first_tap = q.source_at + q.k
         total = g.n * g.groups * q.m * q.at.grid[0] * q.at.grid[1] * q.at.grid[2]
         # cycles: multiply-adds; and where there are few of them for an output, moving it and its source
-        threads = team(<i64> min(<double> total * (q.k + 24) / (8 if q.by_lines else 16), <double> (1 << 60)))
+        threads = team(<i64> min(<double> total * (q.k + 24) / (8 if q.m <= FEW_ROWS else 16), <double> (1 << 60)))
         plan_sweep(&q, threads)
         lay_taps(&q.at, counts, offsets, index)
         if q.direct:
@@ -316,15 +330,16 @@ cdef int run_sweep(int real, const conv_geometry* shape, const void* x, const vo
         q.pieces_at = q.runs_at + up(q.at.block[0] * q.at.block[1] * q.at.block[2] * sizeof(run), 64)
         q.scratch = up(q.pieces_at + 2 * (max(q.at.positions, q.at.gemm.nr) + 1) * sizeof(i64), 64)
         q.tile_size = q.step * q.k + q.at.gemm.vl
+        q.packs = backward or q.by_lines or total > FEW_OUTPUTS * g.groups * q.m
         total = 2 * g.groups * q.m * q.k             # cycles that packing takes
-        packed_size = up(g.groups * q.tiles * q.tile_size * q.at.size, 64)
+        packed_size = up(g.groups * q.tiles * q.tile_size * q.at.size, 64) if q.packs > 0 else 0
         memory = <char*> take(packed_size + threads * q.scratch)
         scratch = memory + packed_size
-        q.w = memory
-        if team(total) == 1:
+        q.w = memory if q.packs > 0 else <const char*> w
+        if q.packs > 0 and team(total) == 1:
             q.packs = g.groups * q.tiles
             pack_tiles(&q, 0, <const char*> w, memory, backward, kernel_volume)
-        else:
+        elif q.packs > 0:
             q.packs = min(<i64> PACK_TILES, parts(g.groups * q.tiles, threads))
             for i in prange(parts(g.groups * q.tiles, q.packs), num_threads=threads, schedule="static", nogil=True):
                 spread()

@@ -1,4 +1,15 @@
-# The weights of a sweep: packed into tiles, and its taps sorted by the phase of the stride that they serve.
+# A sweep's way to its source; its weights, packed into tiles; its taps, sorted by the phase of the stride they serve.
+
+cdef bint suits_lines(const sweep* q, i64 kernel) noexcept nogil:
+    """Whether reading the source in place is less work than unfolding it, which fills panels whatever the width of the
+    output, and reads them from the first-level cache. In cycles for a row of outputs. A free choice."""
+    cdef i64 width = q.at.grid[2], vl = q.at.conv.vl, k = q.k // q.phases, source
+    if q.m <= FEW_ROWS or q.direct or q.at.channels > FEW_CHANNELS:
+        return q.m <= FEW_ROWS and q.at.channels <= FEW_CHANNELS
+    source = k // kernel * min(q.at.step[2], kernel) * (LINE_PIECES * vl + 16) * q.at.size
+    return (<double> up(q.m, FEW_ROWS) * up(width, vl) * k * (1 + source / <double> (1 << 20))
+            < <double> width * ((q.m + 4) * k + 8 * q.m))
+
 
 cdef void pack_tile(const sweep* q, i64 index, i64 c0, i64 c1, const char* w, char* packed, bint backward,
                     i64 kernel_volume) noexcept nogil:

@@ -44,6 +44,13 @@ INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src
             __builtin_prefetch(src + ahead);
             vstore(dst + i, __builtin_shuffle(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER)));
         }
+    if (step == 4)
+        for (; i < hi && end - src >= 4 * VL; i += VL, src += 4 * VL) {
+            const vec a = __builtin_shuffle(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER));
+            const vec b = __builtin_shuffle(vload(src + 2 * VL), vload(src + 3 * VL), LANES_OF(EVERY_OTHER));
+            __builtin_prefetch(src + ahead);
+            vstore(dst + i, __builtin_shuffle(a, b, LANES_OF(EVERY_OTHER)));
+        }
     for (; i < hi; i++, src += step) dst[i] = *src;
     zero(dst, hi, length);
 }
