@@ -1,7 +1,7 @@
 """The driver of recurrent layers: step by step a product with the state, then the gates, a block of rows at a time."""
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.matmul cimport gemm
+from minitorch_bn.kernels.matmul cimport batched_gemm, gemm
 from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
 
 cdef extern from "mtb.h" nogil:
@@ -20,6 +20,9 @@ cdef extern from "mtb.h" nogil:
 cdef enum:
     BLOCK = 4096           # states that one task works on
     COST = 16              # of one state's gates, in element operations
+    PANEL = 64             # columns of weights that lie together
+    WORTH_PANELS = 1 << 19     # bytes of weights, ...
+    STEPS = 4              # and steps, for which it pays to put them so
 
 
 cdef struct Step:
@@ -27,7 +30,8 @@ cdef struct Step:
     int kind
     i64 size, rows, n, group
     const char* x          # (rows, gates): sums of the input
-    char* r                # (rows, gates): sums of the state
+    const char* bias       # (gates), of the state's sums, or NULL
+    char* r                # (rows, gates): sums of the state; those of an LSTM become its gates, those of an RNN its h
     const char* before     # (rows, n): c, or h of a GRU, before the step
     char* h
     char* c
@@ -40,9 +44,19 @@ cdef struct Step:
     char* dx
 
 
+cdef inline i64 gates_of(int kind) noexcept nogil:
+    return 4 if kind == LSTM else 3 if kind == GRU else 1
+
+
 cdef void forward_task(void* plan, i64 i) noexcept nogil:
     cdef Step* s = <Step*> plan
     cdef i64 first = i * s.group, rows = min(s.group, s.rows - first), at = first * s.n * s.size
+    cdef i64 wide = gates_of(s.kind) * s.n, row
+    if s.bias != NULL:
+        for row in range(first, first + rows):
+            s.kernels.plus(wide, s.bias, s.r + row * wide * s.size)
+    if s.kind != GRU:
+        s.kernels.plus(rows * wide, s.x + first * wide * s.size, s.r + first * wide * s.size)
     if s.kind == LSTM:
         s.kernels.lstm(rows, s.n, s.gates + 4 * at, s.before + at, s.c + at, s.tanh_c + at, s.h + at)
     elif s.kind == GRU:
@@ -66,14 +80,48 @@ cdef void backward_task(void* plan, i64 i) noexcept nogil:
         s.kernels.rnn_backward[s.kind - RNN_TANH](rows * s.n, s.h + at, s.dh + at, s.dx + at)
 
 
-cdef inline i64 gates_of(int kind) noexcept nogil:
-    return 4 if kind == LSTM else 3 if kind == GRU else 1
+# One matrix of weights meets the state of every step. Where rows of it lie some KB apart, they compete for few sets of the
+# caches: so it is copied once, panel after panel.
+
+cdef struct Weights:
+    int real
+    i64 k, n
+    const char* raw        # (k, n)
+    char* panels           # (n / PANEL, k, PANEL), or NULL
+    i64 size
+
+
+cdef Weights lay_out(int real, i64 k, i64 n, const char* raw, i64 steps) except *:
+    cdef Weights w
+    cdef i64 p, j, run, size = 8 if real else 4
+    w.real, w.k, w.n, w.raw, w.panels, w.size = real, k, n, raw, NULL, k * n * size
+    if n % PANEL == 0 and w.size >= WORTH_PANELS and steps >= STEPS:
+        w.panels = <char*> take(w.size)
+        run = PANEL * size
+        for p in range(k):
+            for j in range(n // PANEL):
+                memcpy(w.panels + (j * k + p) * run, raw + p * n * size + j * run, run)
+    return w
+
+
+cdef int times(const Weights* w, i64 rows, const char* a, char* c, bint accumulate) except -1:
+    """c (rows, n) = or += a (rows, k) times the weights."""
+    cdef i64 panels = w.n // PANEL, same = 0, apart = w.k * PANEL, beside = PANEL
+    if w.panels == NULL:
+        return gemm(w.real, rows, w.n, w.k, a, w.k, 1, w.raw, w.n, 1, c, w.n, accumulate, NULL)
+    return batched_gemm(w.real, 1, &panels, rows, PANEL, w.k, a, &same, w.k, 1, w.panels, &apart, PANEL, 1, c, &beside,
+                        w.n, accumulate, NULL)
+
+
+cdef void put_away(Weights* w) noexcept:
+    if w.panels != NULL:
+        give(w.panels, w.size)
 
 
 cdef Step new_step(int real, int kind, i64 rows, i64 n):
     cdef Step s
     s.kernels, s.kind, s.size, s.rows, s.n = <const mtb_recurrent*> K.recurrent[real], kind, 8 if real else 4, rows, n
-    s.group = max(<i64> 1, BLOCK // n)
+    s.group = max(<i64> 1, min(BLOCK // n, ceil_div(rows, 8)))
     return s
 
 
@@ -86,27 +134,27 @@ cdef int scan(int real, int kind, bint reverse, i64 steps, i64 rows, i64 n, cons
     cdef i64 wide = gates_of(kind) * n, state = rows * n * s.size, all_gates = rows * wide * s.size, step, t
     cdef const char* h_before = h0
     cdef const char* c_before = c0
-    cdef char* sums
-    s.r = <char*> take(all_gates)
+    cdef char* sums = <char*> take(all_gates if kind == GRU else 1)
+    cdef Weights w
+    w.panels, s.bias = NULL, bias
     try:
+        w = lay_out(real, n, wide, weight_t, steps)
         for step in range(steps):
             t = steps - 1 - step if reverse else step
             s.x, s.h = x + t * all_gates, h + t * state
             if kind == GRU:
-                s.before, s.gates = h_before, gates + t * rows * 4 * n * s.size
-                gemm(real, rows, wide, n, h_before, n, 1, weight_t, wide, 1, s.r, wide, False, bias)
+                s.before, s.gates, s.r = h_before, gates + t * rows * 4 * n * s.size, sums
+            elif kind == LSTM:
+                s.before, s.gates, s.c, s.tanh_c = c_before, gates + t * all_gates, c + t * state, tanh_c + t * state
+                s.r, c_before = s.gates, s.c
             else:
-                if kind == LSTM:
-                    s.before, s.gates, s.c = c_before, gates + t * all_gates, c + t * state
-                    s.tanh_c = tanh_c + t * state
-                    c_before = s.c
-                sums = s.gates if kind == LSTM else s.h
-                memcpy(sums, s.x, <size_t> all_gates)
-                gemm(real, rows, wide, n, h_before, n, 1, weight_t, wide, 1, sums, wide, True, bias)
+                s.r = s.h
+            times(&w, rows, h_before, s.r, False)
             run_tasks(forward_task, &s, ceil_div(rows, s.group), rows * n * COST)
             h_before = s.h
     finally:
-        give(s.r, all_gates)
+        put_away(&w)
+        give(sums, all_gates if kind == GRU else 1)
     return 0
 
 
@@ -118,17 +166,21 @@ cdef int scan_backward(int real, int kind, bint reverse, i64 steps, i64 rows, i6
         return 0
     cdef Step s = new_step(real, kind, rows, n)
     cdef i64 wide = gates_of(kind) * n, state = rows * n * s.size, all_gates = rows * wide * s.size, step, t, before
+    cdef Weights w = lay_out(real, wide, n, weight, steps)
     s.dh, s.dc = dh0, dc0
-    for step in range(steps - 1, -1, -1):
-        t = steps - 1 - step if reverse else step
-        before = t + 1 if reverse else t - 1
-        s.h, s.dx, s.r = <char*> h + t * state, dx + t * all_gates, dr + t * all_gates
-        s.tanh_c, s.gates = <char*> tanh_c + t * state, <char*> gates + t * rows * 4 * n * s.size
-        if kind == LSTM:
-            s.before = c + before * state if step > 0 else c0
-        else:
-            s.before = h + before * state if step > 0 else h0
-        s.above_h, s.above_c = dh + t * state, dc + t * state if dc != NULL else NULL
-        run_tasks(backward_task, &s, ceil_div(rows, s.group), rows * n * COST)
-        gemm(real, rows, n, wide, s.r, wide, 1, weight, n, 1, dh0, n, kind == GRU, NULL)
+    try:
+        for step in range(steps - 1, -1, -1):
+            t = steps - 1 - step if reverse else step
+            before = t + 1 if reverse else t - 1
+            s.h, s.dx, s.r = <char*> h + t * state, dx + t * all_gates, dr + t * all_gates
+            s.tanh_c, s.gates = <char*> tanh_c + t * state, <char*> gates + t * rows * 4 * n * s.size
+            if kind == LSTM:
+                s.before = c + before * state if step > 0 else c0
+            else:
+                s.before = h + before * state if step > 0 else h0
+            s.above_h, s.above_c = dh + t * state, dc + t * state if dc != NULL else NULL
+            run_tasks(backward_task, &s, ceil_div(rows, s.group), rows * n * COST)
+            times(&w, rows, s.r, dh0, kind == GRU)
+    finally:
+        put_away(&w)
     return 0
