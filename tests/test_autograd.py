@@ -273,6 +273,24 @@ def test_function():
     assert (Cube.apply(x)).grad_fn.name() == "CubeBackward"
 
 
+def test_what_a_function_may_not_do():
+    class Seven(Cube):
+        @staticmethod
+        def backward(ctx, g):
+            return torch.ones(7)
+
+    class InPlace(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.add_(1)
+
+    with pytest.raises(RuntimeError, match=r"invalid gradient at index 0 - got \[7\] but expected shape .* \[2\]"):
+        Seven.apply(leaf(1.0, 2.0)).sum().backward()
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad has been used in an in-place operation"):
+        InPlace.apply(leaf(1.0))
+
+
 def test_gradcheck_finds_a_wrong_gradient():
     class Wrong(Cube):
         @staticmethod

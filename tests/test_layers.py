@@ -338,6 +338,7 @@ ERRORS = [
     "nn.ModuleDict({'a': nn.ReLU()})['b']",
     "nn.functional.mse_loss(torch.zeros(2), torch.zeros(2), reduction='all')",
     "nn.functional.binary_cross_entropy(torch.zeros(2), torch.zeros(3))",
+    "nn.functional.binary_cross_entropy(torch.tensor([0.5, 2.0]), torch.zeros(2))",
     "nn.functional.glu(torch.zeros(3))",
     "nn.functional.interpolate(torch.zeros(1, 1, 4), 2, mode='bilinear')",
     "nn.functional.interpolate(torch.zeros(1, 1, 4), mode='linear')",

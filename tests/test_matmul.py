@@ -195,6 +195,18 @@ def test_beta_zero_ignores_the_input():
     assert (y.numpy() == 3).all()
 
 
+@pytest.mark.parametrize("dtype", [mt.bfloat16, mt.float16])
+def test_half_precision_is_rounded_once(dtype):
+    rng = np.random.default_rng(0)
+    c, a, b = (mt.tensor(rng.normal(size=s)).to(dtype).requires_grad_() for s in ((5, 7), (5, 6), (6, 7)))
+    y = mt.addmm(c, a, b, beta=-4.7, alpha=2.3)
+    wide = -4.7 * c.double() + 2.3 * (a.double() @ b.double())
+    assert y.dtype == dtype and mt.equal(y, wide.float().to(dtype))
+    y.sum().backward()
+    assert c.grad.dtype == dtype and (c.grad == mt.tensor(-4.7).to(dtype)).all()
+    assert mt.equal(mt.baddbmm(c[None], a[None], b[None], beta=-4.7, alpha=2.3)[0], y)
+
+
 EQUATIONS = [
     ("ij,jk->ik", [(2, 3), (3, 4)]), ("ij,jk", [(2, 3), (3, 4)]), ("bij,bjk->bik", [(5, 2, 3), (5, 3, 4)]),
     ("i,j->ij", [(2,), (3,)]), ("ii->i", [(3, 3)]), ("ii", [(3, 3)]), ("ij->ji", [(2, 3)]), ("ijk->", [(2, 3, 4)]),

@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import random
+import re
 
 import pytest
 
@@ -195,6 +196,30 @@ def test_text(expression, expected):
     t = eval(expression, {"torch": torch, "math": math})
     assert repr(t) == expected
     assert str(t) == expected
+
+
+NODES = """F.mse_loss(p, q)=MseLoss F.mse_loss(p, q, reduction="sum")=MseLoss
+F.binary_cross_entropy(p, q)=BinaryCrossEntropy F.smooth_l1_loss(p, q)=SmoothL1Loss F.huber_loss(p, q)=HuberLoss
+F.cross_entropy(p, t)=NllLoss p.sum()=Sum p**3=Pow
+F.binary_cross_entropy_with_logits(p, q)=BinaryCrossEntropyWithLogits F.l1_loss(p, q)=Mean p.softmax(0)=Softmax p**2=Pow
+p.t()=T p.transpose(0, 1)=Transpose p.T=Permute p.masked_fill(p > 0, 0)=MaskedFill p.sort()[0]=Sort p.topk(1)[0]=Topk
+torch.mv(p, p[0])=Mv p[0].dot(p[1])=Dot p.median()=Median""".replace("\n", " ")
+
+
+@pytest.mark.parametrize(("expression", "name"), re.findall(r"(\S.*?)=(\w+)(?= |$)", NODES))
+def test_an_operation_goes_by_pytorchs_name(expression, name):
+    p = torch.tensor([[0.2, 0.7], [0.5, 0.1]], requires_grad=True)
+    space = {"torch": torch, "F": torch.nn.functional, "p": p, "q": torch.full((2, 2), 0.5), "t": torch.tensor([0, 1])}
+    assert repr(eval(expression, space)).endswith(f"grad_fn=<{name}Backward0>)")
+
+
+def test_pairs_print_as_in_pytorch():
+    x = torch.tensor([2, 1])
+    assert repr(x.sort()) == "torch.return_types.sort(\nvalues=tensor([1, 2]),\nindices=tensor([1, 0]))"
+    assert repr(x.topk(1)) == "torch.return_types.topk(\nvalues=tensor([2]),\nindices=tensor([0]))"
+    y = torch.tensor([[1.0, 3.0]], requires_grad=True)
+    assert [z.grad_fn.name() for z in (y.sum(0), y.mean(1), y.max(), y.max(1)[0])] == [
+        "SumBackward1", "MeanBackward1", "MaxBackward1", "MaxBackward0"]
 
 
 def test_precision_and_scientific():

@@ -110,9 +110,8 @@ def test_autocast_says_once_that_it_computes_in_float32(monkeypatch):
     assert torch.autocast("cpu", enabled=False)(lambda x: x + 1)(1) == 2
 
 
-@pytest.mark.parametrize("make", [lambda: torch.amp.GradScaler("cpu", enabled=True), torch.cuda.amp.GradScaler,
-                                  torch.GradScaler], ids=["amp", "cuda.amp", "top"])
-def test_grad_scaler_is_disabled(make, monkeypatch):
+@pytest.mark.parametrize("make", [torch.cuda.amp.GradScaler, torch.GradScaler], ids=["cuda.amp", "top"])
+def test_grad_scaler_of_another_device_is_disabled(make, monkeypatch):
     monkeypatch.setattr(amp, "_told", set())
     with pytest.warns(UserWarning, match="Disabling"):
         scaler = make()
@@ -124,6 +123,31 @@ def test_grad_scaler_is_disabled(make, monkeypatch):
     scaler.update()
     assert weight.item() == -0.5 and scaler.get_scale() == 1 and not scaler.is_enabled()
     scaler.load_state_dict(scaler.state_dict())
+
+
+def test_grad_scaler_of_the_cpu():
+    """Steps as without it, but for those whose gradients are not finite; their scale is halved."""
+    scaler = torch.amp.GradScaler("cpu", growth_interval=2)
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    with pytest.raises(AssertionError, match="_scale is None"):
+        scaler.step(optimizer)
+    scales = []
+    for factor in (3.0, float("inf"), 1.0, 1.0):
+        optimizer.zero_grad()
+        scaler.scale((weight * factor).sum()).backward()
+        scaler.unscale_(optimizer)
+        assert weight.grad.item() == factor
+        with pytest.raises(RuntimeError, match="already been called"):
+            scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        scales.append(scaler.get_scale())
+    assert weight.item() == -1.5 and scales == [65536, 32768, 32768, 65536]
+    assert [y.item() for y in scaler.scale([weight, weight * 2])] == [-1.5 * 65536, -3 * 65536]
+    other = torch.amp.GradScaler("cpu")
+    other.load_state_dict(scaler.state_dict())
+    assert other.state_dict() == scaler.state_dict() and list(other.state_dict())[-1] == "_growth_tracker"
 
 
 # -- compilers ---------------------------------------------------------------------------------------------------------

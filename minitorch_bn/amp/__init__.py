@@ -1,7 +1,7 @@
 """torch.amp: mixed precision, accepted and left out: everything is computed in float32 (or the tensors' own dtype).
 
 So a script that asks for autocast runs and is, if anything, more exact; its tensors are float32 where PyTorch's would
-be bfloat16. Gradients of float32 need no scaling, so that a GradScaler is always disabled.
+be bfloat16. A GradScaler for the CPU does its work, though gradients of float32 do not need it.
 """
 from __future__ import annotations
 
@@ -63,56 +63,143 @@ class autocast:
 
 
 class GradScaler:
-    """Scales losses by one: disabled, as PyTorch's is without a CUDA device."""
+    """Scales losses up against underflow of gradients, and skips a step whose gradients are not finite.
+
+    The scale grows after `growth_interval` good steps and shrinks after a bad one. Disabled (everything passes
+    through) with ``enabled=False`` and for every device but the CPU. A power of two as scale changes no bit of a step.
+    """
 
     def __init__(self, device: str = "cuda", init_scale: float = 2.0**16, growth_factor: float = 2.0,
                  backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True) -> None:
         self._device = device
-        self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
-        self._growth_interval = growth_interval
-        if enabled:
-            _tell("GradScaler: gradients are float32 and need no scaling. Disabling", self)
+        if enabled and device != "cpu":
+            _tell(f"torch.{device}.amp.GradScaler is enabled, but {device.upper()} is not available.  Disabling.", self)
+        self._enabled = enabled and device == "cpu"
+        if self._enabled and growth_factor <= 1.0:
+            raise AssertionError("The growth factor must be > 1.0.")
+        if self._enabled and backoff_factor >= 1.0:
+            raise AssertionError("The backoff factor must be < 1.0.")
+        self._scale, self._growth_factor, self._backoff_factor = init_scale, growth_factor, backoff_factor
+        self._growth_interval, self._growth_tracker = growth_interval, 0
+        self._scaled = False
+        self._states: dict[int, list[Any]] = {}  # id of an optimizer: the last call, whether a gradient is infinite
+
+    def _state(self, optimizer: Any, call: str) -> list[Any]:
+        if not self._scaled:
+            raise AssertionError(f"Attempted {call} but _scale is None.  This may indicate your script did not use "
+                                 "scaler.scale(loss or outputs) earlier in the iteration.")
+        return self._states.setdefault(id(optimizer), ["", None])
 
     def scale(self, outputs: Any) -> Any:
-        """`outputs`, as they are."""
-        return outputs
+        """A tensor, or each of several, times the scale."""
+        if not self._enabled:
+            return outputs
+        if isinstance(outputs, torch.Tensor):
+            self._scaled = True
+            return outputs * self._scale
+        if not hasattr(outputs, "__iter__"):
+            raise ValueError("outputs must be a Tensor or an iterable of Tensors")
+        scaled = map(self.scale, outputs)
+        return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled
 
     def unscale_(self, optimizer: Any) -> None:
-        """Nothing: gradients are not scaled."""
+        """Divide the gradients of the optimizer's parameters by the scale, as before clipping them."""
+        if not self._enabled:
+            return
+        state = self._state(optimizer, "unscale_")
+        if state[0] == "unscale_":
+            raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
+        if state[0] == "step":
+            raise RuntimeError("unscale_() is being called after step().")
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if any(g.dtype == torch.float16 for g in grads):
+            raise ValueError("Attempting to unscale FP16 gradients.")
+        with torch.no_grad():
+            for g in grads:
+                g.mul_(1.0 / self._scale)
+            state[:] = "unscale_", not all(bool(g.isfinite().all()) for g in grads) if grads else None
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """``optimizer.step(*args, **kwargs)``."""
-        return optimizer.step(*args, **kwargs)
+        """``optimizer.step(*args, **kwargs)`` with gradients unscaled, unless one of them is infinite or NaN."""
+        if not self._enabled:
+            return optimizer.step(*args, **kwargs)
+        if "closure" in kwargs:
+            raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
+        state = self._state(optimizer, "step")
+        if state[0] == "step":
+            raise RuntimeError("step() has already been called since the last update().")
+        if not state[0]:
+            self.unscale_(optimizer)
+        if state[1] is None:
+            raise AssertionError("No inf checks were recorded for this optimizer.")
+        state[0] = "step"
+        return None if state[1] else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: Any = None) -> None:
-        """Nothing."""
+        """The next scale: `new_scale`, or by what the steps since the last update have found."""
+        if not self._enabled:
+            return
+        self._state(None, "update")
+        found = [state[1] for state in self._states.values() if state[1] is not None]
+        if new_scale is not None:
+            self._scale = float(new_scale)
+        elif not found:
+            raise AssertionError("No inf checks were recorded prior to update.")
+        elif any(found):
+            self._scale, self._growth_tracker = self._scale * self._backoff_factor, 0
+        else:
+            self._growth_tracker += 1
+            if self._growth_tracker == self._growth_interval:
+                self._scale, self._growth_tracker = self._scale * self._growth_factor, 0
+        self._states = {}
 
     def is_enabled(self) -> bool:
-        """False."""
-        return False
+        """Whether anything is scaled."""
+        return self._enabled
 
     def get_scale(self) -> float:
-        """1."""
-        return 1.0
+        """The present scale; 1 if disabled."""
+        return self._scale if self._enabled else 1.0
 
     def get_growth_factor(self) -> float:
-        """What the constructor was given."""
+        """What the scale is multiplied by after `growth_interval` good steps."""
         return self._growth_factor
 
+    def set_growth_factor(self, new_factor: float) -> None:
+        """Change it."""
+        self._growth_factor = new_factor
+
     def get_backoff_factor(self) -> float:
-        """What the constructor was given."""
+        """What the scale is multiplied by after a bad step."""
         return self._backoff_factor
 
+    def set_backoff_factor(self, new_factor: float) -> None:
+        """Change it."""
+        self._backoff_factor = new_factor
+
     def get_growth_interval(self) -> int:
-        """What the constructor was given."""
+        """How many good steps let the scale grow."""
         return self._growth_interval
 
+    def set_growth_interval(self, new_interval: int) -> None:
+        """Change it."""
+        self._growth_interval = new_interval
+
     def state_dict(self) -> dict[str, Any]:
-        """Empty, as of every disabled scaler."""
-        return {}
+        """Scale, factors and count of good steps; empty if disabled."""
+        names = ("growth_factor", "backoff_factor", "growth_interval")
+        return {"scale": self._scale, **{name: getattr(self, f"_{name}") for name in names},
+                "_growth_tracker": self._growth_tracker} if self._enabled else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Accepted: a disabled scaler has no state."""
+        """Take over what :meth:`state_dict` of another scaler gave."""
+        if not self._enabled:
+            return
+        if not state_dict:
+            raise RuntimeError("The source state dict is empty, possibly because it was saved from a disabled instance "
+                               "of GradScaler.")
+        for name in self.state_dict():
+            setattr(self, "_" + name.lstrip("_"), state_dict[name])
 
 
 def is_autocast_available(device_type: str) -> bool:

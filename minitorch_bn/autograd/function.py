@@ -102,16 +102,29 @@ class Function:
             if len(result) < len(args) or any(r is not None for r in result[len(args):]):
                 raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients "
                                    f"(expected {len(args)}, got {len(result)})")
-            return tuple(r for r, a in zip(result, args) if isinstance(a, Tensor))
+            return tuple(_fitting(cls, i, r, a) for i, (r, a) in enumerate(zip(result, args)) if isinstance(a, Tensor))
 
         saved = tuple(t for t in ctx._saved if isinstance(t, Tensor))
         for y in ctx._dirty:
+            if y.requires_grad and y.is_leaf:
+                raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
             _rewrite(y)
         recorded = tuple(y if isinstance(y, Tensor) and id(y) not in ctx._no_grad else None for y in outputs)
         joined = [i for i in own if recorded[i] is not None]  # outputs that backward sees as part of the graph
         attach(recorded if len(recorded) > 1 else recorded[0], tuple(tensors), run, f"{cls.__name__}Backward", saved,
                joined)
         return outputs[0] if single else tuple(outputs)
+
+
+def _fitting(cls: type, index: int, grad: Tensor | None, source: Tensor) -> Tensor | None:
+    """A gradient in the shape of its input: summed where that was broadcast."""
+    if grad is None or grad.shape == source.shape:
+        return grad
+    try:
+        return grad.sum_to_size(source.shape)
+    except RuntimeError:
+        raise RuntimeError(f"Function {cls.__name__}Backward returned an invalid gradient at index {index} - got "
+                           f"{list(grad.shape)} but expected shape compatible with {list(source.shape)}") from None
 
 
 def _rewrite(tensor: Tensor) -> None:

@@ -101,6 +101,12 @@ def where_(condition, input, other):
     return elementwise_general(OP_WHERE, condition, input, other, NULL, other, True)
 
 
+cdef object only_value(Tensor x):
+    if x.numel != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return item(x)
+
+
 cdef object item(Tensor x):
     if x.numel != 1:
         raise RuntimeError(f"a Tensor with {x.numel} elements cannot be converted to Scalar")

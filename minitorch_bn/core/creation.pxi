@@ -33,7 +33,9 @@ cdef int nested_dtype(object data) except -2:
         return MTB_i64
     if isinstance(data, float):                      # NumPy's float64 is a kind of float
         return default_float if type(data) is float or not hasattr(data, "dtype") else MTB_f64
-    if isinstance(data, str) or data is None:
+    if data is None:
+        raise RuntimeError("Could not infer dtype of NoneType")
+    if isinstance(data, str):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     return number_code(data)
 
@@ -79,11 +81,13 @@ cdef Tensor from_data(object data, int dtype):
         return y
     if isinstance(data, (int, float)):
         return number_tensor(data, nested_dtype(data) if dtype < 0 else dtype)
-    if isinstance(data, (str, bytes)) or data is None:
+    if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if hasattr(data, "__array__") or PyObject_CheckBuffer(data):
         x = from_array(data)
         return from_data(x, dtype)
+    if isinstance(data, dict):
+        raise RuntimeError("Could not infer dtype of dict")
     if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
         return from_data([data[i] for i in range(len(data))], dtype)
     return number_tensor(data, nested_dtype(data) if dtype < 0 else dtype)

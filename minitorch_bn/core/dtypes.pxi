@@ -259,14 +259,15 @@ CPU = device("cpu")
 
 
 cdef int check_device(object d) except -1:
-    """A clear error for every device but the CPU."""
+    """A clear error for every device but the CPU. What PyTorch would make on "meta", without memory, is made here, too:
+    a model is built or copied there for its shapes, or to be filled later."""
     if d is None or d is CPU:
         return 0
     cdef device where = d if isinstance(d, device) else device(d)
     if where.type == "cuda":
         raise AssertionError("no CUDA device: minitorch_bn computes on the CPU only. Use device='cpu', or "
                              "'cuda' if torch.cuda.is_available() else 'cpu'")  # a CPU build of PyTorch asserts, too
-    if where.type != "cpu":
+    if where.type not in ("cpu", "meta"):
         raise RuntimeError(f"device '{where}' is not there: minitorch_bn computes on the CPU only; use device='cpu'")
     return 0
 

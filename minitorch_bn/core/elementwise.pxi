@@ -22,7 +22,11 @@ cdef extern from "gen/opids.h":
 
 
 cdef list op_names = [mtb_ops[i].name.decode() for i in range(MTB_NOPS)]
-cdef list node_names = ["".join([word.capitalize() for word in name.split("_")]) + "Backward0" for name in op_names]
+cdef dict shown = {"_bce": "binary_cross_entropy", "_bce_with_logits": "binary_cross_entropy_with_logits",
+                   "_huber": "huber_loss", "_mse": "mse_loss", "_smooth_l1": "smooth_l1_loss",
+                   "_soft_margin": "soft_margin_loss", "square": "pow", "_cube": "pow"}
+cdef list node_names = ["".join([word.capitalize() for word in shown.get(name, name).split("_")]) + "Backward0"
+                        for name in op_names]
 
 cdef int op_id(str name) except -1:
     return op_names.index(name)
@@ -341,7 +345,7 @@ cdef int broadcast_all(list tensors, i64* shape) except -1:
         if x is None:
             continue
         shift = ndim - x.ndim
-        for d in range(x.ndim):
+        for d in range(x.ndim - 1, -1, -1):
             if shape[d + shift] == 1:
                 shape[d + shift] = x.shape[d]
             elif x.shape[d] != 1 and x.shape[d] != shape[d + shift]:

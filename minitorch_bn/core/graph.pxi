@@ -108,8 +108,8 @@ class RemovableHandle:
 
     def __init__(self, hooks, hook=None, kind=None):
         global hook_count
-        hook_count += 1
         self.id = hook_count
+        hook_count += 1
         self.hooks_ref = weakref.ref(hooks) if not isinstance(hooks, dict) or type(hooks) is not dict else lambda: hooks
         if hook is not None:
             hooks[self.id] = hook if kind is None else (kind, hook)
@@ -269,6 +269,13 @@ cdef int set_output(Tensor y, Node node, int out_nr) except -1:
     if node.nout <= out_nr:
         node.nout = out_nr + 1
     return 0
+
+
+def named(Tensor y, str name):
+    """y, whose node goes by another name: that of the operation which was put together of several."""
+    if y.node is not None:
+        y.node.name_ = name
+    return y
 
 
 def attach(outputs, tuple inputs, backward, str name="Backward", tuple saved=(), save_output=False):

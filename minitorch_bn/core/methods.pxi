@@ -137,6 +137,11 @@ def _factory(function):
     return new
 
 
+def _shallow(self):
+    y = self.detach()
+    return (y if type(self) is Tensor else type(self)(y)).requires_grad_(self.requires_grad)
+
+
 def _interop_methods():
     for function in (tolist, to, size, stride, numel, dim, data_ptr, storage_offset, is_floating_point, is_signed,
                      is_set_to, is_inference):
@@ -151,6 +156,10 @@ def _interop_methods():
         install(name, function)
     for name, method, about in (
             ("__dlpack_device__", lambda self: (1, 0), "(kDLCPU, 0): the CPU, as the DLPack protocol says it."),
+            ("__array_wrap__", lambda self, array, context=None, return_scalar=False: from_array(
+                array.astype("uint8") if array.dtype == bool else array), "What NumPy's functions give, as a tensor."),
+            ("__copy__", _shallow, "Another tensor on the same memory."),
+            ("__reversed__", lambda self: self.flip(0) if self.ndim else self, "The elements of dim 0 from the last."),
             ("element_size", lambda self: ITEMSIZE[(<Tensor?> self).dtype], "Bytes of one element."),
             ("type_as", lambda self, other: cast(self, (<Tensor?> other).dtype), "This tensor in other's dtype."),
             ("is_complex", lambda self: False, "Always False."),

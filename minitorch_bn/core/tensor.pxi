@@ -348,10 +348,10 @@ cdef class Tensor:
         return item(self) != 0
 
     def __int__(self):
-        return int(item(self))
+        return int(only_value(self))
 
     def __float__(self):
-        return float(item(self))
+        return float(only_value(self))
 
     def __complex__(self):
         return complex(item(self))
@@ -359,7 +359,7 @@ cdef class Tensor:
     def __index__(self):
         if self.numel != 1 or is_float(self.dtype):
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(item(self))
+        return int(only_value(self))
 
     def __len__(self):
         if self.ndim == 0:
@@ -422,8 +422,8 @@ cdef inline bint is_operand(object x):
 
 
 cdef object operator(int op, object a, object b):
-    """a op b for a Python operator: NotImplemented where the other operand is not a number or a Tensor."""
-    if not (isinstance(a, Tensor) and (isinstance(b, (Tensor, float, int)) or is_operand(b))
-            or isinstance(a, (float, int)) or is_operand(a)):
+    """a op b for a Python operator: NotImplemented where one is not a number, a Tensor or an array."""
+    if not ((isinstance(a, (Tensor, float, int)) or is_operand(a) or hasattr(a, "__array__"))
+            and (isinstance(b, (Tensor, float, int)) or is_operand(b) or hasattr(b, "__array__"))):
         return NotImplemented
     return elementwise(op, a, b, None, NULL, None)

@@ -206,7 +206,7 @@ cdef object permute_vjp(Node n, object g):
     return permute_to(<Tensor> g, n.aux)
 
 
-cdef Tensor permute_to(Tensor x, tuple dims):
+cdef Tensor permute_to(Tensor x, tuple dims, str name="PermuteBackward0"):
     """x with its dims in the given order (each named once, none negative)."""
     cdef i64[MAXDIM] shape, strides
     cdef int i, d
@@ -215,7 +215,7 @@ cdef Tensor permute_to(Tensor x, tuple dims):
         d = dims[i]
         shape[i], strides[i] = x.shape[d], x.strides[d]
         inverse[d] = i
-    return make_view(x, x.ndim, shape, strides, x.data, permute_vjp, "PermuteBackward0", tuple(inverse))
+    return make_view(x, x.ndim, shape, strides, x.data, permute_vjp, name, tuple(inverse))
 
 
 def permute(Tensor input not None, *args, dims=None):
@@ -236,14 +236,14 @@ def transpose(Tensor input not None, dim0, dim1):
     order = list(range(input.ndim))
     if input.ndim:
         order[a], order[b] = b, a
-    return permute_to(input, tuple(order))
+    return permute_to(input, tuple(order), "TransposeBackward0")
 
 
 def t(Tensor input not None):
     """The transpose of a matrix; vectors and scalars as they are."""
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return permute_to(input, tuple(range(input.ndim))[::-1])
+    return permute_to(input, tuple(range(input.ndim))[::-1], "TBackward0")
 
 
 def movedim(Tensor input not None, source, destination):

@@ -12,7 +12,7 @@ from minitorch_bn.kernels cimport indexing as kernels
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_i64, MTB_u8, give, i64, take
 from minitorch_bn.ops.indexing cimport new_of, put_rows, rows
 
-from minitorch_bn._core import arange, broadcast_shapes, set_advanced_indexing, where, where_
+from minitorch_bn._core import arange, broadcast_shapes, named, set_advanced_indexing, where, where_
 
 
 # -- x[indices] --------------------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ cdef object masked(Tensor input, Tensor mask, value, bint inplace):
             raise RuntimeError(f"value cannot be converted to type {dtype_object(input.dtype)} without overflow: "
                                f"{value}")
         v = new_of((), input.dtype, False).fill_(value)
-    return (where_ if inplace else where)(mask, v, input)
+    return named((where_ if inplace else where)(mask, v, input), "MaskedFillBackward0")
 
 
 def masked_fill(Tensor input not None, Tensor mask not None, value):

@@ -9,6 +9,7 @@ from minitorch_bn._core cimport (Node, Tensor, dims_mask, fill_raw, grad_enabled
 from minitorch_bn.kernels cimport reduce as kernels
 from minitorch_bn.kernels.reduce cimport MTB_MAX, MTB_MIN, Layout
 from minitorch_bn.kernels.runtime cimport ITEMSIZE, MTB_b8, MTB_f16, MTB_f32, MTB_i64, MTB_u8, i64
+from minitorch_bn._core import named
 from minitorch_bn.ops.reduce cimport (count_of, in_order, lay_out, new_reduced, pick, positions, spread, with_out)
 
 
@@ -135,7 +136,7 @@ cdef object extreme(Tensor x, int op, object dim, object keepdim, str name, type
     if isinstance(dim, Tensor):
         return (<object> x).maximum(dim, out=out) if op == MTB_MAX else (<object> x).minimum(dim, out=out)
     if dim is None:
-        return with_out(extreme_value(x, op, None, False, name), out)
+        return with_out(named(extreme_value(x, op, None, False, name), name.capitalize() + "Backward1"), out)
     mask = 1u << wrap_dim(dim, x.ndim)
     y, index = raw_extreme(x, op, mask, keepdim, True, name)
     if tracks(x):

@@ -3,8 +3,10 @@
 All of them are one primitive, `product`: op(a) op(b) + bias, where op may transpose the last two dims. Its gradients
 are products again, with other flags; so derivatives of every order come from these few lines.
 """
-from minitorch_bn._core cimport (MAXDIM, Node, Tensor, dtype_object, new_node, new_tensor, raw_cast, raw_contiguous,
-                                 save, saved, set_history, shape_tuple, sum_to, tracks2, tracks3, view_of, wants)
+from minitorch_bn._core cimport (MAXDIM, Node, Tensor, cast, dtype_object, new_node, new_tensor, raw_cast,
+                                 raw_contiguous, save, saved, set_history, shape_tuple, sum_to, tracks2, tracks3,
+                                 view_of, wants)
+from minitorch_bn._core import named
 from minitorch_bn.kernels.matmul cimport batched_gemm, integer_gemm
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 
@@ -244,7 +246,7 @@ def mv(Tensor input not None, Tensor vec not None, *, out=None):
                            f"vec ({vec.shape[0]})")
     if out is None and not tracks2(input, vec):
         return flat(raw_product(input, as_matrix(vec, True), False, False, None), 1)
-    return given(product(input, vec.unsqueeze(1), False, False, None, "MvBackward0").squeeze(1), out)
+    return given(named(product(input, vec.unsqueeze(1), False, False, None, "").squeeze(1), "MvBackward0"), out)
 
 
 def dot(Tensor input not None, Tensor tensor not None, *, out=None):
@@ -261,7 +263,8 @@ def dot(Tensor input not None, Tensor tensor not None, *, out=None):
                            f"elements respectively")
     if out is None and not tracks2(input, tensor):
         return flat(raw_product(as_matrix(input, False), as_matrix(tensor, True), False, False, None), 0)
-    return given(product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "DotBackward0").reshape(()), out)
+    y = product(input.unsqueeze(0), tensor.unsqueeze(1), False, False, None, "").reshape(())
+    return given(named(y, "DotBackward0"), out)
 
 
 def matmul(Tensor input not None, Tensor other not None, *, out=None):
@@ -352,27 +355,41 @@ cdef object combine(Tensor input, object y, object beta, object alpha, object ou
     return given(y if beta == 0 else scaled(input, beta) + y, out)
 
 
+cdef object in_float(object function, Tensor x, Tensor a, Tensor b, object beta, object alpha, object out):
+    """Half precision is rounded once, after the sum."""
+    y = function(cast(x, MTB_f32), cast(a, MTB_f32), cast(b, MTB_f32), beta=beta, alpha=alpha)
+    return given(cast(y, x.dtype), out)
+
+
 def addmm(Tensor input not None, Tensor mat1 not None, Tensor mat2 not None, *, beta=1, alpha=1, out=None):
     """beta * input + alpha * (mat1 @ mat2)."""
     if (beta == 1 and alpha == 1 and out is None and input.ndim == 1 and mat1.ndim == 2 and mat2.ndim == 2
             and mat1.shape[1] == mat2.shape[0] and input.shape[0] == mat2.shape[1]
             and input.dtype == mat1.dtype == mat2.dtype and input.dtype >= MTB_f16):
         return product(mat1, mat2, False, False, input, "AddmmBackward0")
+    if MTB_f16 <= input.dtype < MTB_f32 and input.dtype == mat1.dtype == mat2.dtype:
+        return in_float(addmm, input, mat1, mat2, beta, alpha, out)
     return combine(input, mm(mat1, mat2), beta, alpha, out)
 
 
 def addmv(Tensor input not None, Tensor mat not None, Tensor vec not None, *, beta=1, alpha=1, out=None):
     """beta * input + alpha * (mat @ vec)."""
+    if MTB_f16 <= input.dtype < MTB_f32 and input.dtype == mat.dtype == vec.dtype:
+        return in_float(addmv, input, mat, vec, beta, alpha, out)
     return combine(input, mv(mat, vec), beta, alpha, out)
 
 
 def baddbmm(Tensor input not None, Tensor batch1 not None, Tensor batch2 not None, *, beta=1, alpha=1, out=None):
     """beta * input + alpha * (batch1 @ batch2), matrix by matrix."""
+    if MTB_f16 <= input.dtype < MTB_f32 and input.dtype == batch1.dtype == batch2.dtype:
+        return in_float(baddbmm, input, batch1, batch2, beta, alpha, out)
     return combine(input, bmm(batch1, batch2), beta, alpha, out)
 
 
 def addbmm(Tensor input not None, Tensor batch1 not None, Tensor batch2 not None, *, beta=1, alpha=1, out=None):
     """beta * input + alpha * the sum over the batch of batch1 @ batch2."""
+    if MTB_f16 <= input.dtype < MTB_f32 and input.dtype == batch1.dtype == batch2.dtype:
+        return in_float(addbmm, input, batch1, batch2, beta, alpha, out)
     return combine(input, bmm(batch1, batch2).sum(0), beta, alpha, out)
 
 

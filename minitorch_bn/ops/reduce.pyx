@@ -97,7 +97,8 @@ cdef Tensor summed(Tensor x, unsigned int mask, bint keepdim, double divisor, st
 def sum(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None, axis=None, keepdims=None):
     """Sum over `dim` (an int, a tuple, or all). Integers and bool give int64 unless `dtype` says otherwise."""
     cdef Tensor x = in_dtype(input, dtype)
-    cdef Tensor y = summed(x, dims_mask(pick(dim, axis), x.ndim), pick(keepdim, keepdims), 1, "SumBackward0")
+    cdef Tensor y = summed(x, dims_mask(pick(dim, axis), x.ndim), pick(keepdim, keepdims), 1,
+                           "SumBackward0" if dim is None and axis is None else "SumBackward1")
     return with_out(y if dtype is None else raw_cast(y, x.dtype) if not is_float(x.dtype) else y, out)
 
 
@@ -106,7 +107,8 @@ def mean(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None
     cdef Tensor x = in_dtype(input, dtype)
     cdef unsigned int mask = dims_mask(pick(dim, axis), x.ndim)
     need_float(x, "mean")
-    return with_out(summed(x, mask, pick(keepdim, keepdims), <double> count_of(x, mask), "MeanBackward0"), out)
+    return with_out(summed(x, mask, pick(keepdim, keepdims), <double> count_of(x, mask),
+                           "MeanBackward0" if dim is None and axis is None else "MeanBackward1"), out)
 
 
 def nansum(Tensor input not None, dim=None, keepdim=False, *, dtype=None, out=None, axis=None):

@@ -6,6 +6,7 @@ from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, gr
 from minitorch_bn.kernels cimport softmax as kernels
 from minitorch_bn.kernels.softmax cimport mtb_loss
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
+from minitorch_bn._core import named
 from minitorch_bn.ops.reduce cimport in_dtype, positions, required_dim, with_out
 
 
@@ -59,7 +60,8 @@ cdef Tensor softmax_of(Tensor input, object dim, bint log):
         return cast(softmax_of(cast(input, MTB_f32), dim, log), input.dtype)
     middle(input, d, &outer, &n, &inner)
     if 1 < inner < NARROW:                   # few columns fill no vector: faster as rows, copies included
-        return (<object> softmax_of((<object> input).movedim(d, -1), -1, log)).movedim(-1, d).contiguous()
+        y = (<object> softmax_of((<object> input).movedim(d, -1), -1, log)).movedim(-1, d).contiguous()
+        return named(y, "LogSoftmaxBackward0" if log else "SoftmaxBackward0")
     x, y = raw_contiguous(input), new_tensor(input.dtype, input.ndim, input.shape)
     kernels.softmax(x.dtype - MTB_f32, outer, n, inner, x.data, log, y.data)
     if tracks(input):
@@ -283,7 +285,7 @@ cdef object cross_entropy_columns(Tensor input, Tensor target, Tensor weight, i6
             divisor = total[1]
         y = scalar_tensor(total[0] / divisor, x.dtype)
     if tracks(input):
-        node = new_node(cross_entropy_vjp, "CrossEntropyBackward0", input, None, None)
+        node = new_node(cross_entropy_vjp, "AddBackward0" if smoothing else "NllLossBackward0", input, None, None)
         save(node, 0, input)
         save(node, 1, t)
         save(node, 2, stats)

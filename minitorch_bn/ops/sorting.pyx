@@ -2,8 +2,6 @@
 
 Values are fetched by gather at the indices found, so gradients of any order come from there.
 """
-from collections import namedtuple
-
 from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_cast, raw_contiguous, shape_tuple,
                                  tracks, wrap_dim)
 from minitorch_bn.kernels cimport indexing as search_kernels
@@ -13,17 +11,14 @@ from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MT
 from minitorch_bn.ops.indexing cimport new_of, split
 from minitorch_bn.ops.reduce cimport pick
 
-from minitorch_bn._core import arange, as_tensor_, result_type
+from minitorch_bn._core import arange, as_tensor_, named, result_type
 from minitorch_bn.ops.advanced import nonzero
+from minitorch_bn.ops.extremes import result_type_of
 from minitorch_bn.ops.gathering import gather, scatter_add
 from minitorch_bn.ops.indexing import index_select
 
-sort_result = namedtuple("sort", "values indices")
-topk_result = namedtuple("topk", "values indices")
-kthvalue_result = namedtuple("kthvalue", "values indices")
-median_result = namedtuple("median", "values indices")
-nanmedian_result = namedtuple("nanmedian", "values indices")
-mode_result = namedtuple("mode", "values indices")
+sort_result, topk_result, kthvalue_result, median_result, nanmedian_result, mode_result = [
+    result_type_of(name, ["values", "indices"]) for name in ("sort", "topk", "kthvalue", "median", "nanmedian", "mode")]
 
 
 cdef Tensor comparable(Tensor x):
@@ -50,6 +45,12 @@ cdef tuple ordered(Tensor input, object dim, i64 k, bint descending):
     return (gather(input, d, at) if is_float(input.dtype) and tracks(input) else raw_cast(y, input.dtype)), at
 
 
+cdef object answer(object result, tuple pair, int form=0):
+    """The named pair; to the user its values come from the sort, not from a gather."""
+    named(pair[0], f"{result.__name__.capitalize()}Backward{form}")
+    return result(*pair)
+
+
 cdef object given(object out, object result):
     """The result, or `out`, a pair of tensors, after it was copied there."""
     if out is None:
@@ -62,7 +63,7 @@ cdef object given(object out, object result):
 def sort(Tensor input not None, dim=-1, descending=False, stable=False, *, out=None, axis=None):
     """(values, indices) sorted along dim. Always stable: equal elements keep their order."""
     dim = pick(dim, axis)
-    return given(out, sort_result(*ordered(input, dim, -1, bool(descending))))
+    return given(out, answer(sort_result, ordered(input, dim, -1, bool(descending))))
 
 
 def argsort(Tensor input not None, dim=-1, descending=False, stable=False, *, axis=None):
@@ -84,7 +85,7 @@ def topk(Tensor input not None, k, dim=-1, largest=True, sorted=True, *, out=Non
     if count < 0 or count > (input.shape[d] if input.ndim else 1):
         raise RuntimeError(f"selected index k out of range: topk of k={count} along dim {d} of shape "
                            f"{list(shape_tuple(input))}")
-    return given(out, topk_result(*ordered(input, d, count, bool(largest))))
+    return given(out, answer(topk_result, ordered(input, d, count, bool(largest))))
 
 
 def kthvalue(Tensor input not None, k, dim=-1, keepdim=False, *, axis=None):
@@ -96,8 +97,9 @@ def kthvalue(Tensor input not None, k, dim=-1, keepdim=False, *, axis=None):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k={count} of shape "
                            f"{list(shape_tuple(input))}")
     if count <= 4 < input.shape[d] and input.ndim:   # so few are found in one pass
-        return kthvalue_result(*last_of(input, d, ordered(input.detach(), d, count, False)[1], bool(keepdim)))
-    return kthvalue_result(*nth_of(input, d, count - 1, bool(keepdim)))
+        return answer(kthvalue_result, last_of(input, d, ordered(input.detach(), d, count, False)[1],
+                                               bool(keepdim)))
+    return answer(kthvalue_result, nth_of(input, d, count - 1, bool(keepdim)))
 
 
 cdef tuple last_of(Tensor input, int d, Tensor at, bint keepdim):
@@ -144,13 +146,14 @@ def _median(Tensor input, dim, keepdim, bint skip_nan, result):
     if dim is None:
         if input.numel == 0:
             raise RuntimeError("median() operation does not have an identity: the input is empty")
-        return _median(input.reshape(-1), 0, False, skip_nan, result)[0]
+        pair = _median(input.reshape(-1), 0, False, skip_nan, result)
+        return answer(result, tuple(pair))[0]
     d = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
         return result(*last_of(input, 0, new_of((), MTB_i64, True), keepdim))
     if input.shape[d] == 0:
         raise IndexError(f"median(): Expected reduction dim {d} to have non-zero size.")
-    return result(*nth_of(input, d, MTB_NANMEDIAN if skip_nan else MTB_MEDIAN, keepdim))
+    return answer(result, nth_of(input, d, MTB_NANMEDIAN if skip_nan else MTB_MEDIAN, keepdim), 1)
 
 
 def mode(Tensor input not None, dim=-1, keepdim=False, *, axis=None):
@@ -169,7 +172,7 @@ def mode(Tensor input not None, dim=-1, keepdim=False, *, axis=None):
     start = gather(begin, 1, length.argmax(1, keepdim=True))          # argmax: the first, so the smallest value
     end = start + gather(length, 1, start) - 1
     place = gather(at.movedim(d, -1).reshape(rows.shape), 1, end)
-    return mode_result(*last_of(input, d, place.reshape(*values.shape[:-1], 1).movedim(-1, d), keepdim))
+    return answer(mode_result, last_of(input, d, place.reshape(*values.shape[:-1], 1).movedim(-1, d), keepdim))
 
 
 # -- searching ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ weights it drew, the output, the loss and all gradients; ours reads the weights 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -35,7 +36,9 @@ def import_torch(library: str) -> Any:
             except RuntimeError:
                 pass
         torch.kept = definitions
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("ORACLE_THREADS", "1")))
+    if library == "torch" and os.environ.get("ORACLE_MKLDNN") == "0":
+        torch._C._set_mkldnn_enabled(False)
     return torch
 
 

@@ -1,9 +1,10 @@
 """Whole models and scripts from a folder of foreign sources, run with minitorch_bn in place of PyTorch.
 
-    python -m tests.oracle.scripts FOLDER [--only TEXT] [--models | --scripts] [--work FOLDER]
+    python -m tests.oracle.scripts FOLDER [--only TEXT] [--models | --scripts | --float32]
 
 FOLDER has clones of repositories under their own names; what is absent is skipped. Models get PyTorch's weights and the
 same input; output, loss, gradients and buffers are compared. Scripts run unmodified on small invented data.
+With --float32, a table: how far float32 is from float64, in PyTorch's several ways to compute and in ours.
 """
 from __future__ import annotations
 
@@ -133,6 +134,44 @@ def check_models(root: Path, folder: Path, only: str) -> list[dict[str, Any]]:
     return results
 
 
+WAYS = {"PyTorch": {}, "2 threads": {"ORACLE_THREADS": "2"}, "no oneDNN": {"ORACLE_MKLDNN": "0"}, "ours": {}}
+
+
+def spread(exact: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> float:
+    """The distance of all gradients together, relative to their length."""
+    grads = [key for key in exact if key.startswith("grad ")]
+    apart = sum(float(((found[key] - exact[key]) ** 2).sum()) for key in grads)
+    return float((apart / max(sum(float((exact[key] ** 2).sum()) for key in grads), 1e-300)) ** 0.5)
+
+
+def tabulate_float32(root: Path, folder: Path, only: str) -> None:
+    """A line for each model: the distance of all its gradients in float32 from those in float64, in each way."""
+    print(f"{'model':50}" + "".join(f"{way:>12}" for way in WAYS) + f"{'ours / worst':>14}")
+    for group in GROUPS + MORE:
+        cases = [case for case in group.cases(root) if only in f"{case['group']} {case['name']}"]
+        rows: dict[str, list[dict[str, np.ndarray]]] = {case["id"]: [] for case in cases}
+        for way, settings in WAYS.items() if cases else ():
+            library = "ours" if way == "ours" else "torch"
+            ENVIRONMENT.update(settings)
+            work(library, cases, folder, "float32")
+            for name in settings:
+                del ENVIRONMENT[name]
+            for case in cases:
+                path = folder / f"{case['id']}.{library}.float32.npz"
+                if path.exists():
+                    rows[case["id"]].append(dict(np.load(path)))
+                    path.unlink()
+        work("torch", cases, folder, "float64")
+        for case in cases:
+            path = folder / f"{case['id']}.torch.float64.npz"
+            if len(rows[case["id"]]) == len(WAYS) and path.exists():
+                errors = [spread(dict(np.load(path)), found) for found in rows[case["id"]]]
+                print(f"{case['group'][:20] + ' ' + case['name'][:28]:50}" + "".join(f"{e:12.1e}" for e in errors)
+                      + f"{errors[-1] / max(*errors[:-1], 1e-30):14.2f}", flush=True)
+        for path in folder.glob("*.npz"):
+            path.unlink()
+
+
 LOSS = re.compile(r"(?:\bloss\w*\b|\[[DG] loss|Loss_D|ELBO)[^0-9\n-]{0,25}(-?\d+\.?\d*(?:e-?\d+)?|nan|inf)", re.I)
 
 
@@ -179,11 +218,15 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only what has this text in its name")
     parser.add_argument("--models", action="store_true", help="models only")
     parser.add_argument("--scripts", action="store_true", help="scripts only")
+    parser.add_argument("--float32", action="store_true", help="the table of errors of float32, no comparison")
     parser.add_argument("--report", type=Path, help="a JSON file for the results")
     options = parser.parse_args()
     root = options.folder.resolve()
     results = []
     with tempfile.TemporaryDirectory() as folder:
+        if options.float32:
+            tabulate_float32(root, Path(folder), options.only)
+            return 0
         if not options.scripts:
             results += check_models(root, Path(folder), options.only)
         if not options.models:

@@ -9,6 +9,7 @@ from typing import Any
 
 import minitorch_bn as torch
 from minitorch_bn import ops
+from minitorch_bn._core import named
 
 from .distances import pairwise_distance
 
@@ -27,13 +28,16 @@ def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
+    if _checked(reduction) == "none":
         return loss
-    raise ValueError(f"{reduction} is not a valid value for reduction")
+    node = loss.grad_fn
+    result = loss.mean() if reduction == "mean" else loss.sum()
+    return result if node is None or node.name() not in _FUSED else named(result, node.name())
+
+
+# Losses that PyTorch computes in one operation, by whose name a printed loss goes.
+_FUSED = {f"{name}Backward0" for name in ("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "HuberLoss", "MseLoss",
+                                          "SmoothL1Loss", "SoftMarginLoss")}
 
 
 def _checked(reduction: str) -> str:
@@ -189,7 +193,11 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
         raise ValueError(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
                          "is deprecated. Please ensure they have the same size.")
     loss = ops._bce(input, target)
-    return _reduced(loss if weight is None else loss * weight, reduction)
+    result = _reduced(loss if weight is None else loss * weight, reduction)
+    total = float(result.detach().sum())
+    if total != total and not bool(((input >= 0) & (input <= 1)).all()):
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    return result
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
