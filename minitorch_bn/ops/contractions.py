@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 ELLIPSIS = "."  # stands for "..." in a parsed equation
+SHORT = 4096  # terms: a sum of fewer, one for each index of a batch, is that of an element-wise product
+_PLANS: dict[Any, Any] = {}  # of the last equations
 
 
-def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Any]], list[Any]]:
+def _parse(equation: str, ndims: list[int]) -> tuple[list[list[Any]], list[Any]]:
     """The subscripts of each operand and of the result; dims of an ellipsis become numbers, counted from the right."""
     left, arrow, right = equation.replace(" ", "").replace("...", ELLIPSIS).partition("->")
     for at, letter in enumerate(equation):
@@ -20,19 +22,19 @@ def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Any]], 
             raise RuntimeError(f"einsum(): invalid subscript given at index {at} in the equation string, subscripts "
                                f"must be in [a-zA-Z]")
     terms = left.split(",")
-    if len(terms) != len(operands):
-        more = "more" if len(operands) > len(terms) else "fewer"
+    if len(terms) != len(ndims):
+        more = "more" if len(ndims) > len(terms) else "fewer"
         raise RuntimeError(f"einsum(): {more} operands were provided than specified in the equation")
     labels: list[list[Any]] = []
     widest = 0
-    for i, (term, operand) in enumerate(zip(terms, operands, strict=True)):
+    for i, (term, ndim) in enumerate(zip(terms, ndims, strict=True)):
         named = len(term.replace(ELLIPSIS, ""))
-        hidden = operand.ndim - named
+        hidden = ndim - named
         if "-" in term or ">" in term or term.count(ELLIPSIS) > 1:
             raise RuntimeError(f"einsum(): found '{term}' for operand {i}; letters and at most one '...' are expected")
         if hidden < 0 or (hidden > 0 and ELLIPSIS not in term):
             raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the "
-                               f"number of dimensions ({operand.ndim}) for operand {i}"
+                               f"number of dimensions ({ndim}) for operand {i}"
                                + ("" if ELLIPSIS in term else " and no ellipsis was given"))
         widest = max(widest, hidden if ELLIPSIS in term else 0)
         labels.append([x for c in term for x in (range(hidden - 1, -1, -1) if c == ELLIPSIS else (c,))])
@@ -50,29 +52,6 @@ def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Any]], 
     return labels, result
 
 
-def _diagonal(operand: Tensor, labels: list[Any], number: int) -> tuple[Tensor, list[Any]]:
-    """The operand with each repeated subscript as one dim: its diagonal."""
-    for c in list(dict.fromkeys(labels)):
-        while labels.count(c) > 1:
-            first = labels.index(c)
-            second = labels.index(c, first + 1)
-            if operand.shape[first] != operand.shape[second]:
-                raise RuntimeError(f"einsum(): subscript {c} is repeated for operand {number} but the sizes don't "
-                                   f"match, {operand.shape[second]} != {operand.shape[first]}")
-            operand = operand.diagonal(0, first, second)  # moves the diagonal to the end
-            labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [c]
-    return operand, labels
-
-
-def _arranged(x: Tensor, labels: list[Any], order: list[Any]) -> Tensor:
-    """x with a dim for each subscript in order; size 1 where it has none."""
-    x = x.permute([labels.index(c) for c in order if c in labels])
-    for i, c in enumerate(order):
-        if c not in labels:
-            x = x.unsqueeze(i)
-    return x
-
-
 def _count(shape: Sequence[int]) -> int:
     count = 1
     for size in shape:
@@ -80,60 +59,134 @@ def _count(shape: Sequence[int]) -> int:
     return count
 
 
-def _contract(a: Tensor, la: list[Any], b: Tensor, lb: list[Any], keep: set[Any]) -> tuple[Tensor, list[Any]]:
-    """The product of two operands, summed over the subscripts that are not in `keep`: a batched matrix product."""
-    a, la = _sum_out(a, la, keep | set(lb))
-    b, lb = _sum_out(b, lb, keep | set(la))
-    shared = [c for c in la if c in lb]
+class _Term:
+    """An operand while a contraction is planned: its size under each subscript, and the calls that bring it there."""
+
+    def __init__(self, labels: list[Any], shape: Sequence[int]) -> None:
+        self.labels, self.shape, self.calls = labels, list(shape), []  # type: ignore[var-annotated]
+
+    def take_diagonals(self, number: int) -> None:
+        """Each repeated subscript becomes one dim: its diagonal."""
+        for c in list(dict.fromkeys(self.labels)):
+            while self.labels.count(c) > 1:
+                first = self.labels.index(c)
+                second = self.labels.index(c, first + 1)
+                size = self.shape[first]
+                if size != self.shape[second]:
+                    raise RuntimeError(f"einsum(): subscript {c} is repeated for operand {number} but the sizes don't "
+                                       f"match, {self.shape[second]} != {size}")
+                self.calls.append((Tensor.diagonal, (0, first, second)))  # moves the diagonal to the end
+                self.labels = [x for i, x in enumerate(self.labels) if i not in (first, second)] + [c]
+                self.shape = [x for i, x in enumerate(self.shape) if i not in (first, second)] + [size]
+
+    def sum_out(self, keep: Any) -> None:
+        gone = [i for i, c in enumerate(self.labels) if c not in keep]
+        if gone:
+            self.calls.append((Tensor.sum, (gone,)))
+            self.shape = [x for i, x in enumerate(self.shape) if i not in gone]
+            self.labels = [c for c in self.labels if c in keep]
+
+    def arrange(self, order: list[Any]) -> None:
+        axes = [self.labels.index(c) for c in order]
+        if axes != sorted(axes):
+            self.calls.append((Tensor.permute, (axes,)))
+        self.labels, self.shape = order, [self.shape[i] for i in axes]
+
+    def reshape(self, shape: list[int]) -> None:
+        if shape != self.shape:
+            self.calls.append((Tensor.reshape, (shape,)))
+
+
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    """Sums of products along the last dim."""
+    if a.dtype == b.dtype and a.is_floating_point() and a.element_size() >= 4:
+        return (a * b).sum(-1)
+    return matmul(a.unsqueeze(-2), b.unsqueeze(-1)).squeeze(-1).squeeze(-1)  # exact products, or the dtype of integers
+
+
+def _contract(a: _Term, b: _Term, keep: set[Any]) -> tuple[list[Any], list[Any], Any, _Term]:
+    """The product of two operands, summed over the subscripts that are not in `keep`: a batched matrix product, or an
+    element-wise one where no sum or no matrix is left. The calls for each, what to do with both, and the result."""
+    a.sum_out(keep | set(b.labels))
+    b.sum_out(keep | set(a.labels))
+    shared = [c for c in a.labels if c in b.labels]
     batch = [c for c in shared if c in keep]
+    sizes = dict(zip(a.labels, a.shape, strict=True)), dict(zip(b.labels, b.shape, strict=True))
     # A subscript of size 1 on one side broadcasts: it cannot be summed by the product before it is stretched.
-    stretched = [c for c in shared if c not in keep and a.shape[la.index(c)] != b.shape[lb.index(c)]]
+    stretched = {c for c in shared if c not in keep and sizes[0][c] != sizes[1][c]}
     summed = [c for c in shared if c not in keep and c not in stretched]
-    a, la = _sum_stretched(a, la, stretched)
-    b, lb = _sum_stretched(b, lb, stretched)
-    rows, columns = [c for c in la if c not in lb], [c for c in lb if c not in la]
-    a, b = _arranged(a, la, batch + rows + summed), _arranged(b, lb, batch + summed + columns)
+    a.sum_out(set(a.labels) - stretched)
+    b.sum_out(set(b.labels) - stretched)
+    rows, columns = [c for c in a.labels if c not in b.labels], [c for c in b.labels if c not in a.labels]
+    a.arrange(batch + rows + summed)
+    b.arrange(batch + summed + columns)
     n = len(batch)
-    row_sizes, column_sizes = list(a.shape[n:n + len(rows)]), list(b.shape[n + len(summed):])
-    inner = _count(a.shape[n + len(rows):])
-    y = matmul(a.reshape([*a.shape[:n], _count(row_sizes), inner]),
-               b.reshape([*b.shape[:n], inner, _count(column_sizes)]))
-    return y.reshape([*y.shape[:n], *row_sizes, *column_sizes]), batch + rows + columns
+    both = [max(x, y) if x and y else 0 for x, y in zip(a.shape[:n], b.shape[:n], strict=True)]
+    y = _Term(batch + rows + columns, both + a.shape[n:n + len(rows)] + b.shape[n + len(summed):])
+    inner, across = _count(a.shape[n + len(rows):]), _count(b.shape[n + len(summed):])
+    down = _count(a.shape[n:n + len(rows)])
+    if not summed:
+        a.reshape(a.shape + [1] * len(columns))
+        b.reshape(b.shape[:n] + [1] * len(rows) + b.shape[n:])
+        return a.calls, b.calls, Tensor.mul, y
+    if down == across == 1 < _count(both) and inner <= SHORT:
+        a.reshape(a.shape[:n] + [1] * len(rows + columns) + [inner])
+        b.reshape(b.shape[:n] + [1] * len(rows + columns) + [inner])
+        return a.calls, b.calls, _dots, y
+    a.reshape([*a.shape[:n], down, inner])
+    b.reshape([*b.shape[:n], inner, across])
+    if [*both, down, across] != y.shape:
+        y.calls.append((Tensor.reshape, (y.shape,)))
+    return a.calls, b.calls, matmul, y
 
 
-def _sum_out(x: Tensor, labels: list[Any], keep: set[Any]) -> tuple[Tensor, list[Any]]:
-    gone = [i for i, c in enumerate(labels) if c not in keep]
-    return (x.sum(gone), [c for c in labels if c in keep]) if gone else (x, labels)
-
-
-def _sum_stretched(x: Tensor, labels: list[Any], stretched: list[Any]) -> tuple[Tensor, list[Any]]:
-    """Sums over subscripts that have size 1 in the other operand, and drops them where they have size 1 themselves."""
-    return _sum_out(x, labels, set(labels) - set(stretched)) if stretched else (x, labels)
+def _plan(equation: str, shapes: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    """What einsum does for operands of these shapes: for each but the first, the calls for what is there so far and for
+    the operand, and how the two are joined; then the last calls."""
+    parsed, result = _parse(equation, [len(shape) for shape in shapes])
+    terms = [_Term(labels, shape) for labels, shape in zip(parsed, shapes, strict=True)]
+    sizes: dict[Any, int] = {}
+    for i, term in enumerate(terms):
+        term.take_diagonals(i)
+        for size, c in zip(term.shape, term.labels, strict=True):
+            if sizes.setdefault(c, size) != size and size != 1:
+                if sizes[c] != 1:
+                    raise RuntimeError(f"einsum(): subscript {c} has size {size} for operand {i} which does not "
+                                       f"broadcast with previously seen size {sizes[c]}")
+                sizes[c] = size
+    y, steps = terms[0], []
+    for i, term in enumerate(terms[1:], 1):
+        *step, y = _contract(y, term, set(result).union(*(later.labels for later in terms[i + 1:])))
+        steps.append(step)
+    y.sum_out(result)
+    y.arrange(result)
+    return steps, y.calls
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sum of products of the operands along named dims: ``einsum("bij,bjk->bik", a, b)``. PyTorch's rules: "..."
     stands for broadcast dims, a subscript that the result lacks is summed over, and without "->" the result has the
     subscripts that appear once, in alphabetical order. Operands are contracted from left to right."""
-    tensors = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else list(operands)
+    tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     if not tensors:
         raise ValueError("einsum(): must provide at least one operand")
-    parsed, result = _parse(equation, tensors)
-    terms = [_diagonal(x, labels, i) for i, (x, labels) in enumerate(zip(tensors, parsed, strict=True))]
-    sizes: dict[Any, int] = {}
-    for i, (x, labels) in enumerate(terms):
-        for size, c in zip(x.shape, labels, strict=True):
-            if sizes.setdefault(c, size) != size and size != 1:
-                if sizes[c] != 1:
-                    raise RuntimeError(f"einsum(): subscript {c} has size {size} for operand {i} which does not "
-                                       f"broadcast with previously seen size {sizes[c]}")
-                sizes[c] = size
-    y, labels = terms[0]
-    for i, (x, more) in enumerate(terms[1:], 1):
-        keep = set(result).union(*(set(later) for _, later in terms[i + 1:]))
-        y, labels = _contract(y, labels, x, more, keep)
-    y, labels = _sum_out(y, labels, set(result))
-    return y.permute([labels.index(c) for c in result])
+    key = equation, tuple([x.shape for x in tensors])
+    plan = _PLANS.get(key)
+    if plan is None:
+        if len(_PLANS) >= 256:
+            _PLANS.clear()
+        plan = _PLANS[key] = _plan(*key)
+    steps, last = plan
+    y = tensors[0]
+    for (before, aside, join), x in zip(steps, tensors[1:], strict=True):
+        for call, arguments in before:
+            y = call(y, *arguments)
+        for call, arguments in aside:
+            x = call(x, *arguments)
+        y = join(y, x)
+    for call, arguments in last:
+        y = call(y, *arguments)
+    return y if y is not tensors[0] else y.view(y.shape)
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
