@@ -285,3 +285,11 @@ def test_expanded_operands():
     a = leaf(3, 4)
     (a @ mt.ones(4, 5).double()).sum().backward()  # the cotangent is an expanded scalar
     assert np.allclose(a.grad.numpy(), 5)
+
+
+@pytest.mark.parametrize("rows", [1, 20, 64, 65])
+def test_a_batch_of_rows_meets_one_matrix(rows):
+    """The same bits, however the batch lies in memory."""
+    x, weight, bias = mt.randn(rows, 7, 33), mt.randn(40, 33), mt.randn(40)
+    turned = mt.nn.functional.linear(x.transpose(0, 1), weight, bias)
+    assert turned.equal(mt.nn.functional.linear(x, weight, bias).transpose(0, 1))

@@ -10,6 +10,9 @@ from minitorch_bn._core import named
 from minitorch_bn.kernels.matmul cimport batched_gemm, integer_gemm
 from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 
+cdef enum:
+    FEW_ROWS = 64
+
 # What PyTorch's messages call a dtype.
 cdef dict C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
                      "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
@@ -97,6 +100,9 @@ cdef Tensor raw_product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias):
         return c
     if nb > 0 and b.ndim == 2 and not ta:            # one matrix for the whole batch: rows of one product
         rows = rows_of(a)
+        if rows is None and csa == 1 and m <= FEW_ROWS:      # a copy of A costs less than packing B for each few rows
+            a = raw_contiguous(a)
+            rows = rows_of(a)
         if rows is not None:
             nb, m, rsa = 0, rows.shape[0], rows.strides[0]
     if bias is not None:
