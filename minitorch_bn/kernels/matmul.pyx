@@ -152,42 +152,37 @@ cdef void block_task(const void* plan, i64 index, char* scratch) noexcept nogil:
             break
 
 
-cdef void pack_task(const void* plan, i64 index, char* scratch) noexcept nogil:
-    """A few tiles of A or panels of B, for all threads."""
+cdef void pack_a_task(const void* plan, i64 index, char* scratch) noexcept nogil:
+    """A few tiles of A, one K block, for all threads."""
     cdef const product* q = <const product*> plan
-    cdef corner at
-    cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p, k, first, n = 0, size = q.size
-    p = index % blocks * MTB_KC
-    k = min(q.k1 - q.k0 - p, <i64> MTB_KC)
-    first = index // blocks * FEW
-    if q.a_in == SHARED:
-        n = up(q.tiles, FEW)
-        if first < n:
-            at = locate(q, 0, first * q.step, 0)
-            pack_panels(q, q.shared_a + (p // MTB_KC * q.tiles + first) * q.tile_size * size, q.tile_size, q.step,
-                        at.a + (q.k0 + p) * q.csa * size, q.rsa, min(FEW * q.step, q.m - first * q.step), q.csa, k)
-            return
-    first -= n
-    at = locate(q, 0, 0, q.j0 + first * q.kernel.nr)
-    pack_panels(q, q.shared_b + (p // MTB_KC * q.panels * MTB_KC + first * k) * q.kernel.nr * size, q.kernel.nr * k,
-                q.kernel.nr, at.b + (q.k0 + p) * q.rsb * size, q.csb,
-                min(FEW * q.kernel.nr, q.j1 - q.j0 - first * q.kernel.nr), q.rsb, k)
+    cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p = index % blocks * MTB_KC, first = index // blocks * FEW
+    cdef corner at = locate(q, 0, first * q.step, 0)
+    pack_panels(q, q.shared_a + (p // MTB_KC * q.tiles + first) * q.tile_size * q.size, q.tile_size, q.step,
+                at.a + (q.k0 + p) * q.csa * q.size, q.rsa, min(FEW * q.step, q.m - first * q.step), q.csa,
+                min(q.k1 - q.k0 - p, <i64> MTB_KC))
+
+
+cdef void pack_b_task(const void* plan, i64 index, char* scratch) noexcept nogil:
+    """A few panels of B, one K block, for all threads."""
+    cdef const product* q = <const product*> plan
+    cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), p = index % blocks * MTB_KC, first = index // blocks * FEW
+    cdef i64 k = min(q.k1 - q.k0 - p, <i64> MTB_KC), nr = q.kernel.nr
+    cdef corner at = locate(q, 0, 0, q.j0 + first * nr)
+    pack_panels(q, q.shared_b + (p // MTB_KC * q.panels * MTB_KC + first * k) * nr * q.size, nr * k, nr,
+                at.b + (q.k0 + p) * q.rsb * q.size, q.csb, min(FEW * nr, q.j1 - q.j0 - first * nr), q.rsb, k)
 
 
 cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brief) noexcept:
     """Packs what is shared, then computes."""
-    cdef i64 i, packs = 0
-    if q.a_in == SHARED:
-        packs = parts(q.tiles, FEW)
-    if q.b_in == SHARED:
-        packs += parts(q.panels, FEW)
-    packs *= parts(q.k1 - q.k0, MTB_KC)
+    cdef i64 i, blocks = parts(q.k1 - q.k0, MTB_KC)
     if brief:                                       # as long as giving the GIL away takes
         for i in range(tasks):
             block_task(q, i, scratch)
         return
-    if packs > 0:
-        share_tasks(pack_task, q, packs, threads, scratch, q.scratch)
+    if q.a_in == SHARED:
+        share_tasks(pack_a_task, q, parts(q.tiles, FEW) * blocks, threads, scratch, q.scratch)
+    if q.b_in == SHARED:                            # apart, so that a thread packs the columns that it will take
+        share_tasks(pack_b_task, q, parts(q.panels, FEW) * blocks, threads, scratch, q.scratch)
     share_tasks(block_task, q, tasks, threads, scratch, q.scratch)
 
 
