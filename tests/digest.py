@@ -154,6 +154,7 @@ FAMILIES = {
     "matmul": (lambda a, b: a @ b, [(130, 300), (300, 90)]),
     "matmul transposed": (lambda a, b: a.t() @ b.t(), [(300, 130), (90, 300)]),
     "matmul vector": (lambda a, b: a @ b, [(333, 700), (700,)]),
+    "matmul row": (lambda a, b: a @ b.t(), [(1, 700), (330, 700)]),
     "matmul long sum": (lambda a, b: a @ b, [(20, 6000), (6000, 16)]),
     "matmul tall": (lambda a, b: a @ b, [(800, 70), (70, 66)]),
     "matmul wide": (lambda a, b: a @ b, [(66, 70), (70, 2100)]),
@@ -214,6 +215,7 @@ FAMILIES = {
     "RNN": (lambda x, h, w: scan("RNN_TANH", x, h, None, w, None, False)[0], [(5, 90, 365), (90, 365), (365, 365)]),
     "dot": (lambda a, b: a @ b, [(70001,), (70001,)]),
     "einsum": (lambda a, b: torch.einsum("bij,bjk->ik", a, b), [(5, 60, 70), (5, 70, 50)]),
+    "einsum of rows": (lambda a, b: torch.einsum("bij,bij->bi", a, b), [(40, 60, 70), (40, 60, 70)]),
 }
 
 

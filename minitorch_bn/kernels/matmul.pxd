@@ -11,7 +11,7 @@ cdef extern from "mtb.h" nogil:
         void (*block)(i64 m, i64 step, i64 n, i64 k, const void* a, i64 a_step, i64 rsa, i64 csa, const void* b,
                       void* c, i64 ldc, int add, const void* bias_n) noexcept nogil
         void (*pack)(void* dst, i64 width, const void* src, i64 sj, i64 n, i64 sk, i64 k) noexcept nogil
-        void (*row)(i64 n, i64 k, const void* a, i64 sa, const void* b, i64 sj, i64 ahead, void* c, int add,
+        void (*row)(i64 n, i64 k, const void* a, i64 sa, const void* b, i64 sj, void* c, int add,
                     const void* bias_n) noexcept nogil
         void (*dots)(i64 m, i64 k, const void* a, i64 rsa, i64 csa, const void* x, void* y,
                      void* scratch) noexcept nogil

@@ -109,7 +109,7 @@ cdef void k_block(const product* q, i64 i0, i64 m, i64 j0, i64 n, i64 p, i64 k, 
     cdef i64 size = q.size, rsa = q.rsa, csa = q.csa, step = q.step, a_step = step * rsa, t, columns, j = 0
     cdef char* panels = scratch + q.panels_at
     if q.row_b:
-        kernel.row(n, k, a, csa, b, q.csb, k if p + k < q.k else 2 * kernel.nr * q.csb, c, add, bias)
+        kernel.row(n, k, a, csa, b, q.csb, c, add, bias)
         return
     if q.a_in != RAW:
         rsa, csa, a_step = 1, step, q.tile_size
@@ -140,8 +140,9 @@ cdef void block_task(const void* plan, i64 index, char* scratch) noexcept nogil:
     """One block of C of one matrix of the batch."""
     cdef const product* q = <const product*> plan
     cdef i64 batch = index // (q.row_blocks * q.column_blocks), p = q.k0, k
-    cdef i64 i0 = index // q.column_blocks % q.row_blocks * q.mc, j0 = q.j0 + index % q.column_blocks * q.nc
-    cdef i64 m = min(q.mc, q.m - i0), n = min(q.nc, q.j1 - j0)
+    cdef i64 row = index // q.column_blocks % q.row_blocks, j0 = q.j0 + index % q.column_blocks * q.nc
+    cdef i64 i0 = row * q.tiles // q.row_blocks * q.step            # as even as tiles allow; never above mc rows
+    cdef i64 m = min((row + 1) * q.tiles // q.row_blocks * q.step, q.m) - i0, n = min(q.nc, q.j1 - j0)
     cdef corner at = locate(q, batch, i0, j0)
     while True:                                     # K blocks; just one, and empty, if k = 0
         k = min(q.k1 - p, <i64> MTB_KC)

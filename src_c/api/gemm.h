@@ -32,10 +32,9 @@ typedef struct {
      * vl. */
     void (*pack)(void *dst, int64_t width, const void *src, int64_t sj, int64_t n, int64_t sk, int64_t k);
 
-    /* strip with m = 1 for a B whose columns are contiguous and sj apart. The elements `ahead` of those of B will be read
-     * next: they are fetched. */
-    void (*row)(int64_t n, int64_t k, const void *a, int64_t sa, const void *b, int64_t sj, int64_t ahead, void *c,
-                int add, const void *bias_n);
+    /* strip with m = 1 for a B whose columns are contiguous and sj apart. */
+    void (*row)(int64_t n, int64_t k, const void *a, int64_t sa, const void *b, int64_t sj, void *c, int add,
+                const void *bias_n);
 
     /* y[0:m] = A[0:m, 0:k] x[0:k], one span: k <= MTB_DOT_SPAN. Rows of A are contiguous (csa = 1), or columns
      * (rsa = 1); then scratch holds 32 rows, of m elements in whole pairs of vectors or MTB_DOT_RUN bytes. */

@@ -44,8 +44,9 @@ INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a,
         UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += by * csa;
         b += by * ldb;
     }
-    for (; k > 0; k--) { /* what lies beside a row of B is read next, unless it was packed */
-        UNROLL for (int v = 0; by == 1 && v < nv; v += LINE / VL) __builtin_prefetch(b + (nv + v) * VL);
+    for (; k > 0; k--) { /* what lies beside a row of B is read next, unless it was packed: the ends of its lines, as the
+                          * first may be in a line that is here already */
+        UNROLL for (int v = 0; by == 1 && v < nv; v += LINE / VL) __builtin_prefetch(b + (nv + v) * VL + LINE - 1);
         STEP(0)
         UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += csa;
         b += ldb;
@@ -191,7 +192,7 @@ static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_,
  * hardware follows so many streams, or steps so long. */
 INLINE void copy_rows(const int nv, T *dst, int64_t width, const T *src, int64_t sk, int64_t k) {
     for (; k > 0; k--, src += sk, dst += width) {
-        __builtin_prefetch(src + nv * VL, 0, 2);
+        __builtin_prefetch(src + 2 * nv * VL - 1, 0, 2);
         UNROLL for (int v = 0; v < nv; v++) vstore(dst + v * VL, vload(src + v * VL));
     }
 }
@@ -237,11 +238,11 @@ static void pack(void *dst_, int64_t width, const void *src_, int64_t sj, int64_
 
 /* One row of C, for B with contiguous columns: n columns, one K block.  a (k), b (n, k) rows sj apart, c (n).
  * Each column of C is one lane: squares of B are transposed in registers and used at once, a few squares side by side
- * to hide the latency of a multiply-add.  Reads B once, and asks for what lies `ahead` of it: rows are too many streams
- * for the hardware. */
-static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sj, int64_t ahead, void *c_,
-                int add, const void *bias) {
-    enum { SQUARES = 4 };
+ * to hide the latency of a multiply-add.  Reads B once, and asks for what comes in each row: that many streams, and their
+ * short runs, are more than the hardware follows; more than 16 keep each other out of the first-level cache. */
+static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sj, void *c_, int add,
+                const void *bias) {
+    enum { SQUARES = VL < 16 ? 16 / VL : 1 };
     const T *a = a_, *b = b_;
     T *c = c_, edge[SQUARES * VL];
     for (int64_t j = 0, left; (left = n - j) > 0; j += SQUARES * VL, b += SQUARES * VL * sj) {
@@ -253,8 +254,8 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
         for (; p + VL <= k; p += VL)
             for (int s = 0; s < squares; s++) {
                 vec t = sum[s];
-                if (p % (2 * LINE) == 0)
-                    UNROLL for (int i = 0; i < VL; i++) __builtin_prefetch(at[s][i] + p + ahead, 0, 2);
+                if (p % LINE == 0)
+                    UNROLL for (int i = 0; i < VL; i++) __builtin_prefetch(at[s][i] + p + 4 * LINE);
                 load_square(r, at[s], p);
                 UNROLL for (int i = 0; i < VL; i++) t = vfma(vset(a[(p + i) * sa]), r[i], t);
                 sum[s] = t;
