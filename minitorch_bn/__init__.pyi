@@ -174,9 +174,8 @@ from minitorch_bn.ops.softmax import (
     log_softmax as log_softmax, logsumexp as logsumexp, softmax as softmax,
 )
 from minitorch_bn.ops.sorting import (
-    argsort as argsort, bucketize as bucketize, isin as isin, kthvalue as kthvalue, median as median, mode as mode,
-    msort as msort, nanmedian as nanmedian, searchsorted as searchsorted, sort as sort, topk as topk, unique as unique,
-    unique_consecutive as unique_consecutive,
+    argsort as argsort, kthvalue as kthvalue, median as median, mode as mode, msort as msort, nanmedian as nanmedian,
+    searchsorted as searchsorted, sort as sort, topk as topk,
 )
 from minitorch_bn.ops.stacks import (
     column_stack as column_stack, dsplit as dsplit, dstack as dstack, hsplit as hsplit, hstack as hstack, row_stack as
@@ -192,6 +191,9 @@ from minitorch_bn.signal.windows import (
 )
 from minitorch_bn.ops.triangles import (
     tril as tril, triu as triu,
+)
+from minitorch_bn.ops.uniques import (
+    bucketize as bucketize, isin as isin, unique as unique, unique_consecutive as unique_consecutive,
 )
 from minitorch_bn.storage import (
     Storage as Storage, TypedStorage as TypedStorage, UntypedStorage as UntypedStorage,

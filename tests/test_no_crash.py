@@ -2,11 +2,13 @@
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import minitorch_bn as torch
+import minitorch_bn.nn.functional as F
 
 SCRIPT = """
 import faulthandler, random, sys, warnings
@@ -40,6 +42,7 @@ functions = dict(ops.FUNCTIONS)
 functions.update({"F." + n: getattr(F, n) for n in dir(F) if not n.startswith("_") and callable(getattr(F, n))})
 functions.update({"T." + n: getattr(torch.Tensor, n) for n in dir(torch.Tensor)
                   if callable(getattr(torch.Tensor, n)) and n not in NOT_CALLED})
+functions.update({n: getattr(torch, n) for names in ops.LAZY.values() for n in names.split()})
 functions.update({n: getattr(torch, n) for n in MAKERS})
 names = sorted(functions)
 calls = 0
@@ -73,3 +76,104 @@ def test_no_call_ends_the_process(seed):
                           env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent)))
     assert done.returncode == 0, "\n".join(done.stderr.splitlines()[-40:])
     assert int(done.stdout) > 3000
+
+
+def run(code, **environment):
+    """What Python prints that runs the code."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120,
+                          env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent), **environment),
+                          check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+class Wrong(torch.autograd.Function):
+    """Doubles, and returns whatever gradient it is told to."""
+    grad: object = None
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return Wrong.grad
+
+
+BEFORE = {"exp": lambda x: x.exp(), "softmax": lambda x: x.softmax(-1), "sum": lambda x: x.sum(0),
+          "matmul": lambda x: x @ x, "max": lambda x: x.max(0)[0], "dropout": lambda x: F.dropout(x)}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (300, 300, 30), (10 ** 7,)])
+def test_gradients_of_other_shapes_do_not_reach_kernels(name, shape):
+    """What a custom Function or a hook returns must have the shape that the backward before it expects."""
+    x = torch.rand(3, 3, requires_grad=True)
+    y = BEFORE[name](x)
+    Wrong.grad = torch.ones(shape)
+    if Wrong.grad.shape[-y.ndim:] != y.shape:  # which would be summed to it
+        with pytest.raises(RuntimeError, match="WrongBackward returned an invalid gradient at index 0"):
+            Wrong.apply(y).sum().backward(retain_graph=True)
+    y.register_hook(lambda g: torch.ones(shape))
+    with pytest.raises(RuntimeError, match="hook has changed the size of value"):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_hooks_keep_shape_and_dtype():
+    """In place, too; and hooks of nodes."""
+    def outcome(hook, node=False, pre=False):
+        x = torch.ones(3, requires_grad=True)
+        y = x.exp()
+        if node:
+            (y.grad_fn.register_prehook if pre else y.grad_fn.register_hook)(hook)
+        else:
+            y.register_hook(hook)
+        (y * 2).sum().backward()
+        return x.grad
+
+    for hook in (lambda g: torch.ones(5), lambda g: g.resize_(7), lambda g: torch.ones(3, 1)):
+        with pytest.raises(RuntimeError, match="size of value"):
+            outcome(hook)
+    with pytest.raises(RuntimeError, match="type of value"):
+        outcome(lambda g: g.double())
+    with pytest.raises(TypeError):
+        outcome(lambda g: 1.0)
+    with pytest.raises(RuntimeError, match="size of value"):
+        outcome(lambda inputs, outputs: (torch.ones(5),), node=True)
+    with pytest.raises(RuntimeError, match="size of value"):
+        outcome(lambda outputs: (torch.ones(5),), node=True, pre=True)
+    with pytest.raises(RuntimeError, match="number of values"):
+        outcome(lambda inputs, outputs: (), node=True)
+    assert torch.equal(outcome(lambda g: g * 0), torch.zeros(3))
+    assert torch.equal(outcome(lambda inputs, outputs: (inputs[0] * 0,), node=True), torch.zeros(3))
+
+
+def test_gradients_of_functions_take_shape_and_dtype_of_the_input():
+    x = torch.ones(3, requires_grad=True)
+    Wrong.grad = torch.ones(4, 3, dtype=torch.float64)
+    Wrong.apply(x.exp()).sum().backward()
+    assert x.grad.dtype == torch.float32
+    assert torch.allclose(x.grad, 4 * x.detach().exp())
+    Wrong.grad = 1.0
+    with pytest.raises(TypeError, match="must return Tensors"):
+        Wrong.apply(x.exp()).sum().backward()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is Linux's")
+def test_threads_that_cannot_be_started_are_done_without():
+    """More threads than any machine has, and no room for the stack of one: the same results, on fewer threads."""
+    assert run("""
+        import resource, minitorch_bn as torch
+        x = torch.arange(300_000.)
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (5 << 20), limits[1]))
+        print(bool((x + 1 - x == 1).all()))
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        torch.set_num_threads(10 ** 9)
+        print(torch.get_num_threads() <= 1024)
+        torch.set_num_threads(2)
+        print(bool((x + 1 - x == 1).all()))
+    """, MTB_NUM_THREADS="2") == ["True"] * 3

@@ -89,6 +89,7 @@ class Function:
         ctx._saved = tuple(None if i in ctx._output_positions else t for i, t in enumerate(ctx._saved))
         aliases = [y.detach() if isinstance(y, Tensor) and i in own else None for i, y in enumerate(outputs)]
         shapes = [(y.shape, y.dtype) if isinstance(y, Tensor) else None for y in outputs]
+        kinds = [(a.shape, a.dtype) if isinstance(a, Tensor) else None for a in args]
 
         def run(*values: Any) -> tuple[Any, ...]:
             grads, kept = values[:len(outputs)], iter(values[len(outputs):])
@@ -102,7 +103,8 @@ class Function:
             if len(result) < len(args) or any(r is not None for r in result[len(args):]):
                 raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients "
                                    f"(expected {len(args)}, got {len(result)})")
-            return tuple(_fitting(cls, i, r, a) for i, (r, a) in enumerate(zip(result, args)) if isinstance(a, Tensor))
+            return tuple(None if r is None else _fitting(r, i, *kind, cls.__name__)
+                         for i, (r, kind) in enumerate(zip(result, kinds)) if kind is not None)
 
         saved = tuple(t for t in ctx._saved if isinstance(t, Tensor))
         for y in ctx._dirty:
@@ -116,15 +118,22 @@ class Function:
         return outputs[0] if single else tuple(outputs)
 
 
-def _fitting(cls: type, index: int, grad: Tensor | None, source: Tensor) -> Tensor | None:
-    """A gradient in the shape of its input: summed where that was broadcast."""
-    if grad is None or grad.shape == source.shape:
-        return grad
-    try:
-        return grad.sum_to_size(source.shape)
-    except RuntimeError:
-        raise RuntimeError(f"Function {cls.__name__}Backward returned an invalid gradient at index {index} - got "
-                           f"{list(grad.shape)} but expected shape compatible with {list(source.shape)}") from None
+def _fitting(grad: Any, index: int, shape: Any, kind: Any, name: str) -> Tensor:
+    """The gradient in its input's shape, summed where it was broadcast, and dtype: the backward before relies on both.
+
+    Raises:
+        RuntimeError: a shape that broadcasting does not make of the input's.
+    """
+    if not isinstance(grad, Tensor):
+        raise TypeError(f"{name}Backward must return Tensors or None, but gradient {index} is a "
+                        f"{type(grad).__name__}")
+    if grad.shape != shape:
+        outer = grad.ndim - len(shape)
+        if outer < 0 or any(n not in (1, m) for n, m in zip(shape, grad.shape[outer:])):
+            raise RuntimeError(f"Function {name}Backward returned an invalid gradient at index {index} - got "
+                               f"{list(grad.shape)} but expected shape compatible with {list(shape)}")
+        grad = grad.sum_to_size(shape)
+    return grad if grad.dtype == kind or not kind.is_floating_point else grad.to(kind)
 
 
 def _rewrite(tensor: Tensor) -> None:

@@ -24,17 +24,38 @@ cdef object run_node(Node n, object g):
     return n.fn(*(args + own))
 
 
+cdef tuple kinds_of(object grads):
+    return tuple([None if g is None else (shape_tuple(g), (<Tensor> g).dtype) for g in grads])
+
+
+cdef tuple called(object hook, tuple given, tuple kinds, tuple grads):
+    """The gradients after hook(*given), which may replace them (a tensor, or a tuple) by others of their kinds: the
+    kernels that read them trust in their shapes."""
+    result = hook(*given)
+    if result is not None:
+        grads = result if isinstance(result, tuple) else (result,)
+    if len(grads) != len(kinds):
+        raise RuntimeError(f"hook has returned an incorrect number of values: {len(grads)} instead of {len(kinds)}")
+    for kind, g in zip(kinds, grads):
+        if g is None:
+            continue
+        if not isinstance(g, Tensor):
+            raise TypeError(f"a hook must return None or Tensors, not {type(g).__name__}")
+        if kind is None:
+            raise RuntimeError("hook can't replace a None gradient with a non-None value")
+        if shape_tuple(g) != kind[0]:
+            raise RuntimeError(f"hook has changed the size of value: from {list(kind[0])} to {list(shape_tuple(g))}")
+        if (<Tensor> g).dtype != kind[1]:
+            raise RuntimeError(f"hook has changed the type of value (was {dtype_object(kind[1])} got "
+                               f"{dtype_object((<Tensor> g).dtype)})")
+    return grads
+
+
 cdef object run_hooks(dict hooks, object grad):
     """Tensor hooks: each may replace the gradient."""
+    cdef tuple kinds = kinds_of((grad,))
     for hook in list(hooks.values()):
-        result = hook(grad)
-        if result is not None:
-            if not isinstance(result, Tensor):
-                raise TypeError(f"a tensor hook must return None or a Tensor, not {type(result).__name__}")
-            if not same_shape(result, grad):
-                raise RuntimeError(f"hook has changed the size of value: from {list(grad.shape)} to "
-                                   f"{list(result.shape)}")
-            grad = result
+        grad = called(hook, (grad,), kinds, (grad,))[0]
     return grad
 
 
@@ -43,15 +64,12 @@ cdef object before_node(Node n, object g):
     cdef int nr
     single = n.nout == 1
     grads = [g] if single else list(g)
+    cdef tuple kinds = kinds_of(grads)
     for kind, hook in list(n.pre_hooks.values()):
         if kind < 0:
-            result = hook(tuple(grads))
-            if result is not None:
-                grads = list(result) if isinstance(result, tuple) else [result]
+            grads = list(called(hook, (tuple(grads),), kinds, tuple(grads)))
         elif grads[kind] is not None:
-            result = hook(grads[kind])
-            if result is not None:
-                grads[kind] = result
+            grads[kind] = called(hook, (grads[kind],), kinds[kind:kind + 1], (grads[kind],))[0]
     return grads[0] if single else grads
 
 
@@ -200,11 +218,10 @@ cdef object backward_pass(list roots, list root_numbers, list grads, list target
             if start:
                 ended(n.name_, start, (g,))
             if n.post_hooks is not None:
+                result = result if isinstance(result, tuple) else (result,)
+                kinds = kinds_of(result)
                 for hook in list(n.post_hooks.values()):
-                    changed = hook(result if isinstance(result, tuple) else (result,),
-                                   (g,) if n.nout == 1 else tuple(g))
-                    if changed is not None:
-                        result = changed
+                    result = called(hook, (result, (g,) if n.nout == 1 else tuple(g)), kinds, result)
             g = None
             if not keep_graph:
                 release(n)

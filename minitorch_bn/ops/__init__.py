@@ -19,7 +19,7 @@ LAZY = {"copies": "alias_copy as_strided_ as_strided_copy as_strided_scatter det
                     "native_group_norm native_batch_norm",
         "oddments": "alpha_dropout_ feature_alpha_dropout feature_alpha_dropout_ is_distributed frobenius_norm "
                     "nuclear_norm norm_except_dim to_dlpack addmv_ detach_ fill_ ldexp_ zero_",
-        "sampling": "normal multinomial randint_like",
+        "sampling": "normal multinomial randint_like", "uniques": "bucketize isin unique unique_consecutive",
         "stacks": "hstack vstack dstack column_stack row_stack tensor_split hsplit vsplit dsplit",
         "gammas": "igamma igammac mvlgamma", "statistics": "cov corrcoef histogram histogramdd cdist dist"}
 LAZY_METHODS = {"copies": "as_strided_ as_strided_scatter narrow_copy unsafe_split unsafe_chunk "
@@ -30,7 +30,7 @@ LAZY_METHODS = {"copies": "as_strided_ as_strided_scatter narrow_copy unsafe_spl
                 "oddments": "is_distributed apply_ map_ prelu dim_order",
                 "._toplevel": "adjoint is_nonzero is_same_size",
                 "._legacy": "new share_memory_ is_shared resize resize_as storage storage_type to_dense",
-                "stacks": "tensor_split hsplit vsplit dsplit",
+                "stacks": "tensor_split hsplit vsplit dsplit", "uniques": "unique unique_consecutive",
                 "sampling": "exponential_ log_normal_ cauchy_ geometric_ multinomial",
                 "gammas": "igamma igamma_ igammac igammac_ mvlgamma mvlgamma_",
                 "statistics": "cov corrcoef histogram dist",

@@ -121,9 +121,8 @@ from minitorch_bn.ops.softmax import (
     softmax as softmax,
 )
 from minitorch_bn.ops.sorting import (
-    argsort as argsort, bucketize as bucketize, isin as isin, kthvalue as kthvalue, median as median, mode as mode,
-    msort as msort, nanmedian as nanmedian, searchsorted as searchsorted, sort as sort, topk as topk, unique as unique,
-    unique_consecutive as unique_consecutive,
+    argsort as argsort, kthvalue as kthvalue, median as median, mode as mode, msort as msort, nanmedian as nanmedian,
+    searchsorted as searchsorted, sort as sort, topk as topk,
 )
 from minitorch_bn.ops.triangles import (
     tril as tril, triu as triu,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Functions of the top level that get their `out` here; as methods they have none.
-NAMES = ("clamp_max", "clamp_min", "diff", "diag", "isin", "kthvalue", "ldexp", "quantile", "nanquantile", "aminmax",
+NAMES = ("clamp_max", "clamp_min", "diff", "diag", "kthvalue", "ldexp", "quantile", "nanquantile", "aminmax",
          "mode", "float_power", "slice_scatter", "nan_to_num", "polygamma", "index_copy", "index_add", "scatter",
          "scatter_add", "scatter_reduce", "take", "histc", "msort", "take_along_dim", "tril", "triu", "softmax",
          "log_softmax")

@@ -1,6 +1,6 @@
-"""Sorting and order statistics: sort, topk, median, unique, searchsorted and their kin. Stable; NaN is the largest."""
+"""Sorting and order statistics: sort, topk, median, mode, searchsorted and their kin. Stable; NaN is the largest."""
 from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from minitorch_bn._core import Tensor, _ValuesIndices, _Number
 
@@ -8,10 +8,6 @@ FUNCTIONS: dict[str, Callable[..., Any]]
 METHODS: dict[str, Callable[..., Any]]
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *,
             axis: int | None = None) -> Tensor: ...
-def bucketize(input: Tensor | _Number, boundaries: Tensor, *, out_int32: bool = False, right: bool = False,
-              out: Tensor | None = None) -> Tensor: ...
-def isin(elements: Tensor | _Number, test_elements: Tensor | _Number, *, assume_unique: bool = False,
-         invert: bool = False) -> Tensor: ...
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *,
              axis: int | None = None) -> _ValuesIndices: ...
 kthvalue_result: type[_ValuesIndices]
@@ -36,15 +32,3 @@ sort_result: type[_ValuesIndices]
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *,
          out: Tensor | None = None, axis: int | None = None) -> _ValuesIndices: ...
 topk_result: type[_ValuesIndices]
-@overload
-def unique(input: Tensor, sorted: bool = True, return_inverse: Literal[False] = False,
-           return_counts: Literal[False] = False, dim: int | None = None) -> Tensor: ...
-@overload
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
-           dim: int | None = None) -> Any: ...
-@overload
-def unique_consecutive(input: Tensor, return_inverse: Literal[False] = False, return_counts: Literal[False] = False,
-                       dim: int | None = None) -> Tensor: ...
-@overload
-def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False,
-                       dim: int | None = None) -> Any: ...

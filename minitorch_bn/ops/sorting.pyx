@@ -1,4 +1,4 @@
-"""Sorting and order statistics: sort, topk, median, unique, searchsorted and their kin. Stable; NaN is the largest.
+"""Sorting and order statistics: sort, topk, median, mode, searchsorted and their kin. Stable; NaN is the largest.
 
 Values are fetched by gather at the indices found, so gradients of any order come from there.
 """
@@ -7,15 +7,13 @@ from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_
 from minitorch_bn.kernels cimport indexing as search_kernels
 from minitorch_bn.kernels cimport sorting as kernels
 from minitorch_bn.kernels.sorting cimport MTB_MEDIAN, MTB_NANMEDIAN
-from minitorch_bn.kernels.runtime cimport MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport new_of, split
 from minitorch_bn.ops.reduce cimport pick
 
-from minitorch_bn._core import arange, as_tensor_, named, result_type
-from minitorch_bn.ops.advanced import nonzero
+from minitorch_bn._core import named, result_type
 from minitorch_bn.ops.extremes import result_type_of
-from minitorch_bn.ops.gathering import gather, scatter_add
-from minitorch_bn.ops.indexing import index_select
+from minitorch_bn.ops.gathering import gather
 
 sort_result, topk_result, kthvalue_result, median_result, nanmedian_result, mode_result = [
     result_type_of(name, ["values", "indices"]) for name in ("sort", "topk", "kthvalue", "median", "nanmedian", "mode")]
@@ -236,88 +234,6 @@ def searchsorted(Tensor sorted_sequence not None, input, *, out_int32=False, rig
     return at if out is None else out.resize_(shape_tuple(at)).copy_(at)
 
 
-def bucketize(input, Tensor boundaries not None, *, out_int32=False, right=False, out=None):
-    """The number of the bucket of each value, between sorted boundaries."""
-    if boundaries.ndim != 1:
-        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
-    if isinstance(input, Tensor) and (<Tensor> input).dtype != boundaries.dtype:
-        kind = result_type(input, boundaries)
-        input, boundaries = input.to(kind), boundaries.to(kind)
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
-
-
-# -- unique ------------------------------------------------------------------------------------------------------------
-
-cdef object number_runs(Tensor starts, Tensor order, object shape, bint inverse, bint counts, object values):
-    """starts: true where a new value begins in the sorted sequence; order: where each of its elements was."""
-    cdef i64 n = starts.numel
-    group = starts.to(dtype_object(MTB_i64)).cumsum(0) - 1
-    result = [values]
-    if inverse:
-        places = new_of((n,), MTB_i64, True)
-        result.append(scatter_add(places, 0, order, group).reshape(shape))
-    if counts:
-        total = new_of((values.shape[0],), MTB_i64, True)
-        result.append(scatter_add(total, 0, group, new_of((n,), MTB_i64, True) + 1))
-    return result[0] if len(result) == 1 else tuple(result)
-
-
-cdef Tensor differs(Tensor rows):
-    """(n, m) -> (n,): whether a row differs from the one before; the first does."""
-    cdef Tensor first = new_of((rows.shape[0],), MTB_b8, False)
-    first.fill_(True)
-    if rows.shape[0] > 1:
-        later = (rows[1:] != rows[:-1]).any(1) if rows.shape[1] else new_of((rows.shape[0] - 1,), MTB_b8, True)
-        first.narrow(0, 1, rows.shape[0] - 1).copy_(later)
-    return first
-
-
-def unique(Tensor input not None, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The different values in order; optionally where each element went, and how often each value was there."""
-    x = input.detach()
-    if dim is not None:
-        return _unique_slices(x, dim, return_inverse, return_counts, True)
-    flat = x.reshape(-1)
-    values, order = ordered(flat, 0, -1, False)
-    starts = differs(values.unsqueeze(1))
-    return number_runs(starts, order, x.shape, return_inverse, return_counts, values[starts])
-
-
-def unique_consecutive(Tensor input not None, return_inverse=False, return_counts=False, dim=None):
-    """As unique, but only neighbors are compared."""
-    x = input.detach()
-    if dim is not None:
-        return _unique_slices(x, dim, return_inverse, return_counts, False)
-    flat = x.reshape(-1)
-    starts = differs(flat.unsqueeze(1))
-    return number_runs(starts, arange(flat.numel()), x.shape, return_inverse, return_counts, flat[starts])
-
-
-def _unique_slices(Tensor x, dim, inverse, counts, bint rearrange):
-    """Different slices along dim, in lexicographic order (rearrange) or as they come."""
-    cdef int d = wrap_dim(dim, x.ndim)
-    moved = x.movedim(d, 0)
-    rows = moved.reshape(moved.shape[0], -1) if x.numel else moved.reshape(moved.shape[0], 0)
-    order = arange(rows.shape[0])
-    if rearrange:
-        for column in range(rows.shape[1] - 1, -1, -1):  # least significant column first; each sort is stable
-            order = index_select(order, 0, argsort(index_select(rows[:, column], 0, order)))
-        rows = index_select(rows, 0, order)
-    starts = differs(rows)
-    values = index_select(index_select(moved, 0, order), 0, nonzero(starts, as_tuple=True)[0]).movedim(0, d)
-    result = number_runs(starts, order, (rows.shape[0],), inverse, counts, rows[starts])
-    return (values, *result[1:]) if isinstance(result, tuple) else values
-
-
-def isin(elements, test_elements, *, assume_unique=False, invert=False):
-    """Whether each element is among the test elements."""
-    kind = result_type(elements, test_elements)
-    elements, pool = as_tensor_(elements, dtype=kind), as_tensor_(test_elements, dtype=kind)
-    row = ordered(pool.detach().reshape(-1), 0, -1, False)[0]
-    found = search_in(row, elements, None, True) > search_in(row, elements, None, False)
-    return ~found if invert else found
-
-
-_both = (sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, unique, unique_consecutive)
+_both = (sort, argsort, msort, topk, kthvalue, median, nanmedian, mode)
 METHODS = {f.__name__: f for f in _both}
-FUNCTIONS = METHODS | {f.__name__: f for f in (searchsorted, bucketize, isin)}
+FUNCTIONS = METHODS | {"searchsorted": searchsorted}
