@@ -64,7 +64,7 @@ cdef extern from *:
         int here;
         if (!mtb_room || omp_get_thread_num() == 0) return;
         here = sched_getcpu();
-        if (here < 0 || here != mtb_home || met++ % 8 || sched_getaffinity(0, sizeof all, &all)) return;
+        if (here < 0 || here != mtb_home || met++ % 2 || sched_getaffinity(0, sizeof all, &all)) return;
         others = all;
         CPU_CLR(here, &others);
         if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others)) sched_setaffinity(0, sizeof all, &all);
