@@ -35,7 +35,7 @@ enum { ROW_BY_FOURS = 0 };
 #define CUMULATE(name, start, OP)                                                                                     \
     static void name(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv, int64_t y_row, \
                      int64_t y_step) {                                                                                \
-        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : n < SHORT_SCAN ? rows : ABREAST;                       \
+        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : n < SHORT_SCAN ? rows : SCANNED;                       \
         for (int64_t from = 0; from < rows; from += panel) {                                                          \
             const T *restrict x = (const T *)xv + from * x_row;                                                       \
             T *restrict y = (T *)yv + from * y_row;                                                                   \
@@ -49,9 +49,9 @@ enum { ROW_BY_FOURS = 0 };
             if (x_row == 1 && y_row == 1)                                                                             \
                 for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \
                     for (int64_t c = 0; c < count; c++) y[c] = (T)(s[c] = s[c] OP WIDE(x[c]));                        \
-            else if (panel == ABREAST && count == ABREAST)                                                            \
+            else if (panel == SCANNED && count == SCANNED)                                                            \
                 for (int64_t i = 0; i < n; i++, x += x_step, y += y_step)                                             \
-                    UNROLL for (int c = 0; c < ABREAST; c++)                                                          \
+                    UNROLL for (int c = 0; c < SCANNED; c++)                                                          \
                         y[c * y_row] = (T)(s[c] = s[c] OP WIDE(x[c * x_row]));                                        \
             else                                                                                                      \
                 for (int64_t c = 0; c < count; c++, x += x_row, y += y_row) {                                         \

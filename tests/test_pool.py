@@ -120,6 +120,23 @@ def test_nan_wins():
     x[0, 1, 1] = float("nan")
     y, where = F.max_pool2d(x, 2, return_indices=True)
     assert y.isnan().tolist() == [[[True, False], [False, False]]] and where[0, 0, 0].item() == 5
+    rows = torch.zeros(3, 4, 60)
+    rows[1, 2, 31] = float("nan")
+    for k in (2, 3, 4):                     # the rows are one to the kernel, or not
+        for x in (rows, rows[..., :59]):
+            assert F.max_pool1d(x, k).isnan().nonzero().tolist() == [[1, 2, 31 // k]]
+    for cells in (1, 4, 7):
+        y, where = F.adaptive_max_pool1d(rows, cells, return_indices=True)
+        assert y.isnan().nonzero().tolist() == [[1, 2, 31 * cells // 60]] and where[1, 2, 31 * cells // 60].item() == 31
+
+
+@pytest.mark.parametrize("shape, k", [((2, 6, 36), 3), ((5, 7, 12), 2), ((3, 1, 100), 5), ((1, 2, 4096), 4),
+                                      ((0, 3, 8), 2)])
+def test_rows_side_by_side(shape, k):
+    """Rows that windows divide without a rest are taken several at once: the same maxima as with a rest."""
+    x = torch.tensor(RNG.standard_normal(shape))
+    assert torch.equal(F.max_pool1d(x, k), x.unflatten(-1, (-1, k)).amax(-1))
+    assert torch.equal(F.max_pool1d(torch.cat([x, x[..., :1]], -1), k), F.max_pool1d(x, k))
 
 
 def test_channels_last_and_strided_inputs():

@@ -140,6 +140,17 @@ def test_half_precisions():
             np.testing.assert_array_equal(f(x).float().numpy(), f(x.float()).to(dtype).float().numpy())
 
 
+@pytest.mark.parametrize("shape", [(20_000,), (3, 9000), (5005, 3), (300, 700), (7, 5000, 2)])
+def test_small_floats_in_pieces(shape):
+    """Small floats are widened a piece at a time: what sums and extremes see is the float32 of each."""
+    x = torch.from_numpy(sample(shape, np.float32)).half()
+    for dim in (*range(x.ndim), None):
+        wide = x.double().numpy()
+        assert torch.equal(x.sum(dim), torch.from_numpy(np.asarray(wide.sum(dim))).half())
+        assert np.array_equal(x.argmax(dim).numpy(), wide.argmax(dim))
+        assert np.array_equal((x.amin(dim) if dim is not None else x.min()).double().numpy(), wide.min(dim))
+
+
 def test_accuracy():
     """The error of a float32 sum is that of rounding it: a running sum in float32 would lose four digits here."""
     a = (np.random.default_rng(1).random(3_000_000) + 1).astype(np.float32)
@@ -166,6 +177,12 @@ def test_nan_and_ties():
     long[3] = long[20000] = float("nan")
     assert long.argmax().item() == 3 and long.max().isnan().item()
     assert torch.tensor([1, 2, 2, 1]).cummax(0).indices.tolist() == [0, 1, 2, 2]
+    for n, at in itertools.product((64, 71, 72, 200), (0, 7, 8, 63)):
+        for value in (2.0, float("nan")):
+            row = torch.zeros(2, n)
+            row[:, at] = row[1, n - 1] = value
+            assert row.max(1)[1].tolist() == [at, at]
+            assert value != 2 or row.long().argmax(1).tolist() == [at, at]
 
 
 def test_empty():

@@ -78,6 +78,12 @@ def test_mode():
         for j in range(2):
             counts = np.bincount(x[i, :, j], minlength=4)
             assert values[i, j] == counts.argmax() and where[i, j] == np.flatnonzero(x[i, :, j] == counts.argmax())[-1]
+    nan, many = float("nan"), torch.tensor(RNG.integers(0, 9, 500))
+    assert torch.tensor([2.0, nan, 1, nan, 2, -0.0, nan]).mode().indices.item() == 6  # a NaN equals a NaN here
+    assert torch.tensor([0.0, 3, -0.0, 3, 0]).mode()[1].item() == 4
+    for dtype in (torch.uint8, torch.int32, torch.float64, torch.bfloat16):
+        assert many.to(dtype).mode()[0].item() == many.bincount().argmax().item()
+    assert torch.tensor([True, False, True]).mode()[0].item() is True
 
 
 def test_unique():
@@ -108,6 +114,11 @@ def test_searchsorted(right, dtype):
     assert np.array_equal(torch.searchsorted(rows[0], values, side=side).numpy(),
                           np.searchsorted(rows[0].numpy(), values.numpy(), side))
     assert torch.equal(torch.bucketize(values, rows[0], right=right), torch.searchsorted(rows[0], values, right=right))
+    if dtype.is_floating_point:             # NaN is last, also among what is looked for
+        rows[0, -3:] = values[0, :5] = float("nan")
+        assert torch.searchsorted(rows[0], values[0, :5], right=right).tolist() == [50 if right else 47] * 5
+        assert torch.searchsorted(rows[0], torch.full((9,), float("inf"), dtype=dtype), right=True).tolist() == [47] * 9
+    assert torch.searchsorted(rows[0, :0], values[0], right=right).eq(0).all()
     shuffled = torch.randperm(50)
     back = rows[0][shuffled]
     assert torch.equal(torch.searchsorted(back, values[0], sorter=back.argsort(), right=right),

@@ -54,8 +54,8 @@ cdef i64 mask_starts(const uint8_t* mask, i64 n, i64* starts) except -1
 cdef int compress(int dtype, void* y, const void* x, const uint8_t* mask, i64 n, const i64* starts) except -1
 cdef int expand(int dtype, void* y, const void* x, const uint8_t* mask, i64 n, const i64* starts) except -1
 cdef int positions(i64* at, const uint8_t* mask, i64 n, const i64* starts) except -1
-# coordinates [m, ndim] of flat positions at[m] in an array of that shape
-cdef int unravel(i64* coordinates, const i64* at, i64 m, int ndim, const i64* shape) except -1
+# coordinates [m, ndim], or [ndim, m] by_dims, of flat positions at[m] in an array of that shape
+cdef int unravel(i64* coordinates, const i64* at, i64 m, int ndim, const i64* shape, bint by_dims) except -1
 
 # at, v [rows, m]; row r is sorted[r * n or, with one_row, 0:]; sorter may be NULL
 cdef int searchsorted(int dtype, i64* at, const void* v, i64 rows, i64 m, const void* row, i64 n, const i64* sorter,

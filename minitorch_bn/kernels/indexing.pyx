@@ -94,7 +94,7 @@ cdef void run_task(void* plan, i64 task) noexcept nogil:
     elif j.kind == COUNT:
         j.starts[task] = j.table.count(j.mask + first, count)
     elif j.kind == UNRAVEL:
-        unravel_rows(<i64*> y + first * j.inner, j.index + first, count, <int> j.inner, j.shape)
+        unravel_rows(j, <i64*> j.y + first * j.row, j.index + first, count)
     else:
         for o in range(o, o + outer):
             j.table.searchsorted(<i64*> j.y + o * j.m + first, j.x + (o * j.x_outer + first) * size, count,
@@ -268,21 +268,28 @@ cdef int positions(i64* at, const uint8_t* mask, i64 n, const i64* starts) excep
     return run_mask(POSITIONS, MTB_i64, at, at, mask, n, starts)
 
 
-cdef void unravel_rows(i64* row, const i64* at, i64 m, int ndim, const i64* shape) noexcept nogil:
-    cdef i64 i, flat
-    cdef int d
+cdef void unravel_rows(job* j, i64* y, const i64* at, i64 m) noexcept nogil:
+    """Positions of one row of the last dim after each other share the rest, which is worked out once."""
+    cdef i64 i, rest, start = 0, last = j.inner - 1, size = j.shape[last], d
     for i in range(m):
-        flat = at[i]
-        for d in range(ndim - 1, -1, -1):
-            row[d] = flat % shape[d]
-            flat = flat // shape[d]
-        row += ndim
+        if i > 0 and start <= at[i] < start + size:
+            for d in range(last):
+                y[d * j.x_outer] = (y - j.row)[d * j.x_outer]
+        else:
+            rest = at[i] // size
+            start = rest * size
+            for d in range(last - 1, -1, -1):
+                y[d * j.x_outer] = rest % j.shape[d]
+                rest = rest // j.shape[d]
+        y[last * j.x_outer] = at[i] - start
+        y += j.row
 
 
-cdef int unravel(i64* coordinates, const i64* at, i64 m, int ndim, const i64* shape) except -1:
+cdef int unravel(i64* coordinates, const i64* at, i64 m, int ndim, const i64* shape, bint by_dims) except -1:
     cdef job j = new_job(UNRAVEL, table_for_moves(MTB_i64), 8, coordinates, NULL)
     j.index, j.inner, j.shape = at, ndim, shape
-    split_blocks(&j, m)
+    j.row, j.x_outer = 1 if by_dims else ndim, m if by_dims else 1
+    split_blocks(&j, m if ndim > 0 else 0)
     return run(&j, m * ndim * 8)
 
 

@@ -17,7 +17,7 @@ cdef extern from "mtb.h" nogil:
         void (*dropout)(void* y, uint8_t* mask, const void* x, i64 n, uint64_t group, const mtb_draw* d,
                         uint64_t threshold, double scale) noexcept nogil
         void (*masked_scale)(void* y, const uint8_t* mask, const void* x, i64 n, double scale) noexcept nogil
-        void (*shuffle)(i64* a, i64 first, const i64* words, i64 n) noexcept nogil
+        void (*shuffle)(void* a, int wide, i64 first, const i64* words, i64 n) noexcept nogil
 
 # real: 0 float32, 1 float64
 cdef int uniform(int real, void* out, i64 n, mtb_draw d, double lo, double hi) except -1

@@ -1,5 +1,5 @@
 """The driver of random draws: cuts a draw into chunks of whole groups, which any thread may make in any order."""
-from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
+from minitorch_bn.kernels.runtime cimport MTB_i32, MTB_i64, ceil_div, run_tasks, K, give, take
 
 cdef enum:
     CHUNK = 8192           # elements; a multiple of every group
@@ -109,28 +109,30 @@ cdef int masked_scale(int real, void* y, const uint8_t* mask, const void* x, i64
     return run(&j, 1)
 
 
-cdef void permute(const mtb_random* t, i64* out, i64 n, const mtb_draw* d, i64* words) noexcept nogil:
-    cdef i64 i, count
-    for i in range(n):
-        out[i] = i
-    i = 0
+cdef void permute(void* to, bint wide, i64 n, const mtb_draw* d, i64* words) noexcept nogil:
+    cdef const mtb_random* t = <const mtb_random*> K.random[0]
+    cdef i64 i = 0, count
     while i < n:
         count = min(CHUNK, n - i)
         t.integers(words, count, <uint64_t> i * 2 // MTB_GROUP_WORDS, d, 0, 0)
-        t.shuffle(out, i, words, count)
+        t.shuffle(to, wide, i, words, count)
         i += count
 
 
 cdef int permutation(i64* out, i64 n, mtb_draw d) except -1:
-    """Fisher and Yates' shuffle: swap i takes 64-bit word i of the draw."""
-    cdef size_t size = min(CHUNK, max(n, 1)) * sizeof(i64)
+    """Fisher and Yates' shuffle: exchange i takes 64-bit word i of the draw. It is made in int32 while that holds n: a
+    cache keeps twice as many."""
+    cdef bint wide = n > 0x7fffffff
+    cdef size_t words_size = min(CHUNK, max(n, 1)) * sizeof(i64), size = words_size + (0 if wide else n * 4)
     cdef i64* words = <i64*> take(size)
-    cdef const mtb_random* t = <const mtb_random*> K.random[0]
+    cdef void* to = <void*> out if wide else <char*> words + words_size
     if n < CHUNK:
-        permute(t, out, n, &d, words)
+        permute(to, wide, n, &d, words)
     else:
         with nogil:
-            permute(t, out, n, &d, words)
+            permute(to, wide, n, &d, words)
+    if not wide:
+        K.convert.cast[MTB_i32][MTB_i64](out, to, n)
     give(words, size)
     return 0
 

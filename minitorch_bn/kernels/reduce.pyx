@@ -31,6 +31,7 @@ cdef enum:
     SLIM = 128         # the same of columns, where there are few tasks
     STRIP = 16         # fewer columns are summed otherwise: a panel that leaves so few over takes them
     TILE = 32768       # elements of a tile in scratch memory
+    PIECE = 4096       # of a run of small floats that one task reduces
     MAX_NDIM = 8
 
 
@@ -66,7 +67,10 @@ cdef struct Step:
 
 cdef i64 cut(Step* s) noexcept nogil:
     """Cut into tasks, each a chunk of n times a panel of columns, or a group of small outer slices; how many tasks."""
-    s.chunk = DEEP if s.inner > 1 else RUN if s.n <= RUN else RUN // 2
+    if s.dtype != s.kernel_dtype:            # what is widened stays in L1, in pieces that pay for a call
+        s.chunk = min(<i64> DEEP, max(<i64> SLIM, 2 * PIECE // s.inner)) if s.inner > 1 else PIECE
+    else:
+        s.chunk = DEEP if s.inner > 1 else RUN if s.n <= RUN else RUN // 2
     s.chunks = max(<i64> 1, ceil_div(s.n, s.chunk))
     s.wide = WIDE if s.outer * s.chunks * (s.inner // WIDE) > 8 else SLIM
     s.panels = s.inner // s.wide + (s.inner % s.wide >= STRIP or s.inner < s.wide)
@@ -95,6 +99,8 @@ cdef char* fetched(Step* s, const char* x, i64 rows, i64 row, i64 n, i64 step) n
     cdef char* tile = s.scratch + threadid() * s.room
     cdef char* to = tile
     cdef i64 _, size = s.x_size
+    if step == 1 and row == n:           # one run
+        rows, n = 1, rows * n
     for _ in range(rows):
         if s.dtype != s.kernel_dtype:
             K.convert.cast[s.dtype][s.kernel_dtype](to, x, n)
@@ -109,8 +115,8 @@ cdef char* fetched(Step* s, const char* x, i64 rows, i64 row, i64 n, i64 step) n
 
 cdef inline i64 rows_together(Step* s, i64 o, i64 end, i64 n) noexcept nogil:
     """How many slices from o on are equally far apart, and fit into scratch memory if they have to."""
-    cdef i64 rows = min(min(<i64> WIDE, end - o), s.run - o % s.run)
-    return min(rows, max(<i64> 1, RUN // max(<i64> 1, n))) if s.fetch else rows
+    cdef i64 rows = min(min(<i64> WIDE, end - o), s.run - o % s.run), room = RUN if s.dtype == s.kernel_dtype else PIECE
+    return min(rows, max(<i64> 1, room // max(<i64> 1, n))) if s.fetch else rows
 
 
 cdef void sum_task(void* plan, i64 i) noexcept nogil:
@@ -261,6 +267,7 @@ cdef int next_step(Groups* g, Step* s) noexcept:
         innermost(g, s)
     s.inner_stride = 1
     s.fetch = False
+    s.dtype = s.kernel_dtype
     return 0
 
 

@@ -6,6 +6,7 @@ cdef extern from "mtb.h" nogil:
         MTB_MEDIAN
         MTB_NANMEDIAN
         MTB_NTH_COLS
+        MTB_MODE
     ctypedef struct mtb_sorting "mtb_sorting":
         int pair_size
         i64 longest
@@ -15,7 +16,7 @@ cdef extern from "mtb.h" nogil:
 
 # Not float16 or bfloat16. RuntimeError if a row is longer than the dtype's kernel can number.
 cdef int sort(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, bint descending) except -1
-# y, at: [outer, k, inner]
-cdef int top(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, bint largest) except -1
+# y, at: [outer, k, inner], the first k of an order, or for MTB_MODE in place of `largest` the mode (k = 1)
+cdef int top(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, int largest) except -1
 # y, at: [outer, inner], the k-th smallest (from 0), MTB_MEDIAN or MTB_NANMEDIAN; n > 0
 cdef int nth(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k) except -1

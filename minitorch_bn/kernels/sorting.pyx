@@ -10,7 +10,7 @@ ctypedef struct job:
     i64* at
     const char* x
     i64 n, inner, k        # k < 0: sort the whole row
-    bint down
+    int down
     char* scratch
     i64 scratch_size       # of one thread
 
@@ -36,7 +36,7 @@ cdef void run_columns(void* plan, i64 i) noexcept nogil:
                 min(<i64> MTB_NTH_COLS, j.inner - col), j.inner, j.k, j.scratch + threadid() * j.scratch_size)
 
 
-cdef int run(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, bint down,
+cdef int run(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, int down,
              bint one) except -1:
     cdef job j
     cdef i64 rows = outer * inner, work = rows * n * 8
@@ -63,7 +63,7 @@ cdef int sort(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 
     return run(dtype, y, at, x, outer, n, inner, -1, descending, False)
 
 
-cdef int top(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, bint largest) except -1:
+cdef int top(int dtype, void* y, i64* at, const void* x, i64 outer, i64 n, i64 inner, i64 k, int largest) except -1:
     return run(dtype, y, at, x, outer, n, inner, k, largest, False)
 
 

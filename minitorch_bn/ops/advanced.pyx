@@ -220,10 +220,11 @@ def nonzero(Tensor input not None, *, as_tuple=False, out=None):
         give(starts, size)
     if x.ndim == 1:
         return (flat,) if as_tuple else flat.reshape(count, 1)
-    at = new_of((count, x.ndim), MTB_i64, False)
-    kernels.unravel(<i64*> at.data, <i64*> flat.data, count, x.ndim, mask.shape)
+    shape = [x.ndim, count] if as_tuple else [count, x.ndim]
+    at = new_of(tuple(shape), MTB_i64, False)
+    kernels.unravel(<i64*> at.data, <i64*> flat.data, count, x.ndim, mask.shape, as_tuple)
     if as_tuple:
-        return tuple([raw_contiguous(at.select(1, d)) for d in range(x.ndim)])
+        return at.unbind(0)
     return at if out is None else out.resize_(shape_tuple(at)).copy_(at)
 
 

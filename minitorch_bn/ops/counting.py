@@ -111,20 +111,20 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     if n == 0:
         return input.clone()
     parts = [part for part in (prepend, input, append) if part is not None]
-    result = cat(parts, dim) if len(parts) > 1 else input
+    result, flags = cat(parts, dim) if len(parts) > 1 else input, zeros(0, dtype=bool).dtype
     for _ in range(min(n, result.shape[dim])):  # nothing is left after as many
         size = max(result.shape[dim] - 1, 0)
         later, earlier = result.narrow(dim, result.shape[dim] - size, size), result.narrow(dim, 0, size)
-        result = later - earlier if later.dtype != (later != later).dtype else later ^ earlier
+        result = later ^ earlier if later.dtype == flags else later - earlier
     return result
 
 
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The integral of y along dim by the trapezoidal rule: at the points x, or `dx` apart."""
     size = y.shape[dim] - 1
-    middle = (y.narrow(dim, 0, size) + y.narrow(dim, 1, size)) / 2
     if x is None:
-        return (middle * dx).sum(dim)
+        return ((y.narrow(dim, 0, size).sum(dim) + y.narrow(dim, 1, size).sum(dim)) / 2) * dx
+    middle = (y.narrow(dim, 0, size) + y.narrow(dim, 1, size)) / 2
     if x.ndim == 1:
         x = x.reshape([-1] + [1] * (y.ndim - 1 - dim % y.ndim))
         return (middle * diff(x, dim=0)).sum(dim)

@@ -6,7 +6,7 @@ from minitorch_bn._core cimport (Tensor, dtype_object, index_arg, is_float, raw_
                                  tracks, wrap_dim)
 from minitorch_bn.kernels cimport indexing as search_kernels
 from minitorch_bn.kernels cimport sorting as kernels
-from minitorch_bn.kernels.sorting cimport MTB_MEDIAN, MTB_NANMEDIAN
+from minitorch_bn.kernels.sorting cimport MTB_MEDIAN, MTB_MODE, MTB_NANMEDIAN
 from minitorch_bn.kernels.runtime cimport MTB_bf16, MTB_f16, MTB_f32, MTB_i64, i64
 from minitorch_bn.ops.indexing cimport new_of, split
 from minitorch_bn.ops.reduce cimport pick
@@ -24,8 +24,8 @@ cdef Tensor comparable(Tensor x):
     return raw_contiguous(raw_cast(x, MTB_f32 if x.dtype == MTB_f16 or x.dtype == MTB_bf16 else x.dtype))
 
 
-cdef tuple ordered(Tensor input, object dim, i64 k, bint descending):
-    """(values, indices) of a sort along dim, or of its first k >= 0."""
+cdef tuple ordered(Tensor input, object dim, i64 k, int descending):
+    """(values, indices) of a sort along dim, or of its first k >= 0, or (MTB_MODE, k = 1) of the mode."""
     cdef int d = wrap_dim(dim, input.ndim)
     cdef Tensor x = comparable(input.reshape(1) if input.ndim == 0 else input), y, at
     cdef i64 outer, n, inner
@@ -162,15 +162,7 @@ def mode(Tensor input not None, dim=-1, keepdim=False, *, axis=None):
         return mode_result(*last_of(input, 0, new_of((), MTB_i64, True), keepdim))
     if input.shape[d] == 0:
         raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
-    values, at = ordered(input.detach(), d, -1, False)
-    values = values.movedim(d, -1).contiguous()
-    rows = values.reshape(-1, values.shape[-1])
-    begin = search_in(rows, rows, None, False)
-    length = search_in(rows, rows, None, True) - begin
-    start = gather(begin, 1, length.argmax(1, keepdim=True))          # argmax: the first, so the smallest value
-    end = start + gather(length, 1, start) - 1
-    place = gather(at.movedim(d, -1).reshape(rows.shape), 1, end)
-    return answer(mode_result, last_of(input, d, place.reshape(*values.shape[:-1], 1).movedim(-1, d), keepdim))
+    return answer(mode_result, last_of(input, d, ordered(input.detach(), d, 1, MTB_MODE)[1], keepdim))
 
 
 # -- searching ---------------------------------------------------------------------------------------------------------

@@ -168,24 +168,25 @@ static void positions(int64_t *at, const uint8_t *mask, int64_t n, int64_t base)
     }
 }
 
-/* a comes before b; NaN is last */
-INLINE int before(T a, T b) { return a < b || (IS_NAN(b) && !IS_NAN(a)); }
-
-/* what: places of v in a sorted row. shapes: at, v[m], sorted, sorter[n]. passes: log2(n) reads for each v. */
+/* what: places of v in a sorted row, NaN last. shapes: at, v[m], sorted, sorter[n]. passes: log2(n) reads for each v, of
+ * ABREAST values by turns: their searches take the same steps, so nothing is to be predicted and none waits. */
 static void searchsorted(int64_t *at, const void *v_p, int64_t m, const void *sorted_p, int64_t n,
                          const int64_t *sorter, int right) {
+    enum { ABREAST = 8 };
     const T *v = v_p, *sorted = sorted_p;
-    for (int64_t i = 0; i < m; i++) {
-        int64_t lo = 0, hi = n;
-        while (lo < hi) {
-            int64_t mid = lo + (hi - lo) / 2;
-            T s = sorted[sorter ? sorter[mid] : mid];
-            if (right ? !before(v[i], s) : before(s, v[i]))
-                lo = mid + 1;
-            else
-                hi = mid;
+    for (int64_t count; m > 0; m -= count, v += count, at += count) {
+        int64_t low[ABREAST] = {}, half;
+        count = m < ABREAST ? m : ABREAST;
+        for (int64_t left = n; left > 0; left -= half) { /* the place is one of low ... low + left */
+            half = (left + 1) / 2;
+            for (int64_t c = 0; c < count; c++) {
+                int64_t probe = low[c] + half - 1;
+                T s = sorted[sorter ? sorter[probe] : probe];
+                int past = (s < v[c]) | (right & (s == v[c])) | (IS_NAN(v[c]) & (right | !IS_NAN(s)));
+                low[c] += half & -(int64_t)past;
+            }
         }
-        at[i] = lo;
+        memcpy(at, low, (size_t)count * sizeof *at);
     }
 }
 

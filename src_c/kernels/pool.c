@@ -95,31 +95,42 @@ static void max_pass(T *restrict best, TI *restrict at, const T *restrict x, TI 
     }
 }
 
-/* best[i] = max(best[i], x[i * step]) */
-INLINE void max_values(T *restrict best, const T *restrict x, int64_t step, int64_t n) {
-    for (int64_t i = 0; i < n; i++) best[i] = x[i * step] > best[i] || x[i * step] != x[i * step] ? x[i * step] : best[i];
+/* best[i] = max(best[i], x[i]) */
+static void max_values(T *restrict best, const T *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) best[i] = x[i] > best[i] || x[i] != x[i] ? x[i] : best[i];
 }
 
-/* Maxima alone, of windows side by side: each element counts once, so none is worth moving. */
-static void max_of_rows(T *y, const T *x, const mtb_window *w) {
-    for (int64_t o = 0; o < w->out[0] * w->out[1]; o++, y += w->out[2]) {
+static int has_nan(const T *x, int64_t n) {
+    TI found = 0;
+    for (int64_t i = 0; i < n; i++) found |= x[i] != x[i];
+    return found != 0;
+}
+
+/* Maxima alone, of windows side by side: each element counts once, so none is worth moving. Numbers only: 0 as soon as
+ * a NaN is seen. */
+static int max_of_rows(T *y, const T *x, const mtb_window *w) {
+    const int64_t step = w->stride[2], n = w->out[2];
+    for (int64_t o = 0; o < w->out[0] * w->out[1]; o++, y += n) {
         const int64_t d = o / w->out[1] * w->stride[0] - w->pad[0], h = o % w->out[1] * w->stride[1] - w->pad[1];
-        for (int64_t i = 0; i < w->out[2]; i++) y[i] = (T)-INFINITY;
-        for (int64_t kw = 0; kw < w->kernel[2]; kw++) {
-            int64_t lo, hi, shift, step = w->stride[2];
-            valid_outputs(w, 2, kw, &lo, &hi, &shift);
-            for (int64_t kd = 0; kd < w->kernel[0]; kd++)
-                for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
-                    const int64_t id = d + kd * w->dilation[0], ih = h + kh * w->dilation[1];
-                    const T *from = x + (id * w->in[1] + ih) * w->in[2] + lo * step + shift;
-                    if (id < 0 || id >= w->in[0] || ih < 0 || ih >= w->in[1]) continue;
+        for (int64_t i = 0; i < n; i++) y[i] = (T)-INFINITY;
+        for (int64_t kd = 0; kd < w->kernel[0]; kd++)
+            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
+                const int64_t id = d + kd * w->dilation[0], ih = h + kh * w->dilation[1];
+                const T *restrict row = x + (id * w->in[1] + ih) * w->in[2];
+                if (id < 0 || id >= w->in[0] || ih < 0 || ih >= w->in[1]) continue;
+                if (has_nan(row, w->in[2])) return 0;
+                for (int64_t k = 0; k < w->kernel[2]; k++) {
+                    int64_t lo, hi, shift;
+                    valid_outputs(w, 2, k, &lo, &hi, &shift);
+                    const T *restrict from = row + shift;
                     if (step == 2)
-                        max_values(y + lo, from, 2, hi - lo);
+                        for (int64_t i = lo; i < hi; i++) y[i] = from[2 * i] > y[i] ? from[2 * i] : y[i];
                     else
-                        max_values(y + lo, from, step, hi - lo);
+                        for (int64_t i = lo; i < hi; i++) y[i] = from[i * step] > y[i] ? from[i * step] : y[i];
                 }
-        }
+            }
     }
+    return 1;
 }
 
 /* The same window by window, for so few outputs that bands do not pay. */
@@ -156,10 +167,7 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
         max_by_windows(y, at, x, w);
         return;
     }
-    if (!at && n >= SHORT_ROW && w->kernel[2] <= w->stride[2]) {
-        max_of_rows(y, x, w);
-        return;
-    }
+    if (!at && n >= SHORT_ROW && (w->kernel[2] <= w->stride[2] || w->kernel[1] == 1) && max_of_rows(y, x, w)) return;
     for (int64_t od = 0; od < w->out[0]; od++)
         for (int64_t first = 0; first < w->out[1]; first += b.rows) {
             const int64_t rows = imin(b.rows, w->out[1] - first);
@@ -176,7 +184,7 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
                         if (at)
                             max_pass(best, won, run, (TI)((kd * w->dilation[0] * H + h) * W + v), rows * b.pitch);
                         else
-                            max_values(best, run, 1, rows * b.pitch);
+                            max_values(best, run, rows * b.pitch);
                     }
             }
             for (int64_t r = 0; r < rows; r++, y += n) {
@@ -351,6 +359,25 @@ static void adaptive_average_backward(void *dx_p, const void *dy_p, const mtb_ce
     }
 }
 
+/* The largest of n values, or a NaN; where there are NaNs, perhaps another number. */
+static T run_max(const T *x, int64_t n) {
+    T best[LANES];
+    int64_t i = 0;
+    if (n >= LANES) {
+        vec m[NV];
+        UNROLL for (int k = 0; k < NV; k++) m[k] = vload(x + k * VL);
+        for (i = LANES; i + LANES <= n; i += LANES)
+            UNROLL for (int k = 0; k < NV; k++) m[k] = vmax(vload(x + i + k * VL), m[k]);
+        UNROLL for (int k = 0; k < NV; k++) vstore(best + k * VL, m[k]);
+        for (int step = LANES / 2; step > 0; step /= 2)
+            for (int j = 0; j < step; j++) best[j] = best[j + step] > best[j] ? best[j + step] : best[j];
+    } else {
+        best[0] = x[i++];
+    }
+    for (; i < n; i++) best[0] = x[i] > best[0] ? x[i] : best[0];
+    return best[0];
+}
+
 /* what: maximum of each cell and its position. shapes: y, at[out], x[in]. passes: reads x, writes y (and at). First of
  * each column of some cells side by side, by vectors, then of each cell; of equals the first in memory wins. */
 static void adaptive_max(void *y_p, int64_t *at, const void *x_p, const mtb_cells *c) {
@@ -376,7 +403,10 @@ static void adaptive_max(void *y_p, int64_t *at, const void *x_p, const mtb_cell
                     }
                     for (int64_t k = ow; k < last; k++) {
                         if (start[k] >= from) m = best[start[k] - from], winner = won[start[k] - from] + start[k] - from;
-                        for (int64_t w = imax(start[k] - from, 0); w < imin(end[k] - from, width); w++) {
+                        const int64_t first = imax(start[k] - from, 0), count = imin(end[k] - from, width);
+                        const T most = first < count ? run_max(best + first, count - first) : 0;
+                        for (int64_t w = first; w < count; w++) {
+                            if (best[w] < most) continue;
                             const int nan = best[w] != best[w], later = won[w] + w > winner;
                             if (nan ? m == m || later : best[w] > m || (best[w] == m && !later))
                                 m = best[w], winner = won[w] + w;

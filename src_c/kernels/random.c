@@ -217,12 +217,17 @@ static void dropout(void *y_n, uint8_t *mask, const void *x_n, int64_t n, uint64
     }
 }
 
-/* what: one stretch of Fisher and Yates' shuffle. shapes: a[first + n], words[n]. passes: n random swaps. */
-static void shuffle(int64_t *a, int64_t first, const int64_t *words, int64_t n) {
+/* what: one stretch of Fisher and Yates' shuffle of 0, 1, 2, ..., which are put in as it goes. shapes: a[first + n] of
+ * int32 or int64, words[n]. passes: n random exchanges. */
+static void shuffle(void *a, int wide, int64_t first, const int64_t *words, int64_t n) {
+    int32_t *narrow = a;
+    int64_t *full = a;
     for (int64_t i = first; i < first + n; i++) {
-        int64_t j = (int64_t)times_range((uint64_t)words[i - first], (uint64_t)i + 1), t = a[j];
-        a[j] = a[i];
-        a[i] = t;
+        int64_t j = (int64_t)times_range((uint64_t)words[i - first], (uint64_t)i + 1);
+        if (wide)
+            full[i] = full[j], full[j] = i;
+        else
+            narrow[i] = narrow[j], narrow[j] = (int32_t)i;
     }
 }
 

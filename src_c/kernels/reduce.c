@@ -224,7 +224,6 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
 #if MTB_IS_REAL
 #define TAKES_OVER(OP, x, m) (((x)OP(m)) | ((x) != (x)))
 #define BEATS(OP, x, m) (((x)OP(m)) | (((x) != (x)) & ((m) == (m))))
-#define IS(x, m) ((m) == (m) ? (x) == (m) : (x) != (x))
 /* The extreme of n >= 64 reals, in 64 lanes; the last load overlaps the one before: a value may be seen twice. A NaN is
  * looked for on the way, and then the first is the extreme. */
 #define EXTREME_VALUE(name, OP, MORE)                                                                                 \
@@ -233,6 +232,7 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
         vec m[NW];                                                                                                    \
         ivec nan = {};                                                                                                \
         T lane[VL];                                                                                                   \
+        uint64_t words[VBYTES / 8];                                                                                   \
         UNROLL for (int k = 0; k < NW; k++) m[k] = vload(x + k * VL), nan |= m[k] != m[k];                            \
         for (int64_t i = EXTREME_LANES; i < n; i += EXTREME_LANES) {                                                  \
             const T *p = x + (i + EXTREME_LANES <= n ? i : n - EXTREME_LANES);                                        \
@@ -242,10 +242,11 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
                 m[k] = MORE(v, m[k]);                                                                                 \
             }                                                                                                         \
         }                                                                                                             \
-        for (int k = 0; k < VL; k++)                                                                                  \
-            if (nan[k])                                                                                               \
-                while (*x == *x) x++;                                                                                 \
-        if (*x != *x) return *x;                                                                                      \
+        vstore(lane, (vec)nan);                                                                                       \
+        __builtin_memcpy(words, lane, sizeof words);                                                                  \
+        for (int k = 1; k < VBYTES / 8; k++) words[0] |= words[k];                                                    \
+        while (words[0] && *x == *x) x++;                                                                             \
+        if (words[0]) return *x;                                                                                      \
         UNROLL for (int w = NW / 2; w > 0; w /= 2)                                                                    \
             UNROLL for (int k = 0; k < w; k++) m[k] = MORE(m[k + w], m[k]);                                           \
         vstore(lane, m[0]);                                                                                           \
@@ -256,7 +257,6 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
 #else
 #define TAKES_OVER(OP, x, m) ((x)OP(m))
 #define BEATS(OP, x, m) ((x)OP(m))
-#define IS(x, m) ((x) == (m))
 #define EXTREME_VALUE(name, OP, MORE)                                                                            \
     static T name##_value(int64_t n, const T *x) {                                                                    \
         T best = x[0];                                                                                                \
@@ -265,10 +265,12 @@ static void round_to_T(int64_t n, const void *accv, double divisor, int root, vo
     }
 #endif
 /* What runs along rows takes ABREAST of them at once: their steps need not wait for each other. */
-#if MTB_IS_REAL || MTB_T_i64
-enum { ABREAST = 8 };
+#if MTB_IS_REAL
+enum { ABREAST = 8, SCANNED = 8 };
+#elif MTB_T_i64
+enum { ABREAST = 8, SCANNED = 1 }; /* a sum of integers waits no longer than a store */
 #else
-enum { ABREAST = 1 };
+enum { ABREAST = 1, SCANNED = 1 };
 #endif
 enum { EXTREME_LANES = 64, PLACES = 256 };
 /* the row of an extreme, as wide as T where that has vectors of its own; a kernel sees 16384 rows at most */
@@ -285,15 +287,23 @@ typedef int32_t place;
         (value)[(c) * y_row] = best[c], (place)[(c) * y_row] = at[c];                                                 \
     }
 
-/* Where m first stands in x (it is there): 64 elements at a time, then one by one. */
+/* Where m first stands in x (it is there): 64 elements at a time, then eight, then one by one. */
+INLINE int is_among(const T *x, T m, const int n) {
+    int hit = 0;
+    for (int j = 0; j < n; j++) hit |= x[j] == m;
+    return hit;
+}
 static int64_t find(int64_t n, const T *x, T m) {
     int64_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        int hit = 0;
-        for (int j = 0; j < 64; j++) hit |= IS(x[i + j], m);
-        if (hit) break;
+#if MTB_IS_REAL
+    if (m != m) {
+        while (x[i] == x[i]) i++;
+        return i;
     }
-    while (i < n - 1 && !IS(x[i], m)) i++;
+#endif
+    while (i + 64 <= n && !is_among(x + i, m, 64)) i += 64;
+    while (i + 8 <= n && !is_among(x + i, m, 8)) i += 8;
+    while (i < n - 1 && x[i] != m) i++;
     return i;
 }
 

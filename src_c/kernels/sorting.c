@@ -121,21 +121,36 @@ static void first_few(pair *b, const T *x, int64_t n, int64_t k, int64_t step, U
     }
 }
 
-/* what: the first k of the sorted row. shapes: y, at[k], x[n] with step, scratch[2 n pairs]. passes: one over x, and
- * unless k is small a few over what can still be among the first k. */
+/* The last of the longest run of equal keys in the sorted a[n]; the first run of several. */
+static const pair *most_frequent(const pair *a, int64_t n) {
+    int64_t run = 0, longest = 0, last = 0;
+    for (int64_t i = 0; i < n; i++) {
+        run = a[i].key == a[i - (i > 0)].key ? run + 1 : 1;
+        if (run > longest) longest = run, last = i;
+    }
+    return a + last;
+}
+
+/* what: the first k of the sorted row, or its mode. shapes: y, at[k], x[n] with step, scratch[2 n pairs]. passes: one
+ * over x, and unless k is small a few over what can still be among the first k. */
 static void top(void *y, int64_t *at, const void *x_p, int64_t n, int64_t k, int64_t step, int largest, void *scratch) {
     const T *x = x_p;
     pair *a = scratch, *b = a + n;
-    UK flip = largest ? ~(UK)0 : 0;
+    const pair *found = a;
+    UK flip = largest == 1 ? ~(UK)0 : 0;
     if (k == 0) return;
-    if (k <= FEW) {
+    if (k <= FEW && largest != MTB_MODE) {
         first_few(a, x, n, k, step, flip);
     } else {
         for (int64_t i = 0; i < n; i++) a[i] = (pair){key_of(x[i * step]) ^ flip, (UK)i};
-        select_pairs(a, b, n, k);
-        a = sort_pairs(b, a, k);
+        if (largest == MTB_MODE) {
+            found = most_frequent(sort_pairs(a, b, n), n);
+        } else {
+            select_pairs(a, b, n, k);
+            found = sort_pairs(b, a, k);
+        }
     }
-    write_out(y, at, x, a, k, step);
+    write_out(y, at, x, found, k, step);
 }
 
 /* The k-th smallest of n keys, k >= 0, digit by digit; rest[n] is scratch. Of a few: the one with k before it. */

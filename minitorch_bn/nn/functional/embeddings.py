@@ -69,6 +69,23 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
         if per_sample_weights is not None:
             rows = rows * per_sample_weights.unsqueeze(-1)
         return rows.amax(1) if mode == "max" else rows.mean(1) if mode == "mean" else rows.sum(1)
+    if input.dim() == 1 and input.numel() and offsets is not None and offsets.dim() == 1 and offsets.numel() and not (
+            include_last_offset or padding_idx is not None):
+        length, rest = divmod(input.numel(), offsets.numel())
+        if not rest and bool((offsets == torch.arange(offsets.numel()) * length).all()):  # bags of one size
+            shape = (-1, length)
+            weights = None if per_sample_weights is None else per_sample_weights.reshape(shape)
+            return embedding_bag(input.reshape(shape), weight, None, max_norm, norm_type, scale_grad_by_freq, mode,
+                                 sparse, weights)
+        if mode != "max" and weight.dtype in (torch.float32, torch.float64) and int(offsets[0]) == 0:
+            bag = torch.searchsorted(offsets, torch.arange(input.numel(), dtype=offsets.dtype), right=True) - 1
+            rows = embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+            if per_sample_weights is not None:
+                rows = rows * per_sample_weights.unsqueeze(-1)
+            total = rows.new_zeros((offsets.numel(), weight.size(1))).index_add(0, bag, rows)
+            if mode == "sum":
+                return total
+            return total / torch.bincount(bag, minlength=offsets.numel()).clamp(min=1).unsqueeze(1)
     place, counted = _bag_places(input, offsets, include_last_offset)
     flat = input.reshape(-1)
     if flat.numel() == 0:

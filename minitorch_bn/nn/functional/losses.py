@@ -259,6 +259,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | N
     if input.shape != target.shape or input.dim() not in (1, 2):
         raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     valid = (target < 0).cumsum(-1) == 0
+    most = max(int(valid.sum(-1).max()), 1) if target.numel() else 1
+    target, valid = target[..., :most], valid[..., :most]  # what follows grows with the labels
     index = target.masked_fill(~valid, 0)
     is_label = torch.zeros_like(input).scatter_add_(-1, index, valid.to(input.dtype)) > 0
     gap = 1 - (input.gather(-1, index).unsqueeze(-1) - input.unsqueeze(-2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -126,6 +127,7 @@ def _triangle(distance: Tensor) -> Tensor:
     return (1 - distance.abs()).clamp(min=0)
 
 
+@functools.lru_cache(maxsize=64)
 def _resize_taps(mode: str, size: int, out_size: int, scale: float, align_corners: bool,
                  antialias: bool) -> tuple[Tensor, Tensor | None]:
     """Which elements of one axis each output element is made of, and their weights: (taps, out_size) twice.
@@ -214,7 +216,8 @@ def interpolate(input: Tensor, size: Size | None = None, scale_factor: float | S
         else:
             scale = length / out_length if factors is None else 1.0 / factors[i]
         if scale != 1.0 or length != out_length:
-            taps = _resize_taps(per_axis, length, out_length, scale, bool(align_corners), antialias)
+            with torch.inference_mode(False):  # they are kept, and may be wanted outside of it
+                taps = _resize_taps(per_axis, length, out_length, scale, bool(align_corners), antialias)
             input = _resize_axis(input, 2 + i, *taps)
     return input
 
