@@ -359,21 +359,16 @@ static void adaptive_average_backward(void *dx_p, const void *dy_p, const mtb_ce
     }
 }
 
-/* The largest of n values, or a NaN; where there are NaNs, perhaps another number. */
+/* The largest of n >= LANES values, or a NaN; where there are NaNs, perhaps another number. */
 static T run_max(const T *x, int64_t n) {
     T best[LANES];
-    int64_t i = 0;
-    if (n >= LANES) {
-        vec m[NV];
-        UNROLL for (int k = 0; k < NV; k++) m[k] = vload(x + k * VL);
-        for (i = LANES; i + LANES <= n; i += LANES)
-            UNROLL for (int k = 0; k < NV; k++) m[k] = vmax(vload(x + i + k * VL), m[k]);
-        UNROLL for (int k = 0; k < NV; k++) vstore(best + k * VL, m[k]);
-        for (int step = LANES / 2; step > 0; step /= 2)
-            for (int j = 0; j < step; j++) best[j] = best[j + step] > best[j] ? best[j + step] : best[j];
-    } else {
-        best[0] = x[i++];
-    }
+    int64_t i = LANES;
+    vec m[NV];
+    UNROLL for (int k = 0; k < NV; k++) m[k] = vload(x + k * VL);
+    for (; i + LANES <= n; i += LANES) UNROLL for (int k = 0; k < NV; k++) m[k] = vmax(vload(x + i + k * VL), m[k]);
+    UNROLL for (int k = 0; k < NV; k++) vstore(best + k * VL, m[k]);
+    for (int step = LANES / 2; step > 0; step /= 2)
+        for (int j = 0; j < step; j++) best[j] = best[j + step] > best[j] ? best[j + step] : best[j];
     for (; i < n; i++) best[0] = x[i] > best[0] ? x[i] : best[0];
     return best[0];
 }
@@ -404,7 +399,8 @@ static void adaptive_max(void *y_p, int64_t *at, const void *x_p, const mtb_cell
                     for (int64_t k = ow; k < last; k++) {
                         if (start[k] >= from) m = best[start[k] - from], winner = won[start[k] - from] + start[k] - from;
                         const int64_t first = imax(start[k] - from, 0), count = imin(end[k] - from, width);
-                        const T most = first < count ? run_max(best + first, count - first) : 0;
+                        const int64_t wide = count - first;    /* nothing is less than NaN: few are looked at each */
+                        const T most = wide >= LANES ? run_max(best + first, wide) : (T)__builtin_nan("");
                         for (int64_t w = first; w < count; w++) {
                             if (best[w] < most) continue;
                             const int nan = best[w] != best[w], later = won[w] + w > winner;
