@@ -196,7 +196,7 @@ FAMILIES = {
     "max_pool2d alone": (lambda x: F.max_pool2d(x.detach(), 3), [(4, 16, 57, 57)]),
     "max_pool1d alone": (lambda x: (F.max_pool1d(x.detach(), 3), F.max_pool1d(x.detach(), 2),
                                     F.max_pool1d(x.detach(), 3, 2, 1)), [(40, 30, 93)]),
-    "small floats": (lambda x: [y.float() for y in (x.half().sum(1), x.bfloat16().sum(0), x.bfloat16().amax(0))],
+    "sums of small floats": (lambda x: [y.float() for y in (x.half().sum(1), x.bfloat16().sum(0), x.bfloat16().amax(0))],
                      [(300, 301)]),
     "mode": (lambda x: (x.round().mode(1)[0], torch.bucketize(x, x[0].detach().sort()[0]) * 1.0), [(300, 301)]),
     "cumulated": (lambda x: (x.cumprod(1), x.t().cumsum(0), x.double().cumsum(1)), [(300, 301)]),

@@ -80,8 +80,8 @@ cdef void backward_task(void* plan, i64 i) noexcept nogil:
         s.kernels.rnn_backward[s.kind - RNN_TANH](rows * s.n, s.h + at, s.dh + at, s.dx + at)
 
 
-# One matrix of weights meets the state of every step. Where rows of it lie some KB apart, they compete for few sets of the
-# caches: so it is copied once, panel after panel.
+# One matrix of weights meets the state of every step. Where rows of it lie some KB apart, they compete for few sets of
+# the caches: so it is copied once, panel after panel.
 
 cdef struct Weights:
     int real

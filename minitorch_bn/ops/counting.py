@@ -1,7 +1,7 @@
 """Statistics made of sorting and counting: bincount, histc, quantiles, differences."""
 from __future__ import annotations
 
-from minitorch_bn._core import Tensor, arange, as_tensor_, where, zeros
+from minitorch_bn._core import DTYPES, Tensor, arange, as_tensor_, where, zeros
 from minitorch_bn.ops.gathering import counts, gather, scatter_add
 from minitorch_bn.ops.joining import cat, stack
 from minitorch_bn.ops.sorting import sort
@@ -111,11 +111,11 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     if n == 0:
         return input.clone()
     parts = [part for part in (prepend, input, append) if part is not None]
-    result, flags = cat(parts, dim) if len(parts) > 1 else input, zeros(0, dtype=bool).dtype
+    result = cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[dim])):  # nothing is left after as many
         size = max(result.shape[dim] - 1, 0)
         later, earlier = result.narrow(dim, result.shape[dim] - size, size), result.narrow(dim, 0, size)
-        result = later ^ earlier if later.dtype == flags else later - earlier
+        result = later ^ earlier if later.dtype is DTYPES["bool"] else later - earlier
     return result
 
 
