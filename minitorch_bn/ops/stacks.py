@@ -59,7 +59,8 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tenso
     count = index(indices_or_sections)  # type: ignore[arg-type]
     if count <= 0:
         raise RuntimeError(f"number of sections must be larger than 0, got {count}")
-    return split(input, [n // count + (i < n % count) for i in range(count)], dim)
+    least, more = divmod(n, count)
+    return split(input, [least + 1] * more + [least] * (count - more), dim)
 
 
 def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
