@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -98,7 +99,9 @@ def test_out_of_memory_is_memory_error():
 def in_a_process(code, **environment):
     """What Python prints that runs the code."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False,
-                          env=dict(os.environ, **environment), timeout=120)
+                          cwd=Path(__file__).parent,    # not where a package lies that was not built
+                          env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent), **environment),
+                          timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -81,6 +81,7 @@ def test_no_call_ends_the_process(seed):
 def run(code, **environment):
     """What Python prints that runs the code."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120,
+                          cwd=Path(__file__).parent,
                           env=dict(os.environ, PYTHONPATH=str(Path(torch.__file__).parent.parent), **environment),
                           check=False)
     assert done.returncode == 0, done.stderr[-2000:]

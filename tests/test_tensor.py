@@ -349,7 +349,7 @@ BAD = [
     (lambda: torch.zeros(float("nan")), TypeError, "int"),
     (lambda: torch.zeros(2, device="cuda"), AssertionError, "CPU only"),
     (lambda: torch.zeros(2).cuda(), AssertionError, "CPU only"),
-    (lambda: torch.tensor(None), TypeError, "NoneType"),
+    (lambda: torch.tensor(None), RuntimeError, "NoneType"),
     (lambda: torch.tensor([1, [2]]), (TypeError, ValueError), "dim 1|sequence"),
     (lambda: torch.tensor([[1], [2, 3]]), ValueError, "expected sequence of length 1 at dim 1"),
     (lambda: torch.tensor(1j), NotImplementedError, "complex"),
