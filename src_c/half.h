@@ -1,8 +1,8 @@
 /* half.h: float16 and bfloat16 with the instructions of level v3: casts, and arithmetic on runs in one pass, widened to
  * float, computed and narrowed in registers.
  *
- * These are the operations that cost less than the passes through a block of float would; all others take those, with the
- * same bits. */
+ * These are the operations that cost less than the passes through a block of float would; all others take those, with
+ * the same bits. */
 #ifndef MTB_HALF_H
 #define MTB_HALF_H
 #include "gen/opids.h"

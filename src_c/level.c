@@ -1,4 +1,4 @@
-/* level.c: compiled once per instruction-set level; gathers the tables of every family into that level's one constant. */
+/* level.c: compiled once per instruction-set level; gathers the tables of every family into one constant. */
 #include "kernel.h"
 
 /* A level may use another's kernels where wider registers gain nothing: MTB_LEVEL_OF_norm_f64 says which (setup.py). */

@@ -1,7 +1,7 @@
 /* pairsum.h: two sums at once over a run, which is all that statistics and gradients of a normalization need.
  *
- * Up to sixteen values are added in T, eight of them pairwise, before they are widened to double (accum.h). The order of
- * additions depends on the length only, so the bits are the same on every level.
+ * Up to sixteen values are added in T, eight of them pairwise, before they are widened to double (accum.h). The order
+ * of additions depends on the length only, so the bits are the same on every level.
  */
 #ifndef MTB_PAIRSUM_H
 #define MTB_PAIRSUM_H
@@ -76,7 +76,8 @@ INLINE void sums_about_of(const int parts, int64_t runs, int64_t n, const T *xv,
 #undef PAIR
     UNROLL for (int j = 0; j < 2 * parts; j++) s[j] = wide_fold(sums + j);
 }
-static __attribute__((noinline)) void sums_about(int64_t runs, int64_t n, const T *x, int64_t stride, T mid, double *s) {
+static __attribute__((noinline)) void sums_about(int64_t runs, int64_t n, const T *x, int64_t stride, T mid,
+                                                 double *s) {
     sums_about_of(1, runs, n, x, stride, 0, &mid, s);
 }
 

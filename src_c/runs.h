@@ -12,8 +12,8 @@ static void *(*const volatile mtb_library_set)(void *, int, size_t) = memset;
 
 static inline void mtb_clear_run(void *dst, size_t n) { mtb_library_set(dst, 0, n); }
 
-/* From 2 KB on the library, too, takes `rep movs`, and on Zen processors that takes ten times as long where the target is
- * less than a cache line ahead of the source, counted within a page. */
+/* From 2 KB on the library, too, takes `rep movs`, and on Zen processors that takes ten times as long where the target
+ * is less than a cache line ahead of the source, counted within a page. */
 static inline void mtb_copy_run(void *dst, const void *src, size_t n) {
     typedef char part __attribute__((vector_size(16), aligned(1), may_alias));
     if (n >= 1024 && (((uintptr_t)dst - (uintptr_t)src) & 4095) < 64)
@@ -43,9 +43,10 @@ static __attribute__((noinline, unused)) void mtb_run_rows(void (*f)(void *const
 }
 
 /* Rows of n elements, `step` elements apart in src, to contiguous rows. */
-static __attribute__((noinline, unused)) void mtb_move_rows(void (*move)(void *, int64_t, const void *, int64_t, int64_t),
-                                                            char *dst, int64_t dst_row, const char *src, int64_t src_row,
-                                                            int64_t step, int size, int64_t rows, int64_t n) {
+typedef void mtb_move_run(void *, int64_t, const void *, int64_t, int64_t);
+static __attribute__((noinline, unused)) void mtb_move_rows(mtb_move_run *move, char *dst, int64_t dst_row,
+                                                            const char *src, int64_t src_row, int64_t step, int size,
+                                                            int64_t rows, int64_t n) {
     for (; rows > 0; rows--, dst += dst_row, src += src_row)
         if (step == 1)
             mtb_copy_run(dst, src, (size_t)(n * size));

@@ -35,7 +35,7 @@ enum { ROW_BY_FOURS = 0 };
 #define CUMULATE(name, start, OP)                                                                                     \
     static void name(int64_t rows, int64_t n, const void *xv, int64_t x_row, int64_t x_step, void *yv, int64_t y_row, \
                      int64_t y_step) {                                                                                \
-        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : n < SHORT_SCAN ? rows : SCANNED;                       \
+        const int64_t panel = x_row == 1 && y_row == 1 ? PANEL : n < SHORT_SCAN ? rows : SCANNED;                     \
         for (int64_t from = 0; from < rows; from += panel) {                                                          \
             const T *restrict x = (const T *)xv + from * x_row;                                                       \
             T *restrict y = (T *)yv + from * y_row;                                                                   \

@@ -3,8 +3,8 @@
 #define MTB_API_ELEMENTWISE_H
 #include <stdint.h>
 #include "../gen/opids.h"
-/* p[0] is the output, p[1].. the inputs (or the names that a gradient uses, in table order); n contiguous elements each;
- * k the scalar parameters. An output may be one of the inputs, never a shifted overlap of one. */
+/* p[0] is the output, p[1].. the inputs (or the names that a gradient uses, in table order); n contiguous elements
+ * each; k the scalar parameters. An output may be one of the inputs, never a shifted overlap of one. */
 typedef void (*mtb_loop)(void *const *p, int64_t n, const double *k);
 /* The same for rows of n elements, where p[2] is one number for each row; step: bytes from one row to the next. */
 typedef void (*mtb_number_loop)(void *const *p, const int64_t *step, int64_t rows, int64_t n);

@@ -1,8 +1,8 @@
 /* api/indexing.h: the kernels of the indexing family: moves and sums at positions that a tensor of int64 gives.
  *
  * Tables exist for each dtype with C arithmetic; a move of any dtype uses the integer of its size. Every index was
- * checked before (check); of rows, a negative one counts from the end of its dimension. Destinations outside [lo, hi) are left
- * to another thread: that way each element is written by one thread, in the order of the indices. */
+ * checked before (check); of rows, a negative one counts from the end of its dimension. Destinations outside [lo, hi)
+ * are left to another thread: that way each element is written by one thread, in the order of the indices. */
 #ifndef MTB_API_INDEXING_H
 #define MTB_API_INDEXING_H
 #include <stdint.h>

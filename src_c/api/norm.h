@@ -34,8 +34,8 @@ typedef struct {
     /* s[c] += sum of (x - x0[c]), s[step + c] += sum of (x - x0[c])^2 of column c; all in double if exact */
     void (*moments_cols)(int64_t rows, int64_t cols, const void *x, int64_t stride, const void *x0, int exact,
                          double *s, int64_t step);
-    /* s[c], s[n + c] = the sums of channel c from the chunks' of columns (chunks, 2, cols), which become those of the first;
-     * there are a multiple of n * repeat columns: column j belongs to channel j / repeat % n */
+    /* s[c], s[n + c] = the sums of channel c from the chunks' of columns (chunks, 2, cols), which become those of the
+     * first; there are a multiple of n * repeat columns: column j belongs to channel j / repeat % n */
     void (*merge_cols)(int64_t chunks, int64_t cols, double *parts, int64_t n, int64_t repeat, double *s);
     /* mean[i], var[i] (sum of squared deviations / m), and invstd[i] = 1 / sqrt(var[i] + eps) unless that is NULL, from
      * the sums s[i], s[step + i] of m values; returns how many are unsure, and marks them unless `unsure` is NULL: the

@@ -26,8 +26,8 @@ typedef struct {
                     uint64_t threshold, double scale);
     /* y = mask ? x * scale : 0 */
     void (*masked_scale)(void *y, const uint8_t *mask, const void *x, int64_t n, double scale);
-    /* of a permutation of 0 .. first - 1 in a (int32, or int64 if wide), one of n more: for i = first .. first + n - 1, a[i]
-     * is taken from a[j] and i put there, j being floor(words[i - first] / 2^64 * (i + 1)) (Fisher-Yates) */
+    /* of a permutation of 0 .. first - 1 in a (int32, or int64 if wide), one of n more: for i = first .. first + n - 1,
+     * a[i] is taken from a[j] and i put there, j being floor(words[i - first] / 2^64 * (i + 1)) (Fisher-Yates) */
     void (*shuffle)(void *a, int wide, int64_t first, const int64_t *words, int64_t n);
 } mtb_random;
 #endif

@@ -1,4 +1,4 @@
-/* api/recurrent.h: the kernels of the recurrent family: what one step of an LSTM, GRU or RNN does after its products. */
+/* api/recurrent.h: the kernels of the recurrent family: what a step of an LSTM, GRU or RNN does after its products. */
 #ifndef MTB_API_RECURRENT_H
 #define MTB_API_RECURRENT_H
 #include <stdint.h>
@@ -17,7 +17,8 @@ typedef struct {
      * and r's part of the new one. new = tanh(x + reset * r), h = new + update * (h_before - new) */
     void (*gru)(int64_t rows, int64_t n, const void *x, const void *r, const void *h_before, void *gates, void *h);
     /* dx, dr (rows, 3n); dh: on entry the gradient of h, on exit what reaches h_before past the gates */
-    void (*gru_backward)(int64_t rows, int64_t n, const void *gates, const void *h_before, void *dh, void *dx, void *dr);
+    void (*gru_backward)(int64_t rows, int64_t n, const void *gates, const void *h_before, void *dh, void *dx,
+                         void *dr);
     /* h = tanh(h) or relu(h), in place, of n values in all; dx = dh times the derivative at that h */
     void (*rnn[2])(int64_t n, void *h);
     void (*rnn_backward[2])(int64_t n, const void *h, const void *dh, void *dx);

@@ -11,12 +11,12 @@ typedef struct {
     int64_t longest; /* the longest row */
     /* y[i] = x[at[i]], sorted */
     void (*sort)(void *y, int64_t *at, const void *x, int64_t n, int64_t step, int descending, void *scratch);
-    /* y[i] = x[at[i]], i < k: the k largest (1) or smallest (0), sorted; among equals the first. MTB_MODE, with k = 1: the
-     * most frequent, the smallest of several, and its last place */
+    /* y[i] = x[at[i]], i < k: the k largest (1) or smallest (0), sorted; among equals the first. MTB_MODE, with k = 1:
+     * the most frequent, the smallest of several, and its last place */
     void (*top)(void *y, int64_t *at, const void *x, int64_t n, int64_t k, int64_t step, int largest, void *scratch);
-    /* y[c], at[c]: the k-th smallest (from 0) of each of cols <= MTB_NTH_COLS columns of n, of equals as in a stable sort,
-     * or the lower median: MTB_MEDIAN the first NaN if there is one, MTB_NANMEDIAN of the others unless there are none;
-     * rows are `step` apart, columns side by side; scratch: (cols + 1) n keys */
+    /* y[c], at[c]: the k-th smallest (from 0) of each of cols <= MTB_NTH_COLS columns of n, of equals as in a stable
+     * sort, or the lower median: MTB_MEDIAN the first NaN if there is one, MTB_NANMEDIAN of the others unless there are
+     * none; rows are `step` apart, columns side by side; scratch: (cols + 1) n keys */
     void (*nth)(void *y, int64_t *at, const void *x, int64_t n, int64_t cols, int64_t step, int64_t k, void *scratch);
 } mtb_sorting;
 #endif

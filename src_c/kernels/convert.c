@@ -1,8 +1,8 @@
 /* convert.c: casts a contiguous run from one dtype to another, and moves runs and tiles between strided and contiguous
  * memory.
  *
- * Every pair goes through the narrowest type that holds the source (int64 for integers, float for the small floats), so a
- * cast rounds once. float -> integer truncates; out of range it wraps as x86 does, on every level. */
+ * Every pair goes through the narrowest type that holds the source (int64 for integers, float for the small floats), so
+ * a cast rounds once. float -> integer truncates; out of range it wraps as x86 does, on every level. */
 #include "../kernel.h"
 #include <string.h>
 #if defined(__SSE2__)
@@ -47,10 +47,11 @@ static inline uint16_t to_f16(float f) {
     return (uint16_t)(r | sign);
 }
 
-/* The halves of an integer as low digits of 2^84 and 2^52: both differences are exact, and the sum is rounded once. There
- * is no instruction for a vector of these before AVX-512. */
+/* The halves of an integer as low digits of 2^84 and 2^52: both differences are exact, and the sum is rounded once.
+ * There is no instruction for a vector of these before AVX-512. */
 static inline double double_of_i64(int64_t v) {
-    uint64_t high = ((uint64_t)v >> 32 ^ 0x80000000u) | (uint64_t)0x453 << 52, low = (uint32_t)v | (uint64_t)0x433 << 52;
+    uint64_t high = ((uint64_t)v >> 32 ^ 0x80000000u) | (uint64_t)0x453 << 52;
+    uint64_t low = (uint32_t)v | (uint64_t)0x433 << 52;
     double h, l;
     memcpy(&h, &high, 8), memcpy(&l, &low, 8);
     return (h - (0x1p84 + 0x1p63 + 0x1p52)) + l;
@@ -87,7 +88,7 @@ static inline int64_t int_of_float(float v) { return v >= -0x1p63f && v < 0x1p63
 #define NARROW(v) _Generic((v), double: int_of_double(v), float: int_of_float(v), default: (v))
 
 #define CAST(from, tf, to, tt)                                                                      \
-    static __attribute__((unused)) void cast_##from##_##to(void *dst, const void *src, int64_t n) {                         \
+    static __attribute__((unused)) void cast_##from##_##to(void *dst, const void *src, int64_t n) { \
         tt *restrict d = dst;                                                                       \
         const tf *restrict s = src;                                                                 \
         for (int64_t i = 0; i < n; i++) d[i] = WRITE_##to(READ_##from(s[i]));                       \
@@ -104,8 +105,8 @@ CASTS_TO_INTEGERS(b8, uint8_t) CASTS_TO_INTEGERS(u8, uint8_t) CASTS_TO_INTEGERS(
 CASTS_TO_INTEGERS(i16, int16_t) CASTS_TO_INTEGERS(i32, int32_t) CASTS_TO_INTEGERS(i64, int64_t)
 CAST(f32, float, f16, uint16_t) CAST(f32, float, bf16, uint16_t)
 
-/* what: the cast for which there is no vector instruction before AVX-512. shapes: [n]. passes: one. Numbers below 2^51 become
- * low digits of a double, exactly; a block that has others goes one by one. */
+/* what: the cast for which there is no vector instruction before AVX-512. shapes: [n]. passes: one. Numbers below 2^51
+ * become low digits of a double, exactly; a block that has others goes one by one. */
 static void short_i64_f32(void *dst, const void *src, int64_t n) {
     float *restrict d = dst;
     const int64_t *restrict s = src;
@@ -151,12 +152,12 @@ static __attribute__((noinline)) void by_float(char *dst, const char *src, int64
         by_float(dst, src, n, cast_##from##_f32, size, cast_f32_##to, to_size);                     \
     }
 #define TO_HALVES(from, size) BY_FLOAT(from, size, f16, 2) BY_FLOAT(from, size, bf16, 2)
-TO_HALVES(b8, 1) TO_HALVES(u8, 1) TO_HALVES(i8, 1) TO_HALVES(i16, 2) TO_HALVES(i32, 4) TO_HALVES(i64, 8) TO_HALVES(f64, 8)
-TO_HALVES(f16, 2) TO_HALVES(bf16, 2)
+TO_HALVES(b8, 1) TO_HALVES(u8, 1) TO_HALVES(i8, 1) TO_HALVES(i16, 2) TO_HALVES(i32, 4) TO_HALVES(i64, 8)
+TO_HALVES(f16, 2) TO_HALVES(bf16, 2) TO_HALVES(f64, 8)
 BY_FLOAT(f16, 2, b8, 1) BY_FLOAT(f16, 2, f64, 8) BY_FLOAT(bf16, 2, b8, 1) BY_FLOAT(bf16, 2, f64, 8)
 
-/* Real numbers to integers: block by block through int32 and vectors, if all of a block fit into it, or one by one. What
- * does not fit becomes the most negative int32. */
+/* Real numbers to integers: block by block through int32 and vectors, if all of a block fit into it, or one by one.
+ * What does not fit becomes the most negative int32. */
 #if defined(__AVX2__)
 typedef int32_t eight_ints __attribute__((vector_size(32)));
 typedef int32_t four_ints __attribute__((vector_size(16)));
@@ -182,7 +183,8 @@ static int packed_f32(char *d, const float *s, int64_t n, int size) {
         v[0] = _mm256_packus_epi32(v[0], v[1]), v[2] = _mm256_packus_epi32(v[2], v[3]);
         if (size == 1) {
             v[0] = _mm256_packus_epi16(v[0], v[2]);
-            _mm256_storeu_si256((__m256i *)d, _mm256_permutevar8x32_epi32(v[0], _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+            const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            _mm256_storeu_si256((__m256i *)d, _mm256_permutevar8x32_epi32(v[0], order));
         } else {
             _mm256_storeu_si256((__m256i *)d, _mm256_permute4x64_epi64(v[0], 0xd8));
             _mm256_storeu_si256((__m256i *)d + 1, _mm256_permute4x64_epi64(v[2], 0xd8));
@@ -240,7 +242,8 @@ static __attribute__((noinline)) void to_integers(char *dst, const char *src, in
 #define TO_INTEGERS(from, size, widen)                                                              \
     TO_INTEGER(from, size, widen, u8, 1) TO_INTEGER(from, size, widen, i8, 1) TO_INTEGER(from, size, widen, i16, 2) \
     TO_INTEGER(from, size, widen, i32, 4) TO_INTEGER(from, size, widen, i64, 8)
-TO_INTEGERS(f16, 2, cast_f16_f32) TO_INTEGERS(bf16, 2, cast_bf16_f32) TO_INTEGERS(f32, 4, NULL) TO_INTEGERS(f64, 8, NULL)
+TO_INTEGERS(f16, 2, cast_f16_f32) TO_INTEGERS(bf16, 2, cast_bf16_f32)
+TO_INTEGERS(f32, 4, NULL) TO_INTEGERS(f64, 8, NULL)
 
 typedef uint8_t wide_8 __attribute__((vector_size(32)));
 typedef uint16_t wide_16 __attribute__((vector_size(32)));
@@ -273,7 +276,8 @@ MOVE(8) MOVE(16) MOVE(32) MOVE(64)
 /* what: transposes a tile of rows x cols elements. passes: one. A square of vectors of 16 bytes is turned in registers;
  * the rest goes one by one. */
 #define TURN(bits, side, SQUARE)                                                                     \
-    static void turn_##bits(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t rows, int64_t cols) { \
+    static void turn_##bits(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t rows,      \
+                            int64_t cols) {                                                          \
         char *d = dst;                                                                               \
         const char *s = src;                                                                         \
         int64_t c = 0, whole = rows & -side;                                                         \
@@ -330,8 +334,8 @@ typedef int64_t two __attribute__((vector_size(16)));
 TURN(8, 16, SQUARE_BY_ZIPS(sixteen, 16, low_8, high_8)) TURN(16, 8, SQUARE_BY_ZIPS(eight, 8, low_16, high_16))
 TURN(32, 4, SQUARE_32) TURN(64, 2, SQUARE_64)
 
-/* what: copies past the caches; of 0 bytes, waits for the copies before. passes: one; what is written is not read into a
- * cache first, and drives nothing out. */
+/* what: copies past the caches; of 0 bytes, waits for the copies before. passes: one; what is written is not read into
+ * a cache first, and drives nothing out. */
 static void stream(void *dst, const void *src, int64_t bytes) {
 #if defined(__SSE2__)
     char *d = dst;

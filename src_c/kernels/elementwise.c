@@ -1,14 +1,14 @@
 /* elementwise.c: one loop over a contiguous run for every row of the op table, and for each of its gradients.
  *
- * The loops are written by _codegen.py from the table's strings; the compiler vectorizes them. The functions they call are
- * in mathfun.h for float and double and in intfun.h for the integers. */
+ * The loops are written by _codegen.py from the table's strings; the compiler vectorizes them. The functions they call
+ * are in mathfun.h for float and double and in intfun.h for the integers. */
 #include "../kernel.h"
 #if !MTB_IS_REAL
 #include "../intfun.h"
 #endif
 #include <string.h>
 
-/* A long loop body is compiled once, for whole blocks of PAD elements; in `padded`, the rest becomes a block of its own. */
+/* A long loop body is compiled once, for whole blocks of PAD elements; `padded` makes a block of the rest. */
 #define PAD ((int64_t)16)
 #define NOINLINE __attribute__((noinline))
 enum { MOST = 5 }; /* g, a, b, c, y */
@@ -29,8 +29,8 @@ static NOINLINE void padded(mtb_loop blocks, int inputs, void *const *p, int64_t
     memcpy((T *)p[0] + whole, space[0], (size_t)rest * sizeof(T));
 }
 
-/* A run in pieces that stay in first-level cache: the loop `near` for those whose operands (an angle a, or a division of
- * a by b) are of moderate size, `far` for the others. */
+/* A run in pieces that stay in first-level cache: the loop `near` for those whose operands (an angle a, or a division
+ * of a by b) are of moderate size, `far` for the others. */
 static NOINLINE int is_far(const T *a, const T *b, int64_t n) {
     int far = 0;
     if (a == b)

@@ -44,8 +44,8 @@ INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a,
         UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += by * csa;
         b += by * ldb;
     }
-    for (; k > 0; k--) { /* what lies beside a row of B is read next, unless it was packed: the ends of its lines, as the
-                          * first may be in a line that is here already */
+    for (; k > 0; k--) { /* what lies beside a row of B is read next, unless it was packed: the ends of its lines, as
+                          * the first may be in a line that is here already */
         UNROLL for (int v = 0; by == 1 && v < nv; v += LINE / VL) __builtin_prefetch(b + (nv + v) * VL + LINE - 1);
         STEP(0)
         UNROLL for (int i = 0; i < m; i += 3) row3[i / 3] += csa;
@@ -62,7 +62,7 @@ INLINE void tile(const int m, const int nv, const int by, int64_t k, const T *a,
 #define TILE(name, m, nv)                                                                                            \
     static void name(int64_t k, const T *a, int64_t rsa, int64_t csa, const T *b, int64_t ldb, T *c, int64_t ldc,     \
                      int add) {                                                                                      \
-        tile(m, nv, 1, k, a, rsa, csa, b, ldb, c, ldc, add, NULL);                                                         \
+        tile(m, nv, 1, k, a, rsa, csa, b, ldb, c, ldc, add, NULL);                                                   \
     }
 #define NARROW_AND_FULL(m) TILE(tile_##m##x1, m, 1) TILE(tile_##m##x2, m, 2)
 TILES(NARROW_AND_FULL)
@@ -94,8 +94,8 @@ static void add_bias(int64_t m, int64_t n, T *c, int64_t ldc, const T *bias_n, c
     }
 }
 
-/* The columns that do not fill the vectors of a tile: from a copy of the tile into C. What is less than a vector is moved
- * by two halves (or quarters, ...) that may overlap. */
+/* The columns that do not fill the vectors of a tile: from a copy of the tile into C. What is less than a vector is
+ * moved by two halves (or quarters, ...) that may overlap. */
 #define PARTS_OF(bytes)                                                                             \
     if (left >= (int)((bytes) / sizeof(T))) {                                                       \
         typedef T part __attribute__((vector_size(bytes), aligned(sizeof(T)), may_alias));          \
@@ -158,9 +158,9 @@ static void strip(int64_t m, int64_t n, int64_t k, const void *a, int64_t rsa, i
 }
 
 /* C block: m rows in tiles of `step` by n columns, one K block; B in packed panels.  With a short K, C is most of the
- * traffic and is written row by row; else each panel of B stays in the first-level cache while all tiles use it, and the
- * first few of them fetch the next one, a line at a time: 256 at once would hold up the loads of A. A tile of C is asked
- * for when its sums begin, and is there when they are done. */
+ * traffic and is written row by row; else each panel of B stays in the first-level cache while all tiles use it, and
+ * the first few of them fetch the next one, a line at a time: 256 at once would hold up the loads of A. A tile of C is
+ * asked for when its sums begin, and is there when they are done. */
 static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_, int64_t a_step, int64_t rsa,
                   int64_t csa, const void *b_, void *c_, int64_t ldc, int add, const void *bias_n) {
     const T *a = a_, *b = b_, *bias = bias_n;
@@ -238,8 +238,8 @@ static void pack(void *dst_, int64_t width, const void *src_, int64_t sj, int64_
 
 /* One row of C, for B with contiguous columns: n columns, one K block.  a (k), b (n, k) rows sj apart, c (n).
  * Each column of C is one lane: squares of B are transposed in registers and used at once, a few squares side by side
- * to hide the latency of a multiply-add.  Reads B once, and asks for what comes in each row: that many streams, and their
- * short runs, are more than the hardware follows; more than 16 keep each other out of the first-level cache. */
+ * to hide the latency of a multiply-add.  Reads B once, and asks for what comes in each row: that many streams, and
+ * their short runs, are more than the hardware follows; more than 16 keep each other out of the first-level cache. */
 static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_, int64_t sj, void *c_, int add,
                 const void *bias) {
     enum { SQUARES = VL < 16 ? 16 / VL : 1 };

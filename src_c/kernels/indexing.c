@@ -66,8 +66,8 @@ static void gather(void *y_p, const void *x_p, const int64_t *index, int64_t out
     }
 SCATTER(put) SCATTER(plus) SCATTER(times) SCATTER(larger) SCATTER(smaller)
 
-/* what: y[o, j, :] = x[o, index[j], :]. shapes: y[outer, m, inner], x: n rows, `row` elements apart, and x_outer from one
- * o to the next. passes: moves outer m rows. */
+/* what: y[o, j, :] = x[o, index[j], :]. shapes: y[outer, m, inner], x: n rows, `row` elements apart, and x_outer from
+ * one o to the next. passes: moves outer m rows. */
 static void take_rows(void *y_p, const void *x_p, const int64_t *index, int64_t outer, int64_t m, int64_t n,
                       int64_t inner, int64_t row, int64_t x_outer) {
     T *y = y_p;
@@ -168,8 +168,8 @@ static void positions(int64_t *at, const uint8_t *mask, int64_t n, int64_t base)
     }
 }
 
-/* what: places of v in a sorted row, NaN last. shapes: at, v[m], sorted, sorter[n]. passes: log2(n) reads for each v, of
- * ABREAST values by turns: their searches take the same steps, so nothing is to be predicted and none waits. */
+/* what: places of v in a sorted row, NaN last. shapes: at, v[m], sorted, sorter[n]. passes: log2(n) reads for each v,
+ * of ABREAST values by turns: their searches take the same steps, so nothing is to be predicted and none waits. */
 static void searchsorted(int64_t *at, const void *v_p, int64_t m, const void *sorted_p, int64_t n,
                          const int64_t *sorter, int right) {
     enum { ABREAST = 8 };

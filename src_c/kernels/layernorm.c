@@ -49,7 +49,8 @@ static void layer(int64_t rows, int64_t n, const void *xv, const void *weight, c
             double *sums = s + 2 * (r - from);
             T mid = rms ? 0 : x[r * n];
             sums_about(1, n, x + r * n, 0, mid, sums);
-            if (unlikely(is_unsure(rms ? 0 : sums[0], sums[1], m))) mid = sums_again(1, n, x + r * n, 0, mid, rms, sums);
+            if (unlikely(is_unsure(rms ? 0 : sums[0], sums[1], m)))
+                mid = sums_again(1, n, x + r * n, 0, mid, rms, sums);
             mean[r] = rms ? 0 : (double)mid + sums[0] / m;
         }
         for (int64_t r = from; r < end; r++) {

@@ -277,9 +277,9 @@ INLINE void sums_run(int64_t n, const T *x, const T *dy, const T *more, const T 
 #undef PAIR
 }
 
-static void backward_sums_runs(int64_t channels, int64_t apart, int64_t runs, int64_t n, const void *xv, const void *dyv,
-                               const void *morev, const void *zv, int64_t stride, const void *pv, int64_t step, int mask,
-                               void *g, double *s) {
+static void backward_sums_runs(int64_t channels, int64_t apart, int64_t runs, int64_t n, const void *xv,
+                               const void *dyv, const void *morev, const void *zv, int64_t stride, const void *pv,
+                               int64_t step, int mask, void *g, double *s) {
     const T *x = xv, *dy = dyv, *more = morev, *z = zv, *p = pv;
     for (int64_t c = 0; c < channels; c++, p++, s += 2) {
         const T q[] = {p[0], p[step], p[2 * step], p[3 * step]};
@@ -358,8 +358,8 @@ static void backward_sums_cols(int64_t rows, int64_t cols, const void *xv, const
         vstream(dx + i, v);                                                                                           \
     }
 #define BACKWARD_PAST_NEXT BACKWARD_NEXT
-typedef void backward_plain(int64_t, int64_t, const void *, const void *, int64_t, const void *, int64_t, int64_t, int64_t,
-                            int, int, void *, int);
+typedef void backward_plain(int64_t, int64_t, const void *, const void *, int64_t, const void *, int64_t, int64_t,
+                            int64_t, int, int, void *, int);
 #define BACKWARD_PLAIN(m)                                                                                             \
     plain(1, m, x + i, dy + i, 0, columns ? p + i : p, step, first, 1, mask, frozen, dx + i, 0)
 #define BACKWARD_CASE(name, mask)                                                                                     \
@@ -443,5 +443,6 @@ static void twice_affine(int64_t n, const double *s, double m, const double *mea
 extern const mtb_norm TABLE(norm);
 const mtb_norm TABLE(norm) = {
     moments_parts, merge_parts, sum_parts, moments_cols, merge_cols, finish_moments, affine, backward_affine, spread,
-    apply_runs, apply_cols, backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs, twice_cols, twice_affine,
+    apply_runs, apply_cols, backward_sums_runs, backward_sums_cols, backward_runs, backward_cols, twice_runs,
+    twice_cols, twice_affine,
 };

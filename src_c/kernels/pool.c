@@ -1,7 +1,7 @@
 /* pool.c: maximum and average over windows of one plane, and their gradients.
  *
- * Several outputs are made at once: for each of the window's offsets, one pass takes that offset's input of every window.
- * So a window's elements meet in the order of the offsets, whatever the vector width. */
+ * Several outputs are made at once: for each of the window's offsets, one pass takes that offset's input of every
+ * window. So a window's elements meet in the order of the offsets, whatever the vector width. */
 #include "../kernel.h"
 #include <math.h>
 
@@ -397,7 +397,8 @@ static void adaptive_max(void *y_p, int64_t *at, const void *x_p, const mtb_cell
                             max_pass(best, won, (const T *)x_p + row, (TI)row, width);
                     }
                     for (int64_t k = ow; k < last; k++) {
-                        if (start[k] >= from) m = best[start[k] - from], winner = won[start[k] - from] + start[k] - from;
+                        if (start[k] >= from)
+                            m = best[start[k] - from], winner = won[start[k] - from] + start[k] - from;
                         const int64_t first = imax(start[k] - from, 0), count = imin(end[k] - from, width);
                         const int64_t wide = count - first;    /* nothing is less than NaN: few are looked at each */
                         const T most = wide >= LANES ? run_max(best + first, wide) : (T)__builtin_nan("");

@@ -1,4 +1,4 @@
-/* recurrent.c: the element-wise half of one step of an LSTM, GRU or RNN, forward and backward; one pass over the gates. */
+/* recurrent.c: the element-wise half of a step of an LSTM, GRU or RNN, forward and backward; a pass over the gates. */
 #include "../kernel.h"
 
 static void sigmoids(int64_t n, T *restrict x) {

@@ -268,8 +268,9 @@ static double weighted_sum(int64_t n, const T *x, T m, const T *weight) {
 
 /* From m and sum of each row (a row of x is `row` on, a class `step`): its loss and stats. spread[r] = sum of
  * weight (x - m), if smoothing. */
-static void finish_losses(const mtb_loss *q, int64_t count, const T *x, int64_t row, int64_t step, const int64_t *target,
-                          const T *m, const double *sum, const double *spread, T *loss, T *stats, double *total) {
+static void finish_losses(const mtb_loss *q, int64_t count, const T *x, int64_t row, int64_t step,
+                          const int64_t *target, const T *m, const double *sum, const double *spread, T *loss,
+                          T *stats, double *total) {
     const T *weight = q->weight;
     double log_sum[COLS];
     for (int64_t r = 0; r < count; r++) log_sum[r] = sum[r];
@@ -372,10 +373,10 @@ static void cross_entropy_backward_cols(const mtb_loss *q, int64_t cols, const v
 }
 
 #if MTB_T_f64
-/* ---- connectionist temporal classification ---------------------------------------------------------------------------
- * A path goes through the states blank, label 1, blank, label 2, ..., blank: it stays, moves one on, or two on where that
- * skips a blank between two different labels (`closed` is 0 there, -inf elsewhere). Rows of logarithms of what reaches
- * each state have two entries before their start that nothing reaches. Row 0 is before the first step. */
+/* ---- connectionist temporal classification --------------------------------------------------------------------------
+ * A path goes through the states blank, label 1, blank, label 2, ..., blank: it stays, moves one on, or two on where
+ * that skips a blank between two different labels (`closed` is 0 there, -inf elsewhere). Rows of logarithms of what
+ * reaches each state have two entries before their start that nothing reaches. Row 0 is before the first step. */
 static void ctc_start(int64_t n, double *row) {
     for (int64_t s = -2; s < n; s++) row[s] = s == 0 ? 0 : -INF;
 }

@@ -1,6 +1,6 @@
 /* sorting.c: sorts a row stably, or finds its first k, by digits of keys whose unsigned order is that of the elements.
  *
- * Elements become pairs (key, position); the values are fetched by position at the end, so -0 and NaN stay as they are. */
+ * Elements become pairs (key, position); the values are fetched by position last, so -0 and NaN stay as they are. */
 #include "../kernel.h"
 #include <string.h>
 
@@ -185,7 +185,8 @@ static UK nth_key(const UK *key, int64_t n, int64_t k, UK *rest) {
 
 /* what: the k-th smallest (from 0) or the median of each column, and its place. shapes: x[n][cols], rows `step` apart;
  * y, at[cols]; scratch[(cols + 1) n keys]. passes: one over x, two or three over its keys. */
-static void nth(void *y, int64_t *at, const void *x_p, int64_t n, int64_t cols, int64_t step, int64_t k, void *scratch) {
+static void nth(void *y, int64_t *at, const void *x_p, int64_t n, int64_t cols, int64_t step, int64_t k,
+                void *scratch) {
     const T *x = x_p;
     UK *keys = scratch, *rest = keys + cols * n;
     for (int64_t i = 0; i < n; i++)

@@ -54,7 +54,7 @@ MATH real M(erfc_far)(real z, real z_lo, M(pair) e, ureal n) {
     return M(scale)(M(fma)(M(fma)(-q, z, p.hi) + (M(fma)(e.lo, g, p.lo) - q * z_lo), inverse, q), n);
 }
 #if REAL_IS_F32
-/* min(|x|, end), and end of NaN: taken of the bits, because GCC turns a choice of reals into copies of what follows it */
+/* min(|x|, end), and end of NaN: by the bits, because GCC turns a choice of reals into copies of what follows it */
 MATH real M(within)(real x, real end) {
     ureal a = M(to_bits)(M(abs)(x)), most = M(to_bits)(end);
     return M(from_bits)(a < most ? a : most);
@@ -94,9 +94,9 @@ MATH real M(erfc)(real x) {
 }
 /* the standard normal distribution function, erfc(-x / sqrt(2)) / 2 */
 #if REAL_IS_F32
-/* The tail of the normal distribution, P(X > a) for 0 <= a <= 15: exp(-a^2 / 2) times a smooth function, the quotient of
- * 1/2 + a OVER(a) and 1 + a UNDER(a) (minimax, 1.2e-8), whose last sums and quotient are corrected for their rounding. The
- * square is taken in two pieces: exp would magnify its rounding. *density = exp(-a^2 / 2). */
+/* The tail of the normal distribution, P(X > a) for 0 <= a <= 15: exp(-a^2 / 2) times a smooth function, the quotient
+ * of 1/2 + a OVER(a) and 1 + a UNDER(a) (minimax, 1.2e-8), whose last sums and quotient are corrected for their
+ * rounding. The square is taken in two pieces: exp would magnify its rounding. *density = exp(-a^2 / 2). */
 #define TAIL_OVER 0x1.c1d36ap-2f, 0x1.78c4aap-3f, 0x1.4ee5bep-5f, 0x1.102f6ap-8f
 #define TAIL_UNDER 0x1.ad2be6p+0f, 0x1.349ebcp+0f, 0x1.e2b8c4p-2f, 0x1.a3c1bap-4f, 0x1.552142p-7f
 MATH real M(normal_tail)(real a, real *density) {
@@ -165,7 +165,8 @@ MATH real M(gelu_tanh)(real x) {
     return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid_pair)(u.hi, u.lo);
 }
 MATH real M(silu_slope)(real x) {
-    real e = M(exp_minus)(-M(abs)(x)), inverse = (real)1 / ((real)1 + e), own = x < 0 ? e : (real)1, other = x < 0 ? (real)1 : e;
+    real e = M(exp_minus)(-M(abs)(x)), inverse = (real)1 / ((real)1 + e);
+    real own = x < 0 ? e : (real)1, other = x < 0 ? (real)1 : e;
     return own * inverse * M(fma)(x, other * inverse, 1);
 }
 MATH real M(silu)(real x) { return x != x ? x : x == -REAL_INF ? 0 : x * M(sigmoid)(x); }

@@ -52,7 +52,7 @@ MATH real M(exp)(real x) {
     return x != x ? x : y;  /* NaN as it came: the sign that arithmetic gives it depends on the instructions */
 }
 
-/* exp(x) for x <= 0 (1.05 ULP; 1 above 0), cheaper: 2^n may be subnormal, 2^(n + 64) is not. No NaN changes its sign. */
+/* exp(x) for x <= 0 (1.05 ULP; 1 above 0), cheaper: 2^n may be subnormal, 2^(n + 64) is not. A NaN keeps its sign. */
 MATH real M(exp_minus)(real x) {
     x = x < EXP_LOW ? EXP_LOW : x > 0 ? 0 : x;
     real t = M(fma)(x, (real)1.4426950408889634, MAGIC), k = t - MAGIC;
