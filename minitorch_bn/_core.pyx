@@ -23,7 +23,7 @@ from minitorch_bn.kernels.elementwise cimport run as kernel_run
 from minitorch_bn.kernels.elementwise cimport run_flat as kernel_flat
 from minitorch_bn.kernels.runtime cimport (ITEMSIZE, K, MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_f64, MTB_i8, MTB_i16,
                                            MTB_i32, MTB_i64, MTB_NDTYPES, MTB_u8, ceil_div, give, i64, mtb_loop,
-                                           mtb_number_loop, run_tasks, take)
+                                           mtb_number_loop, run_tasks, take, turn_phase)
 
 include "core/dtypes.pxi"        # dtype, device, Size, memory_format; promotion
 include "core/arguments.pxi"     # dims, shapes, integers: from what the user wrote to C values, or PyTorch's error

@@ -210,3 +210,22 @@ def test_many_shapes_do_not_grow_memory():
         work(n * 7 + 3)
     gc.collect()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2048  # kilobytes
+
+
+def test_memory_that_is_given_up_while_a_thread_computes_on_it():
+    code = """
+        import threading, time
+        import minitorch_bn as torch
+        x, got = torch.ones(20_000_000), []
+        worker = threading.Thread(target=lambda: got.append(torch.sin(x)))
+        worker.start()
+        time.sleep(0.005)
+        x.data = torch.zeros(3)
+        worker.join()
+        assert (got.pop() == torch.sin(torch.ones(1))).all()
+        for _ in range(3):             # nobody computes any more: it goes at the next occasions
+            time.sleep(0.03)
+            x.data = torch.zeros(3)
+        assert torch.memory_stats()["allocated_bytes"] < 1000
+    """
+    in_a_process(code, MTB_CACHE_MB="0")

@@ -1,7 +1,14 @@
 # Storage: a block of memory with a version counter; and how tensors are made on it.
 
+from time import monotonic
+
 cdef extern from *:
     bint __builtin_mul_overflow(i64 a, i64 b, i64* r) noexcept nogil
+    ctypedef struct PyThreadState
+    ctypedef struct PyInterpreterState
+    PyInterpreterState* PyInterpreterState_Get()
+    PyThreadState* PyInterpreterState_ThreadHead(PyInterpreterState* interpreter)
+    PyThreadState* PyThreadState_Next(PyThreadState* thread)
 
 
 @cython.no_gc
@@ -230,8 +237,26 @@ cdef tuple shape_tuple(Tensor x):
     return tuple([x.shape[d] for d in range(x.ndim)])
 
 
+cdef list parked = [], leaving = []      # (when, storage): given up in this phase (kernels/runtime), and in the last
+
+
+cdef int part_with(Storage s) except -1:
+    """A tensor gives up its memory (`x.data = y`). Another thread may be computing on it, so it stays until all have
+    left the regions in which they may be, and 20 ms more, as an operation may be between two regions."""
+    global parked, leaving
+    if PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) != NULL:
+        parked.append((monotonic(), s))
+    if parked or leaving:
+        if leaving and monotonic() - leaving[-1][0] < 0.02 or not turn_phase():
+            return 0
+        leaving, parked = parked, []
+    return 0
+
+
 cdef int adopt(Tensor t, Tensor source) except -1:
     """t becomes a view of source's memory, keeping its own identity, history and flags."""
+    if t.storage is not None:
+        part_with(t.storage)
     t.dtype, t.ndim, t.numel, t.contiguous = source.dtype, source.ndim, source.numel, source.contiguous
     memcpy(t.shape, source.shape, sizeof(t.shape))
     memcpy(t.strides, source.strides, sizeof(t.strides))

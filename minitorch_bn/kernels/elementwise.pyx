@@ -9,7 +9,7 @@ from cython.parallel cimport prange
 from libc.string cimport memcpy
 
 from minitorch_bn.kernels.runtime cimport (CACHE, K, ITEMSIZE, MTB_bf16, MTB_f16, MTB_f32, i64, mtb_elementwise,
-                                           mtb_loop, mtb_move, mtb_number_loop, spread, team)
+                                           enter, leave, mtb_loop, mtb_move, mtb_number_loop, spread, team)
 
 cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil
@@ -340,7 +340,7 @@ cdef inline void part(plan* p, i64 start, i64 stop) noexcept nogil:
 
 cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
     cdef i64 i, span, tasks = 1
-    cdef int d, nt
+    cdef int d, nt, phase
     p.numel = 1
     for d in range(ndim):
         p.numel *= shape[d]
@@ -358,6 +358,7 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
     else:
         i = p.shape[p.ndim - 1] if p.rows else p.block
         tasks = (p.numel + i - 1) // i
+    phase = enter()
     if nt > 1:
         span = (tasks + nt - 1) // nt
         for i in prange(nt, num_threads=nt, schedule="static", nogil=True):
@@ -368,6 +369,7 @@ cdef int execute(plan* p, int ndim, const i64* shape, i64 cost) except -1:
     else:
         with nogil:
             part(p, 0, tasks)
+    leave(phase)
     return 0
 
 
@@ -394,11 +396,12 @@ cdef void flat_part(mtb_loop f, int n, void** p, i64 start, i64 stop, int size, 
 
 cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const double* k, i64 cost) noexcept:
     cdef i64 i, span
-    cdef int nt = team(numel * cost * size // 4)
+    cdef int phase, nt = team(numel * cost * size // 4)
     if numel < SMALL and nt == 1:
         f(p, numel, k)
         return
     span = (numel // BLOCK + nt) // nt * BLOCK
+    phase = enter()
     if nt == 1:
         with nogil:
             f(p, numel, k)
@@ -406,6 +409,7 @@ cdef void run_flat(mtb_loop f, int n, void** p, i64 numel, int size, const doubl
         for i in prange(nt, num_threads=nt, schedule="static", nogil=True):
             spread()
             flat_part(f, n, p, i * span, min(numel, (i + 1) * span), size, k)
+    leave(phase)
 
 
 cdef int copy(operand* dst, operand* src, int ndim, const i64* shape) except -1:

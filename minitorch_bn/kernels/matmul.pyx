@@ -7,7 +7,7 @@ paths, and what each is worth: docs/kernels/matmul.md.
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport uint64_t
 
-from minitorch_bn.kernels.runtime cimport K, give, i64, share_tasks, spread, take, team
+from minitorch_bn.kernels.runtime cimport K, enter, give, i64, leave, share_tasks, spread, take, team
 
 cdef enum:
     A_BYTES = 192 << 10      # a packed block of A, rows x KC: half of a small second-level cache
@@ -371,11 +371,13 @@ cdef void integer_row(i64 i, i64 n, i64 k, const i64* a, i64 rsa, i64 csa, const
 cdef int integer_gemm(i64 m, i64 n, i64 k, const i64* a, i64 rsa, i64 csa, const i64* b, i64 rsb, i64 csb,
                       i64* c, i64 ldc) except -1:
     cdef i64 i
-    cdef int threads = team(<i64> min(<double> m * n * k, <double> (1 << 60)))
+    cdef int phase, threads = team(<i64> min(<double> m * n * k, <double> (1 << 60)))
     if threads > 1:
+        phase = enter()
         for i in prange(m, num_threads=threads, schedule="static", nogil=True):
             spread()
             integer_row(i, n, k, a, rsa, csa, b, rsb, csb, c, ldc)
+        leave(phase)
     else:
         for i in range(m):
             integer_row(i, n, k, a, rsa, csa, b, rsb, csb, c, ldc)

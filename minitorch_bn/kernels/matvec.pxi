@@ -22,6 +22,7 @@ cdef void span(const product* q, i64 index, char* scratch) noexcept nogil:
 
 
 cdef int times_vector(product* q, i64 matrices, int threads) except -1:
+    cdef int phase
     cdef i64 e, i, tasks, unit = 4, most = 4 * threads
     cdef size_t sums_size = 0
     cdef corner at
@@ -50,9 +51,11 @@ cdef int times_vector(product* q, i64 matrices, int threads) except -1:
     scratch = memory + sums_size
     q.sums = memory if sums_size else NULL          # where else than in C
     if threads > 1:
+        phase = enter()
         for i in prange(tasks, num_threads=threads, schedule="static", nogil=True):
             spread()
             span(q, i, scratch + threadid() * q.scratch)
+        leave(phase)
     else:
         for i in range(tasks):
             span(q, i, scratch)

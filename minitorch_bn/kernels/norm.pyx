@@ -2,7 +2,7 @@
 from libc.math cimport sqrt
 from libc.string cimport memcmp, memcpy, memset
 from cython.parallel cimport prange
-from .runtime cimport run_tasks, task, ceil_div, CACHE, K, take, give, spread, team
+from .runtime cimport enter, leave, run_tasks, task, ceil_div, CACHE, K, take, give, spread, team
 from .parts cimport BLOCK, Parts, block, count_blocks, cut, part_at
 
 # The order of additions follows from these constants and the shape alone.
@@ -95,17 +95,19 @@ cdef void run_again(task body, void* plan, i64 count, i64 work) noexcept:
     """run_tasks for tasks that follow others on the same memory: each thread, as it may have caches of its own, takes
     its share once more, and the last first, which is in cache still."""
     cdef i64 i, t, share, rest
-    cdef int threads = team(work)
+    cdef int phase, threads = team(work)
     share, rest = count // threads, count % threads
+    phase = enter()
     if threads == 1:
         with nogil:
             for i in range(count - 1, -1, -1):
                 body(plan, i)
-        return
-    for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
-        spread()
-        for i in range((t + 1) * share + min(t + 1, rest) - 1, t * share + min(t, rest) - 1, -1):
-            body(plan, i)
+    else:
+        for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
+            spread()
+            for i in range((t + 1) * share + min(t + 1, rest) - 1, t * share + min(t, rest) - 1, -1):
+                body(plan, i)
+    leave(phase)
 
 
 # The map that follows the sums: within a task while its channels are in cache, the last read first; where all sums came

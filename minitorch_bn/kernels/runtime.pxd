@@ -67,7 +67,11 @@ cdef extern from "mtb.h" nogil:
 
 cdef const mtb_level* K                       # the tables of the chosen level
 cdef int team(i64 work) noexcept nogil        # threads for that many element operations: 1 when it would not pay
-cdef void spread() noexcept nogil               # first in a task of a team: off the CPU of the thread that started it
+# Around a region without the GIL: what a tensor gives up meanwhile stays until those that may know it have left.
+cdef int enter() noexcept
+cdef void leave(int phase) noexcept
+cdef bint turn_phase() noexcept               # whether all have left that entered before the last turn: then a new one
+cdef void spread() noexcept nogil             # first in a task of a team: off the CPU of the thread that started it
 
 # Independent tasks of one operation, i < count, by the thread team and without the GIL; work: the element operations of
 # all. Tasks are cut by constants of the algorithm, never by the number of threads, and each writes memory of its own:

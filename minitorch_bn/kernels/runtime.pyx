@@ -141,10 +141,32 @@ cdef void spread() noexcept nogil:
     mtb_spread()
 
 
+cdef int phase_now = 0
+cdef int[2] inside = [0, 0]           # Python threads in regions that were entered in this phase, and in the one before
+
+
+cdef int enter() noexcept:
+    inside[phase_now] += 1
+    return phase_now
+
+
+cdef void leave(int phase) noexcept:
+    inside[phase] -= 1
+
+
+cdef bint turn_phase() noexcept:
+    global phase_now
+    if inside[1 - phase_now]:
+        return False
+    phase_now = 1 - phase_now
+    return True
+
+
 cdef void run_tasks(task body, void* plan, i64 count, i64 work) noexcept:
     cdef mtb_shares shares
     cdef i64 i
     cdef int t, size = team(work) if count > 1 else 1
+    cdef int phase = enter()
     if size > 1:
         mtb_share_out(&shares, count, size)
         for t in prange(size, num_threads=size, schedule="static", nogil=True):
@@ -160,24 +182,27 @@ cdef void run_tasks(task body, void* plan, i64 count, i64 work) noexcept:
     else:
         for i in range(count):
             body(plan, i)
+    leave(phase)
 
 
 cdef void share_tasks(roomy_task body, const void* plan, i64 count, int threads, char* scratch, i64 room) noexcept:
     cdef mtb_shares shares
     cdef i64 i
     cdef int t
+    cdef int phase = enter()
     if threads == 1 or count == 1:
         with nogil:
             for i in range(count):
                 body(plan, i, scratch)
-        return
-    mtb_share_out(&shares, count, threads)
-    for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
-        i = mtb_next_task(&shares, t)
-        while i >= 0:
-            mtb_spread()
-            body(plan, i, scratch + t * room)
+    else:
+        mtb_share_out(&shares, count, threads)
+        for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
             i = mtb_next_task(&shares, t)
+            while i >= 0:
+                mtb_spread()
+                body(plan, i, scratch + t * room)
+                i = mtb_next_task(&shares, t)
+    leave(phase)
 
 
 def get_num_threads():
