@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import minitorch_bn as torch
-from minitorch_bn._modes import recomputing
+from minitorch_bn import ops
 
 from . import functional as F
 from . import init
@@ -24,6 +24,7 @@ class _NormBase(Module):
 
     _version = 2
     _input_dims: tuple[int, ...] = ()  # accepted numbers of axes; () for any
+    _welcome_dims: tuple[int, ...] = ()  # those that need no check; none where a subclass has a check of its own
     _policy: Any = None  # a norms.policy.Policy, where one was chosen: see docs/batchnorm.md
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
@@ -63,6 +64,13 @@ class _NormBase(Module):
             init.ones_(self.weight)
         if self.bias is not None:
             init.zeros_(self.bias)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "_check_input_dim" in vars(cls):
+            cls._welcome_dims = ()
+        elif "_input_dims" in vars(cls):
+            cls._welcome_dims = cls._input_dims
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         if self._input_dims and input.dim() not in self._input_dims:
@@ -115,19 +123,15 @@ class _BatchNorm(_NormBase):
             from .norms.policy import forward
 
             return forward(self, input, mask)
-        self._check_input_dim(input)
-        mean, var, momentum = self.running_mean, self.running_var, self.momentum
+        if input.ndim not in self._welcome_dims:
+            self._check_input_dim(input)
+        mean, var, tracked = self.running_mean, self.running_var, self.num_batches_tracked
         if not self.training:
-            return F.batch_norm(input, mean, var, self.weight, self.bias, mean is None and var is None, 0.0, self.eps)
+            return ops.batch_norm(input, mean, var, self.weight, self.bias, mean is None and var is None, 0.0, self.eps)
         if not self.track_running_stats:
-            mean = var = None
-        tracked = self.num_batches_tracked
-        if tracked is not None and self.track_running_stats and input.numel() and not recomputing.on:
-            tracked.add_(1)
-            if momentum is None:
-                momentum = 1.0 / tracked.item()
+            mean = var = tracked = None
         try:
-            return F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum or 0.0, self.eps)
+            return ops.batch_norm(input, mean, var, self.weight, self.bias, True, self.momentum, self.eps, tracked)
         except ValueError as error:
             from .norms.policy import explained
 

@@ -14,9 +14,10 @@ from minitorch_bn._core cimport (Deferred, Node, Storage, Tensor, alias_of, ask,
                                  is_float, new_like, new_node, new_tensor, new_zeros, raw_cast, raw_contiguous, save,
                                  saved, set_history, settle_for, shape_tuple, told, tracks3, wants)
 from minitorch_bn._core import attach
+from minitorch_bn._modes import recomputing
 from minitorch_bn.kernels cimport norm as kernels, normtwice as twice_kernels
 from minitorch_bn.kernels.norm cimport MTB_MASK_AGAIN, MTB_MASK_NONE, MTB_MASK_OUTPUT, MTB_NORM_K0, Channels
-from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
+from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, i64
 
 # -- what all of them share ----------------------------------------------------------------------------------------
 
@@ -259,34 +260,6 @@ cdef tuple channel_algebra(Tensor x, object g, object w, list dims, Tensor stats
     return g * inverse if w is None else g * (inverse * w), g * ((<object> x - mean) * inverse)
 
 
-cdef int read_running(Tensor running, double* value, i64 n) except -1:
-    cdef Tensor double_
-    cdef i64 i
-    if running.dtype == MTB_f32 and running.contiguous and not running.storage.deferred:
-        for i in range(n):
-            value[i] = (<float*> running.data)[i]
-        return 0
-    double_ = raw_contiguous(raw_cast(running, MTB_f64))
-    memcpy(value, double_.data, n * sizeof(double))
-    return 0
-
-
-cdef int update_running(Tensor running, const double* value, i64 n, double momentum, double factor) except -1:
-    """running = (1 - momentum) running + momentum factor value, in double."""
-    cdef Tensor old, new
-    cdef float* at = <float*> running.data
-    cdef i64 i
-    if running.dtype == MTB_f32 and running.contiguous and defers(running) and not running.storage.deferred:
-        for i in range(n):
-            at[i] = <float> ((1 - momentum) * at[i] + momentum * factor * value[i])
-        return bump(running)
-    old, new = raw_contiguous(raw_cast(running, MTB_f64)), new_tensor(MTB_f64, 1, &n)
-    for i in range(n):
-        (<double*> new.data)[i] = (1 - momentum) * (<double*> old.data)[i] + momentum * factor * value[i]
-    copy_into(running, new)
-    return bump(running)
-
-
 cdef Tensor forward(Tensor input, Channels* view, Tensor w, Tensor b, Tensor residual, bint relu, Tensor stats,
                     double eps):
     """y, from the batch's statistics, written to stats (3, C): mean, invstd, var; or from those given (eps < 0)."""
@@ -304,6 +277,7 @@ cdef Tensor forward(Tensor input, Channels* view, Tensor w, Tensor b, Tensor res
     return y
 
 
+include "norm_running.pxi"
 include "norm_deferred.pxi"
 
 
@@ -333,6 +307,17 @@ cdef Tensor checked_forward(Tensor x, Tensor running_mean, Tensor running_var, T
     return y if y is not None else forward(x, &view, w, b, residual, relu, stats, -1)
 
 
+cdef int check_batch(Tensor x, Tensor weight, bint training, double eps) except -1:
+    if training and x.numel > 0 and x.numel == x.shape[1]:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {(<object> x).shape}")
+    if eps <= 0 and (training or eps < 0):
+        kind = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {kind}, but got {eps}")
+    if weight is not None and weight.dtype != x.dtype and x.dtype >= MTB_f32:
+        raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+    return 0
+
+
 cdef int check_input(Tensor x, str op) except -1:
     need_float(x, op)
     if x.ndim < 2:
@@ -340,21 +325,30 @@ cdef int check_input(Tensor x, str op) except -1:
     return 0
 
 
-def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight, Tensor bias,
-               bint training, momentum, double eps):
+def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, Tensor weight=None, Tensor bias=None,
+               bint training=False, momentum=0.1, double eps=1e-5, Tensor tracked=None):
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel of (N, C, ...) (Ioffe & Szegedy 2015, Alg. 1).
 
     Training: statistics of the batch, var biased; running ones move towards them by momentum, var unbiased. Otherwise
     the running statistics. The mean is kept in two floats, so the result keeps its digits however large it is.
+    `tracked` counts the batches of training; without a momentum, the running statistics are the means of that many.
     """
     cdef Tensor y, stats, w, b
     cdef i64 c, nbytes
     cdef i64[2] shape
     cdef Node node
     check_input(input, "batch_norm")
+    check_batch(input, weight, training, eps)
     if input.dtype < MTB_f32:
-        return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, training, momentum, eps),
-                    input.dtype)
+        return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, training, momentum, eps,
+                               tracked), input.dtype)
+    if training and (running_mean is not None or tracked is not None):
+        if recomputing.on:
+            running_mean = running_var = None
+        elif tracked is not None and input.numel > 0:
+            momentum = count(tracked, momentum)
+    if momentum is None:
+        momentum = 0.0
     c = input.shape[1]
     w, b = parameter(weight, input, "weight", "batch_norm", c), parameter(bias, input, "bias", "batch_norm", c)
     settle_for(input, w, b)

@@ -114,12 +114,3 @@ cdef Tensor deferred_forward(Tensor x, Tensor running_mean, Tensor running_var, 
     y = fresh_like(x)
     defer(job, y, training)
     return y
-
-
-cdef int update_statistics(Tensor x, Tensor running_mean, Tensor running_var, Tensor stats, double momentum) except -1:
-    cdef i64 c = x.shape[1], count = x.numel // c
-    if running_mean is not None:
-        update_running(running_mean, row_of(stats, 0), c, momentum, 1)
-    if running_var is not None:
-        update_running(running_var, row_of(stats, 2), c, momentum, count / (count - 1.) if count > 1 else 1)
-    return 0

@@ -22,17 +22,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
 
     In training the batch's statistics are used, and the running ones, where given, moved towards them by `momentum`.
     """
-    if training and 0 < input.numel() == input.size(1):
-        raise _too_few(input, "value per channel")
-    if eps <= 0 and (training or eps < 0):
-        kind = "positive during training" if training else "non-negative"
-        raise ValueError(f"batch_norm eps must be {kind}, but got {eps}")
-    if weight is not None and weight.dtype is not input.dtype and input.dtype in (torch.float32, torch.float64):
-        raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
     if input.dim() == 1 and input.numel() == 0:
         return input.clone()
-    if training and recomputing.on:
-        running_mean = running_var = None
     return ops.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
