@@ -1,7 +1,6 @@
 """Bases of the distributions that take probabilities or logits: one number each, or a vector along the last dim."""
 from __future__ import annotations
 
-from numbers import Number
 from typing import Any
 
 from minitorch_bn import Size, Tensor
@@ -24,7 +23,7 @@ class OddsDistribution(Distribution):
         given = probs if probs is not None else logits
         (self._param,) = broadcast_all(given)  # type: ignore[arg-type]
         setattr(self, "logits" if probs is None else "probs", self._param)
-        super().__init__(Size() if isinstance(given, Number) else self._param.size(), validate_args=validate_args)
+        super().__init__(self._param.size(), validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         new = super().expand(batch_shape, _instance)

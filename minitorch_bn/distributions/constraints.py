@@ -202,15 +202,6 @@ class _LessThan(Constraint):
         return value < self.upper_bound
 
 
-class _IntegerLessThan(_LessThan):
-    """The integers of (-inf, upper_bound]."""
-
-    is_discrete = True
-
-    def check(self, value: Tensor) -> Tensor:
-        return (value % 1 == 0) & (value <= self.upper_bound)
-
-
 class _Real(Constraint):
     """All but NaN."""
 

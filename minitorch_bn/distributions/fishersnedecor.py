@@ -1,7 +1,6 @@
 """The F distribution of Fisher and Snedecor."""
 from __future__ import annotations
 
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
@@ -21,8 +20,7 @@ class FisherSnedecor(Distribution):
 
     def __init__(self, df1: Tensor | float, df2: Tensor | float, validate_args: bool | None = None) -> None:
         self.df1, self.df2 = broadcast_all(df1, df2)
-        numbers = isinstance(df1, Number) and isinstance(df2, Number)
-        super().__init__(() if numbers else self.df1.size(), validate_args=validate_args)
+        super().__init__(self.df1.size(), validate_args=validate_args)
 
     @property
     def mean(self) -> Tensor:

@@ -1,11 +1,10 @@
 """The gamma distribution."""
 from __future__ import annotations
 
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
-from minitorch_bn import Size, Tensor
+from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions._sampling import standard_gamma
 from minitorch_bn.distributions.exp_family import ExponentialFamily
@@ -22,8 +21,7 @@ class Gamma(ExponentialFamily):
 
     def __init__(self, concentration: Tensor | float, rate: Tensor | float, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = broadcast_all(concentration, rate)
-        numbers = isinstance(concentration, Number) and isinstance(rate, Number)
-        super().__init__(Size() if numbers else self.concentration.size(), validate_args=validate_args)
+        super().__init__(self.concentration.size(), validate_args=validate_args)
 
     @property
     def mean(self) -> Tensor:

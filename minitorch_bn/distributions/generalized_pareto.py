@@ -1,7 +1,6 @@
 """The generalized Pareto distribution."""
 from __future__ import annotations
 
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
@@ -20,8 +19,7 @@ class GeneralizedPareto(Distribution):
     def __init__(self, loc: Tensor | float, scale: Tensor | float, concentration: Tensor | float,
                  validate_args: bool | None = None) -> None:
         self.loc, self.scale, self.concentration = broadcast_all(loc, scale, concentration)
-        numbers = all(isinstance(v, Number) for v in (loc, scale, concentration))
-        super().__init__(() if numbers else self.loc.size(), validate_args=validate_args)
+        super().__init__(self.loc.size(), validate_args=validate_args)
 
     def _parts(self) -> tuple[Tensor, Tensor]:
         """(where the concentration is 0, the concentration with 1 there)."""

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Number
 
 import minitorch_bn as torch
 from minitorch_bn import Tensor
@@ -23,10 +22,7 @@ class Gumbel(TransformedDistribution):
         self.loc, self.scale = broadcast_all(loc, scale)
         limits = torch.finfo(self.loc.dtype)
         low, high = torch.full_like(self.loc, limits.tiny), torch.full_like(self.loc, 1 - limits.eps)
-        if isinstance(loc, Number) and isinstance(scale, Number):
-            base = Uniform(limits.tiny, 1 - limits.eps, validate_args=validate_args)
-        else:
-            base = Uniform(low, high, validate_args=validate_args)
+        base = Uniform(low, high, validate_args=validate_args)
         steps = [ExpTransform().inv, AffineTransform(loc=0, scale=-torch.ones_like(self.scale)), ExpTransform().inv,
                  AffineTransform(loc=loc, scale=-self.scale)]
         super().__init__(base, steps, validate_args=validate_args)

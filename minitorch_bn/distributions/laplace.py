@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import math
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
-from minitorch_bn import Size, Tensor
+from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.distribution import Distribution
 from minitorch_bn.distributions.utils import broadcast_all
@@ -21,8 +20,7 @@ class Laplace(Distribution):
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool | None = None) -> None:
         self.loc, self.scale = broadcast_all(loc, scale)
-        numbers = isinstance(loc, Number) and isinstance(scale, Number)
-        super().__init__(Size() if numbers else self.loc.size(), validate_args=validate_args)
+        super().__init__(self.loc.size(), validate_args=validate_args)
 
     @property
     def mean(self) -> Tensor:

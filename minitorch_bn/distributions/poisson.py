@@ -1,11 +1,10 @@
 """The Poisson distribution."""
 from __future__ import annotations
 
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
-from minitorch_bn import Size, Tensor
+from minitorch_bn import Tensor
 from minitorch_bn.distributions import _sampling, constraints
 from minitorch_bn.distributions.exp_family import ExponentialFamily
 from minitorch_bn.distributions.utils import broadcast_all
@@ -19,7 +18,7 @@ class Poisson(ExponentialFamily):
 
     def __init__(self, rate: Tensor | float, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
-        super().__init__(Size() if isinstance(rate, Number) else self.rate.size(), validate_args=validate_args)
+        super().__init__(self.rate.size(), validate_args=validate_args)
 
     @property
     def mean(self) -> Tensor:

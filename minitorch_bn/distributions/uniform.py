@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import math
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
-from minitorch_bn import Size, Tensor
+from minitorch_bn import Tensor
 from minitorch_bn.distributions import constraints
 from minitorch_bn.distributions.distribution import Distribution
 from minitorch_bn.distributions.utils import broadcast_all
@@ -19,8 +18,7 @@ class Uniform(Distribution):
 
     def __init__(self, low: Tensor | float, high: Tensor | float, validate_args: bool | None = None) -> None:
         self.low, self.high = broadcast_all(low, high)
-        numbers = isinstance(low, Number) and isinstance(high, Number)
-        super().__init__(Size() if numbers else self.low.size(), validate_args=validate_args)
+        super().__init__(self.low.size(), validate_args=validate_args)
 
     @property
     def arg_constraints(self) -> Any:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Number
 from typing import Any
 
 import minitorch_bn as torch
@@ -33,9 +32,8 @@ class Wishart(ExponentialFamily):
         if matrix.dim() < 2:
             raise ValueError("scale_tril must be at least two-dimensional, with optional leading batch dimensions")
         degrees = df if isinstance(df, Tensor) else torch.tensor(df, dtype=matrix.dtype)
-        batch = matrix.shape[:-2] if isinstance(df, Number) else torch.broadcast_shapes(matrix.shape[:-2],
-                                                                                        degrees.shape)
-        self.df = degrees if isinstance(df, Number) else degrees.expand(batch)
+        batch = torch.broadcast_shapes(matrix.shape[:-2], degrees.shape)
+        self.df = degrees.expand(batch) if isinstance(df, Tensor) else degrees
         n = matrix.shape[-1]
         if bool((self.df <= n - 1).any()):
             raise ValueError(f"Value of df={df} expected to be greater than ndim - 1 = {n - 1}.")

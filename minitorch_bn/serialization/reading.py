@@ -8,7 +8,7 @@ allowed, or is an error.
 from __future__ import annotations
 
 import struct
-from collections import Counter, OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable
 from pickle import UnpicklingError
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from . import allowed
 from .building import Budget, Builder, build_state, builder_for, check_key
 
-_DICTS = (dict, OrderedDict, Counter, defaultdict)
 _INT, _LONG, _WIDE = struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<Q")
 _SHORT, _DOUBLE = struct.Struct("<H"), struct.Struct(">d")
 # What damaged or hostile data may make the builders raise.
