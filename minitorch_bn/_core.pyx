@@ -34,6 +34,7 @@ include "core/tracing.pxi"       # what a profiler sees
 include "core/tensor.pxi"        # the Tensor class: attributes and operators
 include "core/attributes.pxi"    # those that a user sets on a tensor
 include "core/graph.pxi"         # Node: recording
+include "core/packing.pxi"       # what a graph saves, in the form that hooks give it
 include "core/elementwise.pxi"   # ops of the table: promotion, broadcasting, the loop, recording
 include "core/gradients.pxi"     # their one vjp; undoing broadcasts
 include "core/copies.pxi"        # copies and casts

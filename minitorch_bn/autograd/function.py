@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minitorch_bn._core import Tensor, attach, is_grad_enabled, zeros
+from minitorch_bn._core import Tensor, attach, is_grad_enabled, packed_, unpacked_, zeros
 from minitorch_bn._modes import no_grad, set_grad_enabled
 
 
@@ -29,7 +29,8 @@ class FunctionCtx:
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What save_for_backward kept."""
-        return tuple(self._outputs[self._output_positions[i]] if i in self._output_positions and self._outputs else t
+        return tuple(self._outputs[self._output_positions[i]] if i in self._output_positions and self._outputs else
+                     t if t is None else unpacked_(t)
                      for i, t in enumerate(self._saved))
 
     def mark_dirty(self, *tensors: Tensor) -> None:
@@ -86,7 +87,7 @@ class Function:
         saved_ids = {id(t): i for i, t in enumerate(ctx._saved) if t is not None}
         own = [i for i, y in enumerate(outputs) if id(y) in saved_ids]
         ctx._output_positions = {saved_ids[id(outputs[i])]: i for i in own}
-        ctx._saved = tuple(None if i in ctx._output_positions else t for i, t in enumerate(ctx._saved))
+        ctx._saved = tuple(None if i in ctx._output_positions else packed_(t) for i, t in enumerate(ctx._saved))
         aliases = [y.detach() if isinstance(y, Tensor) and i in own else None for i, y in enumerate(outputs)]
         shapes = [(y.shape, y.dtype) if isinstance(y, Tensor) else None for y in outputs]
         kinds = [(a.shape, a.dtype) if isinstance(a, Tensor) else None for a in args]

@@ -35,7 +35,12 @@ cdef class Node:
     @property
     def next_functions(self):
         """The operations that made the inputs: ((node, output number), ...); a leaf shows as its AccumulateGrad."""
-        return tuple([(AccumulateGrad(edge) if isinstance(edge, Tensor) else edge, nr) for edge, nr in edges_of(self)])
+        cdef int i
+        following = edges_of(self)
+        for i, (edge, nr) in enumerate(following):
+            if isinstance(edge, Node):
+                note_input(self, i, <Node> edge)
+        return tuple([(AccumulateGrad(edge) if isinstance(edge, Tensor) else edge, nr) for edge, nr in following])
 
     @property
     def metadata(self):
@@ -62,7 +67,16 @@ cdef class Node:
         return RemovableHandle(self.pre_hooks, hook, -1)
 
     def __call__(self, *grads):
+        if len(grads) != self.nout:
+            raise TypeError(f"expected {self.nout} arguments, got {len(grads)} instead")
+        grads = tuple([checked_grad(self, i, g) for i, g in enumerate(grads)])
         return run_node(self, grads[0] if self.nout == 1 else grads)
+
+    def __getattr__(self, name):
+        slot = {"_saved_self": 0, "_saved_other": 1, "_saved_result": self.saved_output}.get(name, -1)
+        if slot < 0 or (slot == self.saved_output) != (name == "_saved_result"):
+            raise AttributeError(f"{self.name_!r} object has no attribute {name!r}")
+        return saved(self, slot)
 
     def __repr__(self):
         return f"<{self.name_} object at {<uintptr_t> <PyObject*> self:#x}>"
@@ -88,6 +102,12 @@ cdef class AccumulateGrad:
     def register_hook(self, hook):
         """Call ``hook((), (grad,))`` when a gradient has been accumulated."""
         return self.variable.register_post_accumulate_grad_hook(lambda leaf: hook((), (leaf.grad,)))
+
+    def __call__(self, Tensor grad not None):
+        if not same_shape(grad, self.variable):
+            raise RuntimeError(f"AccumulateGrad: got a gradient of shape {list(shape_tuple(grad))} for a leaf of shape "
+                               f"{list(shape_tuple(self.variable))}")
+        accumulate(self.variable, grad, mtb_grad_mode, False)
 
     def __eq__(self, other):
         return isinstance(other, AccumulateGrad) and (<AccumulateGrad> other).variable is self.variable
@@ -237,7 +257,9 @@ cdef Tensor saved(Node n, int slot):
     if x is None:
         return None
     check_version(n, x, n.v0 if slot == 0 else n.v1 if slot == 1 else n.v2)
-    if x.storage.deferred:
+    if type(x) is Packed:
+        x = unpacked_(x)
+    elif x.storage.deferred:
         job = sleeper(n, slot)
         if job is not None:
             wake(job)
@@ -257,6 +279,8 @@ cdef int raise_released() except -1:
 
 
 cdef int set_history(Tensor y, Node node) except -1:
+    if packing:
+        pack_saved(node)
     y.node, y.out_nr = node, 0
     if y.base is not None:
         y.view_version = y.storage.version
@@ -265,10 +289,51 @@ cdef int set_history(Tensor y, Node node) except -1:
 
 cdef int set_output(Tensor y, Node node, int out_nr) except -1:
     """y is output out_nr of a node with several; absent gradients of the others are seen as None."""
+    if packing:
+        pack_saved(node)
     y.node, y.out_nr = node, out_nr
     if node.nout <= out_nr:
         node.nout = out_nr + 1
     return 0
+
+
+cdef int note_result(Node n, int nr, tuple shape, int dtype) except -1:
+    """Remember what output nr of n is like, for a call of the node with a gradient."""
+    cdef int i
+    cdef list meta = [None] * n.nout if n.out_meta is None else list(n.out_meta)
+    meta[nr] = (shape, dtype)
+    if n.vjp != NULL:
+        for i in range(n.nout):     # of several outputs in C, all are alike
+            meta[i] = (shape, dtype)
+    n.out_meta = tuple(meta)
+    return 0
+
+
+cdef int note_input(Node n, int i, Node source) except -1:
+    """The same of what made input i of n, where n can tell."""
+    kind = n.out_meta[0] if n.out_meta is not None else None
+    if source.nout > 1 or n.vjp != elementwise_vjp or n.aux is None and kind is None:
+        return 0
+    if n.aux is not None:
+        kind = n.aux[i]
+    return note_result(source, 0, kind[0], kind[1])
+
+
+cdef object checked_grad(Node n, int i, object g):
+    """A gradient that a user gives to output i of n: the kernels trust in its shape and dtype."""
+    kind = n.out_meta[i] if n.out_meta is not None else None
+    if not isinstance(g, Tensor):
+        raise TypeError(f"{n.name_}: a gradient must be a Tensor, not {type(g).__name__}")
+    if kind is None:
+        if n.vjp == NULL and getattr(n.fn, "__module__", None) == "minitorch_bn.autograd.function":
+            return g
+        raise RuntimeError(f"{n.name_} does not know the shape of its result: take the node from the tensor's grad_fn, "
+                           "or use torch.autograd.grad")
+    if shape_tuple(g) != kind[0]:
+        raise RuntimeError(f"{n.name_}: got a gradient of shape {list(shape_tuple(g))} for a result of shape "
+                           f"{list(kind[0])}")
+    settle_all()
+    return cast(g, kind[1])
 
 
 def named(Tensor y, str name):

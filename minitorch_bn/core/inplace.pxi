@@ -55,6 +55,8 @@ cdef int inplace_history(Tensor x, Node node) except -1:
     cdef Tensor base = x.base
     if node is None:
         return 0
+    if packing:
+        pack_saved(node)
     if base is None:
         x.node, x.out_nr = node, 0
         return 0

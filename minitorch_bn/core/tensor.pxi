@@ -129,7 +129,10 @@ cdef class Tensor:
     @property
     def grad_fn(self):
         """The recorded operation that made this tensor, or None."""
-        return node_of(self)
+        cdef Node n = node_of(self)
+        if n is not None and (n.out_meta is None or n.out_meta[self.out_nr] is None):
+            note_result(n, self.out_nr, shape_tuple(self), self.dtype)
+        return n
 
     @property
     def grad(self):
