@@ -428,3 +428,13 @@ def test_a_large_number_changes_no_other(source, target):
     if source not in (torch.float16,):
         big = torch.tensor([3e9, -3e9, 2.0**40], dtype=source)
         assert np.array_equal(big.to(target).numpy(), big.double().numpy().astype(np.int64).astype(target.name))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 10, 28, 101])
+def test_linspace_has_a_step_of_its_dtype(n):
+    start, end = np.float32(-0.7), np.float32(2.1)
+    step = float((end - start) / np.float32(n - 1)) if n > 1 else 0.0
+    want = [float(start) + step * i if i < max(n // 2, n == 1) else float(end) - step * (n - 1 - i) for i in range(n)]
+    assert torch.linspace(-0.7, 2.1, n).tolist() == np.array(want, np.float32).tolist()
+    exact = torch.linspace(-0.7, 2.1, n, dtype=torch.float64).numpy()
+    np.testing.assert_allclose(exact, np.linspace(-0.7, 2.1, n), rtol=1e-14, atol=1e-15)

@@ -29,9 +29,9 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 class saved_tensors_hooks:
     """A ``with`` block whose operations keep pack_hook(tensor) instead of each tensor that backward needs.
 
-    Backward gets the tensor back from unpack_hook(what pack_hook returned), of the same shape and dtype. It is asked for
-    what the operations written in C keep, and for the inputs that a `Function` saves. What the composed ones (an LSTM's
-    steps, a checkpoint) and a `Function` keep of their own results stays as it is.
+    Backward gets the tensor back from unpack_hook(what pack_hook returned), of the same shape and dtype. They see
+    what operations in C keep, and the inputs that a `Function` saves. What the composed ones (an LSTM's steps, a
+    checkpoint) and a `Function` keep of their own results stays as it is.
     """
 
     def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:

@@ -313,7 +313,11 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     if n < 0:
         raise RuntimeError("number of steps must be non-negative")
     shape[0] = n
-    d = (b - a) / <double> (n - 1) if n > 1 else 0
+    if code == MTB_f32:     # PyTorch's step is a float, too: who samples an image at its very pixels sees the last bit
+        a, b = <float> a, <float> b
+        d = <float> (<float> (b - a) / <float> (n - 1)) if n > 1 else 0
+    else:
+        d = (b - a) / <double> (n - 1) if n > 1 else 0
     t = new_tensor(code if is_float(code) else MTB_f64, 1, shape)
     count_into(t, 0, max(n // 2, <i64> (n == 1)), 0, a, d)  # from both ends, so that the last value is exact
     if n > 1:

@@ -141,7 +141,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     axes = []
     for length in size[2:]:
         steps = torch.linspace(-1, 1, length, dtype=theta.dtype) if length > 1 else theta.new_zeros(1)
-        axes.append(steps if align_corners else steps * ((length - 1) / length))
+        axes.append(steps if align_corners else steps * (length - 1) / length)
     columns = [axes[i].reshape([-1 if j == i else 1 for j in range(n)]).expand(*size[2:]) for i in reversed(range(n))]
     base = torch.stack([*columns, theta.new_ones(()).expand(*size[2:])], -1).reshape(1, -1, n + 1)
     grid = base.expand(theta.size(0), -1, -1).bmm(theta.transpose(1, 2))
