@@ -4,7 +4,7 @@
  * Every pair goes through the narrowest type that holds the source (int64 for integers, float for the small floats), so
  * a cast rounds once. float -> integer truncates; out of range it wraps as x86 does, on every level. */
 #include "../kernel.h"
-#include <string.h>
+#include "../turn.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -276,21 +276,21 @@ MOVE(8) MOVE(16) MOVE(32) MOVE(64)
 /* what: transposes a tile of rows x cols elements. passes: one. A square of vectors of 16 bytes is turned in registers;
  * the rest goes one by one. */
 #define TURN(bits, side, SQUARE)                                                                     \
-    static void turn_##bits(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t rows,      \
+    static void turn_##bits(void *dst, int64_t to_step, const void *src, int64_t from_step, int64_t rows, \
                             int64_t cols) {                                                          \
         char *d = dst;                                                                               \
         const char *s = src;                                                                         \
         int64_t c = 0, whole = rows & -side;                                                         \
         for (; c + side <= cols; c += side) {                                                        \
             for (int64_t r = 0; r < whole; r += side) {                                              \
-                const char *from = s + c * src_step + r * (bits / 8);                                \
-                char *to = d + r * dst_step + c * (bits / 8);                                        \
+                const char *from = s + c * from_step + r * (bits / 8);                               \
+                char *to = d + r * to_step + c * (bits / 8);                                         \
                 SQUARE                                                                               \
             }                                                                                        \
         }                                                                                            \
         for (int64_t r = 0; r < rows; r++)                                                           \
             for (int64_t i = r < whole ? c : 0; i < cols; i++)                                       \
-                memcpy(d + r * dst_step + i * (bits / 8), s + i * src_step + r * (bits / 8), bits / 8); \
+                memcpy(d + r * to_step + i * (bits / 8), s + i * from_step + r * (bits / 8), bits / 8); \
     }
 /* Squares of 8 x 8 and 16 x 16: in each of log2(side) rounds, vector i and the one half the side on are zipped. */
 #define SQUARE_BY_ZIPS(vector, side, low, high)                                                      \
@@ -313,26 +313,8 @@ typedef int8_t sixteen __attribute__((vector_size(16)));
 static const eight low_16 = {0, 8, 1, 9, 2, 10, 3, 11}, high_16 = {4, 12, 5, 13, 6, 14, 7, 15};
 static const sixteen low_8 = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
 static const sixteen high_8 = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-typedef int32_t four __attribute__((vector_size(16)));
-typedef int64_t two __attribute__((vector_size(16)));
-#define LOAD(v, i) memcpy(&v, from + (i) * src_step, 16)
-#define STORE(i, v) memcpy(to + (i) * dst_step, &v, 16)
-#define SQUARE_32                                                                                    \
-    four a, b, e, f, x, y;                                                                           \
-    LOAD(a, 0), LOAD(b, 1), LOAD(e, 2), LOAD(f, 3);                                                  \
-    const four low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};   \
-    x = __builtin_shuffle(a, b, low), y = __builtin_shuffle(e, f, low);                              \
-    a = __builtin_shuffle(a, b, high), e = __builtin_shuffle(e, f, high);                            \
-    b = __builtin_shuffle(x, y, first), x = __builtin_shuffle(x, y, last);                           \
-    f = __builtin_shuffle(a, e, first), a = __builtin_shuffle(a, e, last);                           \
-    STORE(0, b), STORE(1, x), STORE(2, f), STORE(3, a);
-#define SQUARE_64                                                                                    \
-    two a, b, x;                                                                                     \
-    LOAD(a, 0), LOAD(b, 1);                                                                          \
-    x = __builtin_shuffle(a, b, (two){0, 2}), a = __builtin_shuffle(a, b, (two){1, 3});              \
-    STORE(0, x), STORE(1, a);
 TURN(8, 16, SQUARE_BY_ZIPS(sixteen, 16, low_8, high_8)) TURN(16, 8, SQUARE_BY_ZIPS(eight, 8, low_16, high_16))
-TURN(32, 4, SQUARE_32) TURN(64, 2, SQUARE_64)
+TURN(32, 4, square_32(from, from_step, to, to_step);) TURN(64, 2, square_64(from, from_step, to, to_step);)
 
 /* what: copies past the caches; of 0 bytes, waits for the copies before. passes: one; what is written is not read into
  * a cache first, and drives nothing out. */

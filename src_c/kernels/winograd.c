@@ -10,7 +10,7 @@
 typedef float T;
 #define MTB_T_f32 1
 #include "../vec.h"
-#include "../transpose.h"
+#include "../square.h"
 #include "../api/norm.h"
 
 #define A 0.70710678118654752440f
@@ -18,10 +18,6 @@ typedef float T;
 #define F(factor, x, plus) vfma(vset(factor), x, plus)
 enum { LINE = 16 };  /* elements of a line of a cache */
 enum { RUN = 8 };  /* tiles beside each other whose columns are transformed together */
-#if VBYTES == 16
-#undef UNROLL  /* level generic is small rather than fast */
-#define UNROLL
-#endif
 
 /* The six points of n elements. 6 of an input: the values of the polynomials that are 0 at all other points. Fewer, of
  * an output's gradient: the values of their own polynomial; of weights, too, over what an input's values lack. */
@@ -71,14 +67,10 @@ static __attribute__((noinline)) void load_edge(vec *r, const T *const *at, int6
 }
 
 /* VL elements of VL rows, in the order of memory, transposed; nothing is read at `end` or beyond. */
-INLINE void load_square(vec *r, const T *const *at, int64_t offset, const T *end) {
+INLINE void load_within(vec *r, const T *const *at, int64_t offset, const T *end) {
     if (likely(at[VL - 1] + offset + VL <= end)) UNROLL for (int j = 0; j < VL; j++) r[j] = vload(at[j] + offset);
     else load_edge(r, at, offset, end);
     transpose(r);
-}
-
-INLINE void row_starts(const T **at, const T *src, int64_t apart, int64_t n) {
-    UNROLL for (int j = 0; j < VL; j++) at[j] = src + (j < n ? j : n - 1) * apart;
 }
 
 INLINE void zero(T *dst, int64_t from, int64_t to) {
@@ -111,7 +103,7 @@ INLINE void load_band_of(T *band, const T *src, int64_t n, const T *end, const m
             vec r[VL];
             /* The planes are too far apart for the processor to foresee the rows below. */
             if ((x - lo) % LINE == 0) UNROLL for (int j = 0; j < VL; j++) __builtin_prefetch(at[j] + x + 2 * b->width);
-            load_square(r, at, x, end);
+            load_within(r, at, x, end);
             UNROLL for (int i = 0; i < VL; i++) {
                 if (maps) {
                     r[i] = ((r[i] - p[MTB_NORM_HI]) - p[MTB_NORM_LO]) * p[MTB_NORM_SCALE] + p[MTB_NORM_SHIFT];
@@ -266,7 +258,7 @@ INLINE void filter_n(const int size, T *u, int64_t points, int64_t ld, const T *
         vec g[MOST], half[5][6];
         for (int j = 0; j < size * size; j += VL) {
             vec r[VL];
-            load_square(r, at, i * down + j, end);
+            load_within(r, at, i * down + j, end);
             UNROLL for (int t = 0; t < VL; t++) g[j + t] = r[t];
         }
         const vec *tap = flip ? g + size * size - 1 : g;
