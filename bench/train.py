@@ -53,38 +53,30 @@ def cnn(t):
 
 @case("LSTM(8, 96) over 8 rows, batch 32, Adam")
 def lstm(t):
-    nn = t.nn
-
-    class Reader(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.lstm = nn.LSTM(8, 96, batch_first=True)
-            self.head = nn.Linear(96, 10)
-
-        def forward(self, x):
-            return self.head(self.lstm(x)[0][:, -1])
-
-    model = Reader()
-    optimizer = t.optim.Adam(model.parameters(), lr=1e-4)
-    return stepper(t, model, optimizer, t.randn(32, 8, 8), t.randint(0, 10, (32,)))
+    return reader(t, 8, 96, t.randn(32, 8, 8))
 
 
 @case("LSTM(64, 128) over 64 steps, batch 16, Adam")
 def long_lstm(t):
+    return reader(t, 64, 128, t.randn(16, 64, 64))
+
+
+def reader(t, inputs, width, x):
+    """A step of an LSTM that reads x (batch, steps, inputs) and tells one of ten classes."""
     nn = t.nn
 
     class Reader(nn.Module):
         def __init__(self):
             super().__init__()
-            self.lstm = nn.LSTM(64, 128, batch_first=True)
-            self.head = nn.Linear(128, 10)
+            self.lstm = nn.LSTM(inputs, width, batch_first=True)
+            self.head = nn.Linear(width, 10)
 
         def forward(self, x):
             return self.head(self.lstm(x)[0][:, -1])
 
     model = Reader()
     optimizer = t.optim.Adam(model.parameters(), lr=1e-4)
-    return stepper(t, model, optimizer, t.randn(16, 64, 64), t.randint(0, 10, (16,)))
+    return stepper(t, model, optimizer, x, t.randint(0, 10, x.shape[:1]))
 
 
 @case("transformer, 2 layers of width 96, 24 x 64 letters, AdamW")

@@ -13,7 +13,7 @@ from . import functional as F
 from . import init
 from .linear import Linear
 from .module import Module
-from .parameter import Parameter
+from .parameter import parameter_if
 
 Tensor = torch.Tensor
 
@@ -78,8 +78,7 @@ class MultiheadAttention(Module):
 
         def register(shapes: dict) -> None:
             for name, shape in shapes.items():
-                self.register_parameter(
-                    name, None if shape is None else Parameter(torch.empty(shape, device=device, dtype=dtype)))
+                self.register_parameter(name, parameter_if(shape, shape, device, dtype))
 
         register(shapes)
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias, device, dtype)

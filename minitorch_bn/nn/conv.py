@@ -12,7 +12,7 @@ from . import functional as F
 from . import init
 from ._sizes import ntuple, reversed_twice, same_padding
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, parameter_if
 
 Size = int | tuple[int, ...]
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -58,8 +58,7 @@ class _ConvNd(Module):
         first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
         self.weight = Parameter(
             torch.empty((first, second // groups, *self.kernel_size), device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(torch.empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        self.register_parameter("bias", parameter_if(bias, out_channels, device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

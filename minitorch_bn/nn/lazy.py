@@ -65,24 +65,34 @@ def _adopt_shapes(module: Any, state_dict: dict, prefix: str, *rest: Any) -> Non
             tensor.materialize(value.shape)
 
 
-class LazyLinear(LazyModuleMixin, linear.Linear):
+class _LazyWeights(LazyModuleMixin):
+    """What lazy linear layers and convolutions share: weights that wait for the number of inputs, named `_inputs`."""
+
+    _inputs: str
+
+    def _make_lazy(self, bias: bool, device: Any, dtype: torch.dtype | None) -> None:
+        for name in ("weight", "bias") if bias else ("weight",):
+            setattr(self, name, UninitializedParameter(device=device, dtype=dtype))
+
+    def reset_parameters(self: Any) -> None:
+        """Draw the weights anew, once there are some."""
+        if not self.has_uninitialized_params() and getattr(self, self._inputs) != 0:
+            super().reset_parameters()  # type: ignore[misc]  # it is the layer's
+
+
+class LazyLinear(_LazyWeights, linear.Linear):
     """A Linear whose `in_features` is the last size of the first input."""
 
     cls_to_become = linear.Linear
+    _inputs = "in_features"
     weight: UninitializedParameter
     bias: UninitializedParameter
 
     def __init__(self, out_features: int, bias: bool = True, device: Any = None,
                  dtype: torch.dtype | None = None) -> None:
         super().__init__(0, 0, False)
-        self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.out_features = out_features
-        if bias:
-            self.bias = UninitializedParameter(device=device, dtype=dtype)
-
-    def reset_parameters(self) -> None:
-        if not self.has_uninitialized_params() and self.in_features != 0:
-            super().reset_parameters()
+        self._make_lazy(bias, device, dtype)
 
     def initialize_parameters(self, input: Tensor) -> None:
         """Take `in_features` from the input."""
@@ -99,20 +109,10 @@ class LazyLinear(LazyModuleMixin, linear.Linear):
             self.in_features = input.shape[-1]
 
 
-class _LazyConvXdMixin(LazyModuleMixin):
+class _LazyConvXdMixin(_LazyWeights):
     """What the lazy convolutions add: channels from the first input."""
 
-    def _make_lazy(self, out_channels: int, bias: bool, device: Any, dtype: torch.dtype | None) -> None:
-        layer: Any = self
-        layer.weight = UninitializedParameter(device=device, dtype=dtype)
-        layer.out_channels = out_channels
-        if bias:
-            layer.bias = UninitializedParameter(device=device, dtype=dtype)
-
-    def reset_parameters(self: Any) -> None:
-        """Draw the weights anew, once there are some."""
-        if not self.has_uninitialized_params() and self.in_channels != 0:
-            super().reset_parameters()  # type: ignore[misc]  # it is the convolution's
+    _inputs = "in_channels"
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Take `in_channels` from the input."""
@@ -146,7 +146,8 @@ class _LazyConv(_LazyConvXdMixin, conv._Conv):
                  padding: conv.Size | str = 0, dilation: conv.Size = 1, groups: int = 1, bias: bool = True,
                  padding_mode: str = "zeros", device: Any = None, dtype: torch.dtype | None = None) -> None:
         super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype)
-        self._make_lazy(out_channels, bias, device, dtype)
+        self.out_channels = out_channels
+        self._make_lazy(bias, device, dtype)
 
 
 class LazyConv1d(_LazyConv, conv.Conv1d):
@@ -172,7 +173,8 @@ class _LazyConvTranspose(_LazyConvXdMixin, conv._ConvTransposeNd):
                  padding_mode: str = "zeros", device: Any = None, dtype: torch.dtype | None = None) -> None:
         super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode,
                          device, dtype)
-        self._make_lazy(out_channels, bias, device, dtype)
+        self.out_channels = out_channels
+        self._make_lazy(bias, device, dtype)
 
 
 class LazyConvTranspose1d(_LazyConvTranspose, conv.ConvTranspose1d):

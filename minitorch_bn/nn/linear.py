@@ -10,7 +10,7 @@ import minitorch_bn as torch
 from . import functional as F
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, parameter_if
 
 
 class Identity(Module):
@@ -36,8 +36,7 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None)
+        self.register_parameter("bias", parameter_if(bias, out_features, device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -70,8 +69,7 @@ class Bilinear(Module):
         self.in2_features = in2_features
         self.out_features = out_features
         self.weight = Parameter(torch.empty((out_features, in1_features, in2_features), device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None)
+        self.register_parameter("bias", parameter_if(bias, out_features, device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

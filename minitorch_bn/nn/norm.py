@@ -12,7 +12,7 @@ from . import functional as F
 from . import init
 from ._sizes import ntuple
 from .module import Module
-from .parameter import Parameter
+from .parameter import parameter_if
 
 
 class _NormBase(Module):
@@ -40,11 +40,8 @@ class _NormBase(Module):
         def new(make: Any, wanted: bool) -> torch.Tensor | None:
             return make(num_features, device=device, dtype=dtype) if wanted else None
 
-        def parameter(wanted: bool) -> Parameter | None:
-            return Parameter(torch.empty(num_features, device=device, dtype=dtype)) if wanted else None
-
-        self.register_parameter("weight", parameter(affine))
-        self.register_parameter("bias", parameter(affine and bias))
+        self.register_parameter("weight", parameter_if(affine, num_features, device, dtype))
+        self.register_parameter("bias", parameter_if(affine and bias, num_features, device, dtype))
         self.register_buffer("running_mean", new(torch.zeros, track_running_stats))
         self.register_buffer("running_var", new(torch.ones, track_running_stats))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long) if track_running_stats else None)
@@ -235,10 +232,8 @@ class _ShapedNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         for name, wanted in ("weight", elementwise_affine), ("bias", elementwise_affine and bias):
-            if wanted:
-                self.register_parameter(name, Parameter(torch.empty(self.normalized_shape, device=device, dtype=dtype)))
-            elif name == "weight" or bias is not None:
-                self.register_parameter(name, None)
+            if name == "weight" or bias is not None:
+                self.register_parameter(name, parameter_if(wanted, self.normalized_shape, device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -290,8 +285,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         for name, wanted in ("weight", affine), ("bias", affine and bias):
-            self.register_parameter(
-                name, Parameter(torch.empty(num_channels, device=device, dtype=dtype)) if wanted else None)
+            self.register_parameter(name, parameter_if(wanted, num_channels, device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -31,6 +31,11 @@ class Parameter(torch.Tensor):
         return "Parameter containing:\n" + repr(self.data.requires_grad_(self.requires_grad))
 
 
+def parameter_if(wanted: Any, shape: int | Sequence[int], device: Any, dtype: torch.dtype | None) -> Parameter | None:
+    """A parameter of this shape, not yet filled, or the None that is registered in place of one."""
+    return Parameter(torch.empty(shape, device=device, dtype=dtype)) if wanted else None
+
+
 class Buffer(torch.Tensor):
     """A tensor that moves, and (when persistent) is saved, with its module, but is not trained."""
 

@@ -14,7 +14,7 @@ from minitorch_bn.ops.recurrent import STEPS, loop, scan
 from . import functional as F
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, parameter_if
 from .utils.rnn import PackedSequence
 
 Tensor = torch.Tensor
@@ -309,9 +309,7 @@ class RNNCellBase(Module):
         shapes = {"weight_ih": (gates, input_size), "weight_hh": (gates, hidden_size), "bias_ih": (gates,),
                   "bias_hh": (gates,)}
         for name, shape in shapes.items():
-            wanted = bias or name.startswith("weight")
-            self.register_parameter(
-                name, Parameter(torch.empty(shape, device=device, dtype=dtype)) if wanted else None)
+            self.register_parameter(name, parameter_if(bias or name.startswith("weight"), shape, device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -29,22 +29,24 @@ def _unit_exponential(like: Tensor, generator: Generator | None) -> Tensor:
     return (-rand(like.shape, dtype=_computed(like), generator=generator)).log1p().neg()
 
 
+def _begin(self: Tensor, op: str, name: str, value: float, generator: Generator | None) -> Any:
+    """The stream that draws as PyTorch does, or None: after a look at a parameter, which is positive, and at self."""
+    if not value > 0:
+        raise RuntimeError(f"{op} expects {name} > 0.0, but found {name}={value}")
+    writable(self, op)
+    return stream_of(generator)
+
+
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of density lambd * exp(-lambd * x)."""
-    if not lambd > 0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    writable(self, "exponential_")
-    stream = stream_of(generator)
+    stream = _begin(self, "exponential_", "lambda", lambd, generator)
     drawn = _unit_exponential(self, generator) / lambd if stream is None else stream.exponential(self, lambd)
     return overwrite(self, drawn, "ExponentialBackward0")
 
 
 def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exp(z), z from N(mean, std**2)."""
-    if not std > 0:
-        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    writable(self, "log_normal_")
-    stream = stream_of(generator)
+    stream = _begin(self, "log_normal_", "std", std, generator)
     if stream is not None:
         return overwrite(self, stream.log_normal(self, mean, std), "LogNormalBackward0")
     z = normal_(empty(self.shape, dtype=_computed(self)), mean, std, generator=generator)
@@ -53,10 +55,7 @@ def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator:
 
 def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with median + sigma * tan(pi * (u - 1/2))."""
-    if not sigma > 0:
-        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
-    writable(self, "cauchy_")
-    stream = stream_of(generator)
+    stream = _begin(self, "cauchy_", "sigma", sigma, generator)
     if stream is not None:
         return overwrite(self, stream.cauchy(self, median, sigma), "CauchyBackward0")
     u = empty(self.shape, dtype=DOUBLE).uniform_(-0.5, 0.5, generator=generator)
