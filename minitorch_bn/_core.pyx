@@ -14,15 +14,15 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New, PyCapsule_SetName
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF
-from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, uint16_t, uint32_t, uint64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from minitorch_bn.kernels.elementwise cimport copy as kernel_copy
 from minitorch_bn.kernels.elementwise cimport operand
 from minitorch_bn.kernels.elementwise cimport run as kernel_run
 from minitorch_bn.kernels.elementwise cimport run_flat as kernel_flat
-from minitorch_bn.kernels.runtime cimport (ITEMSIZE, K, MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_f64, MTB_i8, MTB_i16,
-                                           MTB_i32, MTB_i64, MTB_NDTYPES, MTB_u8, ceil_div, give, i64, mtb_loop,
+from minitorch_bn.kernels.runtime cimport (ITEMSIZE, MTB_NDTYPES, K, MTB_b8, MTB_bf16, MTB_f16, MTB_f32, MTB_f64,
+                                           MTB_i16, MTB_i32, MTB_i64, MTB_i8, MTB_u8, ceil_div, give, i64, mtb_loop,
                                            mtb_number_loop, run_tasks, take, turn_phase)
 
 include "core/dtypes.pxi"        # dtype, device, Size, memory_format; promotion

@@ -8,8 +8,8 @@ number of threads, as no element's value does on another's.
 from cython.parallel cimport prange
 from libc.string cimport memcpy
 
-from minitorch_bn.kernels.runtime cimport (CACHE, K, ITEMSIZE, MTB_bf16, MTB_f16, MTB_f32, i64, mtb_elementwise,
-                                           enter, leave, mtb_loop, mtb_move, mtb_number_loop, spread, team)
+from minitorch_bn.kernels.runtime cimport (CACHE, ITEMSIZE, K, MTB_bf16, MTB_f16, MTB_f32, enter, i64, leave,
+                                           mtb_elementwise, mtb_loop, mtb_move, mtb_number_loop, spread, team)
 
 cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil

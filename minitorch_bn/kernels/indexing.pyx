@@ -6,9 +6,8 @@ its own).
 """
 from libc.string cimport memset
 
-from minitorch_bn.kernels.runtime cimport (
-    ceil_div, run_tasks, ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, give, take, team,
-)
+from minitorch_bn.kernels.runtime cimport (ITEMSIZE, K, MTB_i16, MTB_i32, MTB_i64, MTB_u8, ceil_div, give, run_tasks,
+                                           take, team)
 
 cdef extern from "runs.h":
     void mtb_copy_run(void* dst, const void* src, size_t n) noexcept nogil

@@ -1,7 +1,7 @@
 """Layer and RMS normalization drivers: blocks of rows, and whose shares of the weight gradient are merged when."""
 from libc.string cimport memset
-from .runtime cimport run_tasks, ceil_div, K, take, give
-from .norm cimport source, bytes_p, doubles_p
+from .runtime cimport K, ceil_div, give, run_tasks, take
+from .norm cimport bytes_p, doubles_p, source
 
 cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_layernorm:

@@ -2,7 +2,7 @@
 from libc.math cimport sqrt
 from libc.string cimport memcmp, memcpy, memset
 from cython.parallel cimport prange
-from .runtime cimport enter, leave, run_tasks, task, ceil_div, CACHE, K, take, give, spread, team
+from .runtime cimport CACHE, K, ceil_div, enter, give, leave, run_tasks, spread, take, task, team
 from .parts cimport BLOCK, Parts, block, count_blocks, cut, part_at
 
 # The order of additions follows from these constants and the shape alone.

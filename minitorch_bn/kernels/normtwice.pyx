@@ -3,7 +3,7 @@ from libc.string cimport memset
 
 from .norm cimport MTB_MASK_NONE, MTB_TWICE_PARAMS, Channels, Plan, prepare, spread_params, tile
 from .parts cimport block
-from .runtime cimport run_tasks, give, i64, take
+from .runtime cimport give, i64, run_tasks, take
 
 
 cdef void twice_sums(Plan* q, bint columns, i64 rows, i64 n, i64 offset, i64 c, double* s, i64 step) noexcept nogil:

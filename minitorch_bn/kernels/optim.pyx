@@ -1,5 +1,5 @@
 """The driver of the optimizers: spreads chunks of all parameter tensors over the threads in one parallel region."""
-from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
+from minitorch_bn.kernels.runtime cimport K, ceil_div, give, run_tasks, take
 
 cdef enum:
     CHUNK = 16384          # elements

@@ -1,7 +1,7 @@
 """The driver of pooling: gives each thread a run of planes; a plane is the work of one kernel call."""
 from cython.parallel cimport threadid
 
-from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take, team
+from minitorch_bn.kernels.runtime cimport K, ceil_div, give, run_tasks, take, team
 
 cdef enum:
     MAX = 0

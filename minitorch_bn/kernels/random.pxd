@@ -1,5 +1,5 @@
 # The driver of random draws. A draw is named by (seed, offset); its element i depends on (seed, offset, i) alone.
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
 from minitorch_bn.kernels.runtime cimport i64
 

@@ -1,5 +1,5 @@
 """The driver of random draws: cuts a draw into chunks of whole groups, which any thread may make in any order."""
-from minitorch_bn.kernels.runtime cimport MTB_i32, MTB_i64, ceil_div, run_tasks, K, give, take
+from minitorch_bn.kernels.runtime cimport K, MTB_i32, MTB_i64, ceil_div, give, run_tasks, take
 
 cdef enum:
     CHUNK = 8192           # elements; a multiple of every group

@@ -2,7 +2,7 @@
 from libc.string cimport memcpy
 
 from minitorch_bn.kernels.matmul cimport batched_gemm, gemm
-from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, K, give, take
+from minitorch_bn.kernels.runtime cimport K, ceil_div, give, run_tasks, take
 
 cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_recurrent:

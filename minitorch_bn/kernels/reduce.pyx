@@ -6,7 +6,7 @@ not neighbours, small floats) is brought to scratch memory first, a tile at a ti
 from cython.parallel cimport threadid
 from libc.string cimport memcpy
 
-from .runtime cimport run_tasks, ceil_div, K, take, give, team, ITEMSIZE, MTB_f16, MTB_i64, MTB_f32, MTB_f64
+from .runtime cimport ITEMSIZE, K, MTB_f16, MTB_f32, MTB_f64, MTB_i64, ceil_div, give, run_tasks, take, team
 
 ctypedef void (*sum_kernel)(i64 count, i64 n, const void* x, i64 stride, void* acc) noexcept nogil
 ctypedef void (*extreme_kernel)(i64 count, i64 n, const void* x, i64 stride, void* value, i64* index) noexcept nogil

@@ -1,7 +1,7 @@
 """Softmax drivers: groups of rows, or panels of columns, are independent tasks."""
 from libc.math cimport INFINITY
 from libc.string cimport memset
-from .runtime cimport run_tasks, ceil_div, K, take, give
+from .runtime cimport K, ceil_div, give, run_tasks, take
 
 cdef extern from "mtb.h" nogil:
     enum:

@@ -1,7 +1,7 @@
 """The driver of sorting: rows over threads, each thread with scratch for one row."""
 from cython.parallel cimport threadid
 
-from minitorch_bn.kernels.runtime cimport ceil_div, run_tasks, ITEMSIZE, K, give, take, team
+from minitorch_bn.kernels.runtime cimport ITEMSIZE, K, ceil_div, give, run_tasks, take, team
 
 ctypedef struct job:
     const mtb_sorting* table

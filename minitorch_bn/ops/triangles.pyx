@@ -1,7 +1,7 @@
 """Parts of matrices: the lower and the upper triangle, and the borders that padding adds."""
 from minitorch_bn._core cimport (Node, Tensor, index_arg, is_float, new_node, new_tensor, raw_contiguous, set_history,
                                  shape_tuple, tracks)
-from minitorch_bn.kernels.runtime cimport run_tasks, ITEMSIZE, K, MTB_f32, MTB_i64, i64, mtb_loop
+from minitorch_bn.kernels.runtime cimport ITEMSIZE, K, MTB_f32, MTB_i64, i64, mtb_loop, run_tasks
 
 cdef extern from "gen/opids.h":
     enum:
