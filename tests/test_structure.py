@@ -99,6 +99,17 @@ def test_files_open_with_a_sentence():
         assert text.startswith(('"""', 'r"""', "# ", "/*")), f"{path.relative_to(ROOT)} does not say what it is"
 
 
+def test_the_design_names_every_part():
+    """Who reads docs/design.md meets each file of the lower layers, if only by name."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    parts = [*PACKAGE.glob("core/*.pxi"), *PACKAGE.glob("kernels/*.pyx"), *PACKAGE.glob("ops/[!_]*.py*"),
+             *(ROOT / "src_c").glob("*.[ch]")]
+    families = re.findall(r"^\w+\((\w+)\)$", (ROOT / "src_c" / "families.def").read_text(), re.M)
+    unnamed = [str(path.relative_to(ROOT)) for path in parts
+               if path.stem not in families and not re.search(rf"`(?:\w+/)*{path.stem}(?:\.\w+)?`", text)]
+    assert not unnamed, unnamed
+
+
 def test_no_file_names_a_machine():
     for path in SOURCES:
         if path.name != "test_structure.py":
