@@ -156,6 +156,7 @@ FAMILIES = {
     "matmul vector": (lambda a, b: a @ b, [(333, 700), (700,)]),
     "matmul row": (lambda a, b: a @ b.t(), [(1, 700), (330, 700)]),
     "matmul long sum": (lambda a, b: a @ b, [(20, 6000), (6000, 16)]),
+    "matmul few columns": (lambda a, b: a.t() @ b.t(), [(300, 130), (5, 300)]),
     "matmul tall": (lambda a, b: a @ b, [(800, 70), (70, 66)]),
     "matmul wide": (lambda a, b: a @ b, [(66, 70), (70, 2100)]),
     "transposed matrix vector": (lambda a, b: a.t() @ b, [(700, 333), (700,)]),

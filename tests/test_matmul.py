@@ -51,6 +51,7 @@ PRODUCTS = [
     (500, 3, 700), (0, 4, 3), (4, 0, 3), (0, 0, 0), (200, 150, 300), (5, 300, 33), (61, 62, 63),
     (70, 1, 20), (131, 1, 9001), (1, 1, 17000), (3, 2, 9000), (64, 70, 2100), (129, 131, 130), (390, 70, 3),
     (65, 530, 260), (77, 1, 5), (41, 1, 8), (30, 1, 31), (11, 1, 32), (19, 1, 33), (2500, 1, 300), (5, 1, 130),
+    (1, 100, 1024), (24, 256, 300), (40, 100, 200), (90, 8, 2100), (70, 2, 16), (9, 20, 96), (130, 30, 3),
 ]
 
 
@@ -63,7 +64,7 @@ def test_value_and_bits(m, n, k, dtype):
     first = None
     for one, other in itertools.product(LAYOUTS, LAYOUTS):
         y = mt.mm(LAYOUTS[one](a), LAYOUTS[other](b)).numpy()
-        assert y.shape == (m, n) and y.dtype == dtype
+        assert y.shape == (m, n) and y.dtype == dtype and y.flags.c_contiguous
         assert (np.abs(y - expected) <= scale * np.finfo(dtype).eps * (8 + np.sqrt(k))).all(), (one, other)
         first = y if first is None else first
         assert y.tobytes() == first.tobytes(), (one, other)

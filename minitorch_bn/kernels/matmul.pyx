@@ -173,6 +173,17 @@ cdef void pack_b_task(const void* plan, i64 index, char* scratch) noexcept nogil
                 at.b + (q.k0 + p) * q.rsb * q.size, q.csb, min(FEW * nr, q.j1 - q.j0 - first * nr), q.rsb, k)
 
 
+cdef void pack_both_task(const void* plan, i64 index, char* scratch) noexcept nogil:
+    """The tasks of both, spread evenly, so that a thread packs the rows and the columns that it will take."""
+    cdef const product* q = <const product*> plan
+    cdef i64 blocks = parts(q.k1 - q.k0, MTB_KC), a = parts(q.tiles, FEW) * blocks
+    cdef i64 both = a + parts(q.panels, FEW) * blocks, before = index * a // both
+    if (index + 1) * a // both > before:
+        pack_a_task(plan, before, scratch)
+    else:
+        pack_b_task(plan, index - before, scratch)
+
+
 cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brief) noexcept:
     """Packs what is shared, then computes."""
     cdef i64 i, blocks = parts(q.k1 - q.k0, MTB_KC)
@@ -180,10 +191,12 @@ cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brie
         for i in range(tasks):
             block_task(q, i, scratch)
         return
-    if q.a_in == SHARED:
-        share_tasks(pack_a_task, q, parts(q.tiles, FEW) * blocks, threads, scratch, q.scratch)
-    if q.b_in == SHARED:                            # apart, so that a thread packs the columns that it will take
-        share_tasks(pack_b_task, q, parts(q.panels, FEW) * blocks, threads, scratch, q.scratch)
+    if q.a_in == SHARED and q.b_in == SHARED:
+        share_tasks(pack_both_task, q, (parts(q.tiles, FEW) + parts(q.panels, FEW)) * blocks, threads, scratch, 0)
+    elif q.a_in == SHARED:
+        share_tasks(pack_a_task, q, parts(q.tiles, FEW) * blocks, threads, scratch, 0)
+    elif q.b_in == SHARED:
+        share_tasks(pack_b_task, q, parts(q.panels, FEW) * blocks, threads, scratch, 0)
     share_tasks(block_task, q, tasks, threads, scratch, q.scratch)
 
 
@@ -192,12 +205,15 @@ cdef void run(const product* q, i64 tasks, int threads, char* scratch, bint brie
 cdef void share_out(product* q, i64 matrices, int threads) noexcept nogil:
     """Tasks that pack for themselves: small or narrow products, or many of them."""
     cdef const mtb_gemm* kernel = q.kernel
-    cdef i64 column_unit = kernel.nr
+    cdef i64 column_unit = kernel.nr, few = FEW_ROWS
     q.row_b = q.m == 1 and q.rsb == 1
-    q.b_in = RAW if q.csb == 1 and q.m <= FEW_ROWS and not q.row_b else OWN
+    if q.k >= 128:                                  # rows so far apart keep each other out of a cache
+        few = 20 if q.rsb * q.size % 1024 == 0 else 36
+    q.b_in = RAW if q.csb == 1 and q.m <= few and not q.row_b else OWN
     q.a_in = RAW
     if (q.n > FEW_COLUMNS and q.m * min(q.k, <i64> MTB_KC) * q.size > SMALL_A
-            or q.csa != 1 and q.n > 8 and q.m > q.step):
+            or q.csa != 1 and q.n > 8 and q.m > q.step
+            and (q.n > FEW_COLUMNS or q.k > 32 and q.csa * min(q.k, <i64> MTB_KC) * q.size > SMALL_A)):
         q.a_in = OWN
     if q.b_in == RAW or q.row_b:                    # long runs of each row of B; or enough columns to hide a latency
         column_unit *= 2 if q.row_b else 4
@@ -293,7 +309,9 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     q.accumulate, q.ndim, q.shape = accumulate, ndim, shape
     q.batch_a, q.batch_b, q.batch_c = batch_a, batch_b, batch_c
     # multiply-adds are cheaper than element operations, as long as operands are in cache
-    work = matrices * (<double> m * n * k / 16 + (<double> m * k + <double> k * n + <double> m * n) / 4)
+    work = matrices * (<double> m * n * k * q.size / 48 + (<double> m * k + <double> k * n + <double> m * n) / 4)
+    if n == 1:
+        work = matrices * <double> m * k * q.size / (8 if csa == 1 else 5)
     threads = team(<i64> min(work, <double> (1 << 60)))
     if n == 1:
         return times_vector(&q, matrices, threads)

@@ -56,6 +56,17 @@ cdef Tensor readable(Tensor x):
     return raw_contiguous(x)
 
 
+cdef Tensor turned(Tensor x):
+    """A copy of x with the last two dims exchanged."""
+    cdef i64[MAXDIM] shape
+    cdef i64[MAXDIM] strides
+    cdef int d, last = x.ndim - 1
+    for d in range(last + 1):
+        shape[d], strides[d] = x.shape[d], x.strides[d]
+    shape[last], shape[last - 1], strides[last], strides[last - 1] = shape[last - 1], shape[last], strides[last - 1], 1
+    return raw_contiguous(view_of(x, x.ndim, shape, strides, x.data))
+
+
 cdef Tensor raw_product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias):
     cdef i64[MAXDIM] shape
     cdef i64[MAXDIM] batch_a
@@ -90,6 +101,9 @@ cdef Tensor raw_product(Tensor a, Tensor b, bint ta, bint tb, Tensor bias):
     n, rsb, csb = b.shape[b.ndim - 1], b.strides[b.ndim - 2], b.strides[b.ndim - 1]
     if tb:
         n, rsb, csb = b.shape[b.ndim - 2], csb, rsb
+    # rows of A side by side, few columns of B: (B^T A^T)^T reads A along its runs, and fills vectors
+    if rsa == 1 != csa and 1 < n <= 8 and m >= 64 and k >= 16 and bias is None and dtype != MTB_i64:
+        return turned(raw_product(b, a, not tb, not ta, None))
     shape[nb], shape[nb + 1] = m, n
     c = new_tensor(dtype, nb + 2, shape)
     for d in range(nb):
@@ -358,7 +372,12 @@ cdef object combine(Tensor input, object y, object beta, object alpha, object ou
         kind = bool if (<Tensor> y).dtype == MTB_b8 else int
         beta, alpha = kind(beta), kind(alpha)
     y = scaled(y, alpha)
-    return given(y if beta == 0 else scaled(input, beta) + y, out)
+    if beta == 0:
+        return given(y, out)
+    input = scaled(input, beta)
+    if out is None and input.dtype == (<Tensor> y).dtype and not tracks2(input, y):
+        return y.add_(input)                         # nobody else has it
+    return given(input + y, out)
 
 
 cdef object in_float(object function, Tensor x, Tensor a, Tensor b, object beta, object alpha, object out):

@@ -176,7 +176,7 @@ static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_,
             if (packed && rows == MR && columns == NR) {
                 for (int r = 0; r < MR; r++)
                     __builtin_prefetch(at + r * ldc, 0, 2), __builtin_prefetch(at + r * ldc + NR - 1, 0, 2);
-                if (!by_rows && i < NR * STEPS / LINE && j < right - 1)
+                if (!by_rows && i < NR * STEPS / LINE)
                     tile_fetching(k, a + i * a_step, panel, at, ldc, add, panel + NR * k + i * (k / STEPS * LINE));
                 else
                     tile_packed(k, a + i * a_step, panel, at, ldc, add);
@@ -201,10 +201,9 @@ INLINE void copy_rows(const int nv, T *dst, int64_t width, const T *src, int64_t
 static __attribute__((noinline)) int64_t transpose_rows(T *dst, int64_t width, const T *src, int64_t sj, int64_t n,
                                                         int64_t k) {
     if (k < VL) return 0;
-    for (int64_t j = (width - 1) / VL * VL; j >= 0; j -= VL) {
-        const int64_t first = j < n ? j : n - 1;
+    for (int64_t j = (n - 1) / VL * VL; j >= 0; j -= VL) {
         const T *at[VL];
-        row_starts(at, src + first * sj, sj, n - first);
+        row_starts(at, src + j * sj, sj, n - j);
         for (int64_t q = 0; q < k; q += VL) {
             const int64_t p = q + VL <= k ? q : k - VL; /* the last square may overlap the one before */
             vec r[VL];
@@ -251,15 +250,19 @@ static void row(int64_t n, int64_t k, const void *a_, int64_t sa, const void *b_
         vec sum[SQUARES], r[VL];
         int64_t p = 0;
         for (int s = 0; s < squares; s++) sum[s] = (vec){}, row_starts(at[s], b + s * VL * sj, sj, left - s * VL);
-        for (; p + VL <= k; p += VL)
-            for (int s = 0; s < squares; s++) {
+        for (int64_t end; p + VL <= k; p = end) {
+            end = p + LINE <= k ? p + LINE : k / VL * VL;
+            for (int s = 0; s < squares; s++) { /* a whole line of each row: where rows lie 4 KB apart, 16 of them would
+                                                 * not wait for one another in the first-level cache */
                 vec t = sum[s];
-                if (p % LINE == 0)
-                    UNROLL for (int i = 0; i < VL; i++) __builtin_prefetch(at[s][i] + p + 4 * LINE);
-                load_square(r, at[s], p);
-                UNROLL for (int i = 0; i < VL; i++) t = vfma(vset(a[(p + i) * sa]), r[i], t);
+                UNROLL for (int i = 0; i < VL; i++) __builtin_prefetch(at[s][i] + p + 4 * LINE);
+                for (int64_t q = p; q < end; q += VL) {
+                    load_square(r, at[s], q);
+                    UNROLL for (int i = 0; i < VL; i++) t = vfma(vset(a[(q + i) * sa]), r[i], t);
+                }
                 sum[s] = t;
             }
+        }
         for (int s = 0; s < squares; s++) vstore(edge + s * VL, sum[s]);
         for (; p < k; p++)
             for (int s = 0; s < squares; s++)
