@@ -3,6 +3,7 @@
     python tests/digest.py            prints the digest at each level and number of threads
 """
 import hashlib
+import itertools
 import random
 import struct
 import sys
@@ -37,6 +38,14 @@ class at:
     def __exit__(self, *error):
         runtime.set_level(self.was[0])
         torch.set_num_threads(self.was[1])
+
+
+def every_setting(work=0):
+    """Set each level with each number of threads in turn; the one without fused multiply-add only for little work."""
+    for level, threads in itertools.product(runtime.levels(), (1, 2, 3, 4)):
+        if level != "generic" or work <= 500_000:
+            with at(level, threads):
+                yield level, threads
 
 
 def add(h, x):

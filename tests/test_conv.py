@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+from digest import every_setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,18 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 import minitorch_bn as mt
 from minitorch_bn import ops
 from minitorch_bn.autograd import gradcheck, gradgradcheck
-from minitorch_bn.kernels import runtime
 
 CONV = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
 TRANSPOSED = {1: ops.conv_transpose1d, 2: ops.conv_transpose2d, 3: ops.conv_transpose3d}
-
-
-@pytest.fixture(autouse=True)
-def restore():
-    threads, level = runtime.get_num_threads(), runtime.get_level()
-    yield
-    runtime.set_num_threads(threads)
-    runtime.set_level(level)
 
 
 def normal(*shape, seed=0, dtype=np.float64):
@@ -158,14 +150,9 @@ def test_values_and_bits(size, kernel, options, dtype):
     assert first[0].shape == expected.shape and first[0].dtype == dtype
     scale = reference(*(np.abs(a).astype(float) for a in (x, w, bias)), **options)  # of the rounding errors, at worst
     assert (np.abs(first[0] - expected) <= scale * np.finfo(dtype).eps * (8 + np.sqrt(taps))).all()
-    for level in runtime.levels():
-        if level == "generic" and expected.size * taps > 500_000:
-            continue
-        runtime.set_level(level)
-        for threads in (1, 2, 3, 4):
-            runtime.set_num_threads(threads)
-            for name, got, want in zip(("y", "dx", "dw", "db"), run(x, dy), first, strict=True):
-                assert got.tobytes() == want.tobytes(), (name, level, threads)
+    for setting in every_setting(expected.size * taps):
+        for name, got, want in zip(("y", "dx", "dw", "db"), run(x, dy), first, strict=True):
+            assert got.tobytes() == want.tobytes(), (name, *setting)
     for i in {0, size[0] // 2} if size[0] else ():
         alone = run(x[i : i + 1], dy[i : i + 1])
         assert alone[0].tobytes() == first[0][i : i + 1].tobytes()

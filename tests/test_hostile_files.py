@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from errors import refused
 from fuzz_files import archive_of, legacy, seeds, touch, zipped
 
 import minitorch_bn as torch
@@ -20,11 +21,6 @@ from minitorch_bn import nn
 from minitorch_bn.serialization.writing import Pickler
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def refused(file, match=None, **options):
-    with pytest.raises(pickle.UnpicklingError, match=match):
-        torch.load(io.BytesIO(file) if isinstance(file, bytes) else file, **options)
 
 
 # -- nothing is run ----------------------------------------------------------------------------------------------------

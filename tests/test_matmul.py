@@ -5,32 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
+from digest import every_setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minitorch_bn as mt
 from minitorch_bn.autograd import gradcheck, gradgradcheck
-from minitorch_bn.kernels import runtime
 from minitorch_bn.ops import linear
-
-
-@pytest.fixture(autouse=True)
-def restore():
-    threads, level = runtime.get_num_threads(), runtime.get_level()
-    yield
-    runtime.set_num_threads(threads)
-    runtime.set_level(level)
-
-
-def every_setting(work):
-    """Each level with each number of threads; the level without fused multiply-add only for little work."""
-    for level in runtime.levels():
-        if level == "generic" and work > 500_000:
-            continue
-        runtime.set_level(level)
-        for threads in (1, 2, 3, 4):
-            runtime.set_num_threads(threads)
-            yield level, threads
 
 
 def normal(*shape, seed=0, dtype=np.float64):

@@ -92,8 +92,10 @@ def test_state_dict_round_trip_and_report():
 
 def test_state_dict_of_old_batch_norm_lacks_the_counter():
     norm = nn.BatchNorm1d(2)
-    state = {key: value for key, value in norm.state_dict().items() if key != "num_batches_tracked"}
+    state = {key: value.clone() for key, value in norm.state_dict().items() if key != "num_batches_tracked"}
+    norm(mt.randn(3, 2))
     norm.load_state_dict(state)
+    assert norm.running_mean.tolist() == [0, 0] and norm.num_batches_tracked.item() == 1  # its own stays
 
 
 def test_extra_state_and_state_hooks():

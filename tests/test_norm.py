@@ -1,9 +1,8 @@
 """Batch, instance, group, layer and RMS norm: values, statistics, derivatives of any order, layouts, accuracy, bits."""
 
-import itertools
-
 import numpy as np
 import pytest
+from digest import every_setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +10,6 @@ import minitorch_bn as torch
 import minitorch_bn.nn.functional as F
 from minitorch_bn import ops
 from minitorch_bn.autograd import gradcheck, gradgradcheck
-from minitorch_bn.kernels import runtime
 
 SHAPES = [
     (4, 3),
@@ -435,13 +433,6 @@ def test_same_bits_for_every_thread_count_and_level():
                 out += [t.detach().numpy().tobytes() for t in (y, *first, *second)]
         return out
 
-    level, threads = runtime.get_level(), torch.get_num_threads()
-    try:
-        expected = results()
-        for name, count in itertools.product(runtime.levels(), (1, 2, 4)):
-            runtime.set_level(name)
-            torch.set_num_threads(count)
-            assert results() == expected, (name, count)
-    finally:
-        runtime.set_level(level)
-        torch.set_num_threads(threads)
+    expected = results()
+    for setting in every_setting():
+        assert results() == expected, setting

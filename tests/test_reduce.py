@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from digest import every_setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minitorch_bn as torch
 from minitorch_bn.autograd import gradcheck, gradgradcheck
-from minitorch_bn.kernels import runtime
 
 SHAPES = [(), (1,), (7,), (3, 4), (2, 3, 4), (2, 1, 3, 2), (5, 130), (130, 5), (3, 0, 2)]
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}
@@ -363,13 +363,6 @@ def test_same_bits_for_every_thread_count_and_level():
             )
         ]
 
-    level, threads = runtime.get_level(), torch.get_num_threads()
-    try:
-        expected = results()
-        for name, count in itertools.product(runtime.levels(), (1, 2, 3, 4)):
-            runtime.set_level(name)
-            torch.set_num_threads(count)
-            assert results() == expected, (name, count)
-    finally:
-        runtime.set_level(level)
-        torch.set_num_threads(threads)
+    expected = results()
+    for setting in every_setting():
+        assert results() == expected, setting

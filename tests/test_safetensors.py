@@ -11,8 +11,7 @@ import minitorch_bn as torch
 from minitorch_bn import nn
 from minitorch_bn.utils import model_zoo
 
-DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
-          torch.float32, torch.float64]
+DTYPES = list(torch._core.DTYPES.values())
 
 
 def tensors_file(header, data=b"", length=None):

@@ -19,13 +19,13 @@ from pathlib import Path
 import fuzz_files
 import numpy as np
 import pytest
+from errors import refused
 
 import minitorch_bn as torch
 from minitorch_bn import nn
 
 ROOT = Path(__file__).resolve().parent.parent
-DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
-          torch.float32, torch.float64]
+DTYPES = list(torch._core.DTYPES.values())
 
 
 def through(value, **options):
@@ -34,11 +34,6 @@ def through(value, **options):
     torch.save(value, file)
     file.seek(0)
     return torch.load(file, **options)
-
-
-def refused(file, match=None, **options):
-    with pytest.raises(pickle.UnpicklingError, match=match):
-        torch.load(io.BytesIO(file) if isinstance(file, bytes) else file, **options)
 
 
 # -- what goes in comes out --------------------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from digest import every_setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minitorch_bn as torch
 import minitorch_bn.nn.functional as F
 from minitorch_bn.autograd import gradcheck, gradgradcheck
-from minitorch_bn.kernels import runtime
 
 SHAPES = [
     (),
@@ -245,13 +245,6 @@ def test_same_bits_for_every_thread_count_and_level():
                 out += [loss.detach().numpy().tobytes(), torch.autograd.grad(loss, x)[0].numpy().tobytes()]
         return out
 
-    level, threads = runtime.get_level(), torch.get_num_threads()
-    try:
-        expected = results()
-        for name, count in itertools.product(runtime.levels(), (1, 2, 3, 4)):
-            runtime.set_level(name)
-            torch.set_num_threads(count)
-            assert results() == expected, (name, count)
-    finally:
-        runtime.set_level(level)
-        torch.set_num_threads(threads)
+    expected = results()
+    for setting in every_setting():
+        assert results() == expected, setting

@@ -7,8 +7,7 @@ import minitorch_bn as torch
 from minitorch_bn.autograd import gradcheck, gradgradcheck
 
 RNG = np.random.default_rng(0)
-DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
-          torch.float32, torch.float64]
+DTYPES = list(torch._core.DTYPES.values())
 
 
 def sample(shape, dtype):
@@ -34,6 +33,17 @@ def test_sort(shape, dim, dtype):
             assert torch.equal(top, x.gather(dim, where))
             _, where = x.topk(k, dim, largest=False)
             assert np.array_equal(where.numpy(), np.take(want, range(k), dim))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_neighbours_differ_in_their_last_bit(dtype):
+    x = torch.cat([torch.arange(1, 200), -torch.arange(1, 200)]).double()
+    x = (x.sign() + x * torch.finfo(dtype).eps).to(dtype)  # 1 + k eps and -(1 + k eps)
+    shuffled = x[torch.tensor(RNG.permutation(len(x)))]
+    for descending in (False, True):
+        want = np.sort(x.numpy())[::-1 if descending else 1]
+        assert np.array_equal(shuffled.sort(descending=descending)[0].numpy(), want)
+        assert np.array_equal(shuffled.topk(50, largest=descending)[0].numpy(), want[:50])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

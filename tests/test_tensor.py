@@ -10,8 +10,7 @@ from hypothesis import given
 
 import minitorch_bn as torch
 
-DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
-          torch.float32, torch.float64]
+DTYPES = list(torch._core.DTYPES.values())
 WITH_NUMPY = [d for d in DTYPES if d is not torch.bfloat16]
 
 
