@@ -1,4 +1,4 @@
-"""minitorch_bn: PyTorch's training API in two megabytes, with exact and fast batch normalization on the CPU.
+"""minitorch_bn: PyTorch's training API in 2.5 megabytes, with exact and fast batch normalization on the CPU.
 
 ``import minitorch_bn as torch`` and the script runs. NumPy and the subpackages (nn, optim, ...) are imported on first
 use.

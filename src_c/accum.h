@@ -25,7 +25,6 @@ static inline dvec dload(const T *p) { return __builtin_convertvector(*(const dp
 #endif
 static inline dvec dset(double x) { return x - (dvec){}; }
 static inline dvec dabs(dvec v) { return (dvec)((dmask)v & INT64_MAX); }
-static inline dvec dzero_if_nan(dvec v) { return (dvec)((dmask)v & (v == v)); }
 
 /* The one tree that folds 32 lanes: lane i with lane i + 16, then + 8, + 4, + 2, + 1. */
 #define FOLD_LANES(name, OP)                                                    \

@@ -28,7 +28,6 @@ static inline T m_sign(T x) { return m_signbit(x) ? (T)-1 : (T)(x != 0); }
 static inline T m_maximum(T a, T b) { return a > b ? a : b; }
 static inline T m_minimum(T a, T b) { return a < b ? a : b; }
 static inline T m_clamp_min(T x, T low) { return x < low ? low : x; }
-static inline T m_clamp_max(T x, T high) { return x > high ? high : x; }
 
 #if MTB_T_i64
 static inline T m_truncdiv(T a, T b) {

@@ -373,7 +373,6 @@ cdef Tensor first_of_shape(list tensors, int ndim, const i64* shape):
 cdef object geometry_of(list tensors, int dtype, int ndim, const i64* shape):
     """((shape, dtype) of each input), or None if all are as the output: what undoing the broadcast needs."""
     cdef Tensor x
-    cdef int d
     for x in tensors:
         if x is not None and (x.dtype != dtype or x.ndim != ndim or first_of_shape([x], ndim, shape) is None):
             return tuple([(shape_tuple(t), (<Tensor> t).dtype) if t is not None else None for t in tensors])

@@ -61,7 +61,6 @@ cdef object run_hooks(dict hooks, object grad):
 
 cdef object before_node(Node n, object g):
     """Pre-hooks of a node: retained gradients, tensor hooks by output, and hooks on the node itself."""
-    cdef int nr
     single = n.nout == 1
     grads = [g] if single else list(g)
     cdef tuple kinds = kinds_of(grads)

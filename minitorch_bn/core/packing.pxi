@@ -41,7 +41,7 @@ def pop_saved_hooks_():
 def packed_(Tensor x):
     """x as the hooks of this thread keep it (see unpacked_); x itself if there are none."""
     cdef Packed p
-    cdef int d, mode = mtb_grad_mode
+    cdef int mode = mtb_grad_mode
     cdef unsigned int version
     stack = pack_stacks.get(PyThread_get_thread_ident())
     if x is None or not stack or type(x) is Packed:

@@ -102,7 +102,7 @@ cdef bint is_dense(Tensor x) noexcept:
     """Whether x's elements fill its memory without gaps or overlap, in some order of the dims."""
     cdef i64 expect = 1
     cdef unsigned int left = 0
-    cdef int d, step
+    cdef int d
     if x.contiguous:
         return True
     for d in range(x.ndim):

@@ -23,7 +23,7 @@ cdef object reshape_vjp(Node n, object g):
 
 cdef bint view_strides(Tensor x, int ndim, const i64* shape, i64* strides) noexcept:
     """Strides that give x's elements the new shape without a copy, if there are any."""
-    cdef int i = 0, j, d, old = 0
+    cdef int d, old = 0
     cdef i64[MAXDIM] s, t
     cdef i64 left, right, step
     cdef int oi = 0, oj, ni = 0, nj, k

@@ -4,7 +4,7 @@
 cdef class Normalization(Deferred):
     """A batch norm of f32 or f64 whose result nobody has read yet: an addition and a ReLU that follow join its pass."""
     cdef Tensor x, w, b, running_mean, running_var, stats, residual
-    cdef bint training, done           # done: the statistics are there, running ones moved
+    cdef bint done                     # done: the statistics are there, running ones moved
     cdef double momentum, eps
     cdef Normalization first           # of a sum: the job that it is the sum of
 

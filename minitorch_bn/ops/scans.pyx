@@ -11,7 +11,7 @@ CUMMAX = result_type_of("cummax", ["values", "indices"])
 CUMMIN = result_type_of("cummin", ["values", "indices"])
 
 
-cdef bint middle(Tensor x, int dim, i64* shape, i64* strides) noexcept:
+cdef bint around(Tensor x, int dim, i64* shape, i64* strides) noexcept:
     """x as (outer, n, inner) around dim; False if the dims before or after it do not lie like one."""
     cdef int d, k
     for k in range(3):
@@ -38,9 +38,9 @@ cdef Tensor raw_scan(Tensor x, int op, int dim, bint reverse, Tensor index):
     cdef Tensor source = raw_cast(x, dtype), y = new_tensor(dtype, x.ndim, x.shape)
     if x.numel == 0:      # its strides may be anything
         return raw_cast(y, x.dtype)
-    if not middle(source, dim, shape, strides):
+    if not around(source, dim, shape, strides):
         source = raw_contiguous(source)
-        middle(source, dim, shape, strides)
+        around(source, dim, shape, strides)
     kernels.scan(dtype, op, reverse, shape, strides, source.data, y.data,
                  <i64*> index.data if index is not None else NULL)
     return raw_cast(y, x.dtype)
