@@ -42,6 +42,21 @@ typedef MTB_CAT2(mtb_ctype, MTB_DTYPE) T;
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 #endif
+/* The elements of x and y at these places, y's after x's. A literal of places needs parentheses around it. */
+#ifdef __clang__ /* makes one instruction of this if it can */
+#define SHUFFLE(x, y, places) ({                                                                    \
+    __auto_type a_ = (x);                                                                           \
+    __auto_type b_ = (y);                                                                           \
+    __auto_type r_ = a_;                                                                            \
+    __auto_type at_ = (places);                                                                     \
+    const int n_ = sizeof a_ / sizeof a_[0];                                                        \
+    _Pragma("clang loop unroll(full)") for (int i_ = 0; i_ < n_; i_++)                              \
+        r_[i_] = at_[i_] < n_ ? a_[at_[i_]] : b_[at_[i_] - n_];                                     \
+    r_;                                                                                             \
+})
+#else
+#define SHUFFLE(x, y, places) __builtin_shuffle(x, y, places)
+#endif
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #endif

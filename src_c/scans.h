@@ -17,10 +17,10 @@ enum { PANEL = 64, SHORT_SCAN = 16 }; /* short rows overlap in the pipeline by t
         int64_t i = 0;                                                                                                \
         for (; i + 4 <= n; i += 4) {                                                                                  \
             four v = {x[i], x[i + 1], x[i + 2], x[i + 3]};                                                            \
-            v = v OP __builtin_shuffle(v, neutral, (places){4, 0, 1, 2});                                             \
-            v = v OP __builtin_shuffle(v, neutral, (places){4, 4, 0, 1});                                             \
+            v = v OP SHUFFLE(v, neutral, ((places){4, 0, 1, 2}));                                             \
+            v = v OP SHUFFLE(v, neutral, ((places){4, 4, 0, 1}));                                             \
             *(narrow *)(y + i) = __builtin_convertvector(v OP before, narrow);                                        \
-            before = before OP __builtin_shuffle(v, (places){3, 3, 3, 3});                                            \
+            before = before OP SHUFFLE(v, v, ((places){3, 3, 3, 3}));                                            \
         }                                                                                                             \
         for (double s = before[0]; i < n; i++) y[i] = (T)(s = s OP (double)x[i]);                                     \
     }

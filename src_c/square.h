@@ -30,8 +30,8 @@
 #define SWAP(s)                                                     \
     UNROLL for (int i = 0; i < VL; i++) if (!(i & s)) {             \
         const vec x = r[i], y = r[i + s];                           \
-        r[i] = __builtin_shuffle(x, y, LIST(LOW, s));               \
-        r[i + s] = __builtin_shuffle(x, y, LIST(HIGH, s));          \
+        r[i] = SHUFFLE(x, y, LIST(LOW, s));               \
+        r[i + s] = SHUFFLE(x, y, LIST(HIGH, s));          \
     }
 static inline __attribute__((always_inline)) void transpose(vec *r) { ROUNDS(SWAP) }
 
@@ -65,13 +65,13 @@ INLINE void load_square(vec *r, const T *const *at, int64_t p) {
 #if MTB_T_f32
         UNROLL for (int i = 0; i < Q; i += 2) {
             const vec t = x[i];
-            x[i] = __builtin_shuffle(t, x[i + 1], LIST(FIRST, 1));
-            x[i + 1] = __builtin_shuffle(t, x[i + 1], LIST(SECOND, 1));
+            x[i] = SHUFFLE(t, x[i + 1], LIST(FIRST, 1));
+            x[i + 1] = SHUFFLE(t, x[i + 1], LIST(SECOND, 1));
         }
 #endif
         UNROLL for (int i = 0; i < Q / 2; i++) {
-            r[u + 2 * i] = __builtin_shuffle(x[i], x[i + Q / 2], LIST(LOW, Q / 2));
-            r[u + 2 * i + 1] = __builtin_shuffle(x[i], x[i + Q / 2], LIST(HIGH, Q / 2));
+            r[u + 2 * i] = SHUFFLE(x[i], x[i + Q / 2], LIST(LOW, Q / 2));
+            r[u + 2 * i + 1] = SHUFFLE(x[i], x[i + Q / 2], LIST(HIGH, Q / 2));
         }
     }
 }

@@ -13,16 +13,16 @@ INLINE void square_32(const char *from, int64_t from_step, char *to, int64_t to_
     const four low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};
     four a, b, e, f, x, y;
     LOAD(a, 0), LOAD(b, 1), LOAD(e, 2), LOAD(f, 3);
-    x = __builtin_shuffle(a, b, low), y = __builtin_shuffle(e, f, low);
-    a = __builtin_shuffle(a, b, high), e = __builtin_shuffle(e, f, high);
-    b = __builtin_shuffle(x, y, first), x = __builtin_shuffle(x, y, last);
-    f = __builtin_shuffle(a, e, first), a = __builtin_shuffle(a, e, last);
+    x = SHUFFLE(a, b, low), y = SHUFFLE(e, f, low);
+    a = SHUFFLE(a, b, high), e = SHUFFLE(e, f, high);
+    b = SHUFFLE(x, y, first), x = SHUFFLE(x, y, last);
+    f = SHUFFLE(a, e, first), a = SHUFFLE(a, e, last);
     STORE(0, b), STORE(1, x), STORE(2, f), STORE(3, a);
 }
 INLINE void square_64(const char *from, int64_t from_step, char *to, int64_t to_step) {
     two a, b, x;
     LOAD(a, 0), LOAD(b, 1);
-    x = __builtin_shuffle(a, b, (two){0, 2}), a = __builtin_shuffle(a, b, (two){1, 3});
+    x = SHUFFLE(a, b, ((two){0, 2})), a = SHUFFLE(a, b, ((two){1, 3}));
     STORE(0, x), STORE(1, a);
 }
 

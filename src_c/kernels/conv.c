@@ -42,14 +42,14 @@ INLINE void pad_row(T *dst, int64_t length, int64_t lo, int64_t hi, const T *src
     if (step == 2)
         for (; i < hi && end - src >= 2 * VL; i += VL, src += 2 * VL) {
             __builtin_prefetch(src + ahead);
-            vstore(dst + i, __builtin_shuffle(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER)));
+            vstore(dst + i, SHUFFLE(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER)));
         }
     if (step == 4)
         for (; i < hi && end - src >= 4 * VL; i += VL, src += 4 * VL) {
-            const vec a = __builtin_shuffle(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER));
-            const vec b = __builtin_shuffle(vload(src + 2 * VL), vload(src + 3 * VL), LANES_OF(EVERY_OTHER));
+            const vec a = SHUFFLE(vload(src), vload(src + VL), LANES_OF(EVERY_OTHER));
+            const vec b = SHUFFLE(vload(src + 2 * VL), vload(src + 3 * VL), LANES_OF(EVERY_OTHER));
             __builtin_prefetch(src + ahead);
-            vstore(dst + i, __builtin_shuffle(a, b, LANES_OF(EVERY_OTHER)));
+            vstore(dst + i, SHUFFLE(a, b, LANES_OF(EVERY_OTHER)));
         }
     for (; i < hi; i++, src += step) dst[i] = *src;
     zero(dst, hi, length);
@@ -83,8 +83,8 @@ static __attribute__((noinline)) void pad_pairs(T *dst, int64_t length, const sp
     for (src += x->at - odd; rows > 0; rows--, dst += 2 * length, src += down)
         for (int64_t j = first; j >= 0; j -= VL) {
             const vec a = vload(src + 2 * j), b = vload(src + 2 * j + VL);
-            const vec even = __builtin_shuffle(a, b, LANES_OF(EVERY_OTHER));
-            const vec between = __builtin_shuffle(a, b, LANES_OF(EVERY_OTHER) + 1);
+            const vec even = SHUFFLE(a, b, LANES_OF(EVERY_OTHER));
+            const vec between = SHUFFLE(a, b, LANES_OF(EVERY_OTHER) + 1);
             __builtin_prefetch(src + 2 * j + ahead);
             if (j == 0) zero(dst, 0, lo0);
             vstore(dst + lo0 + j, odd ? between : even);
@@ -282,8 +282,8 @@ static void weave(void *dst_, int64_t step, const void *src_, int64_t pitch, int
         for (; 2 * (j + VL) <= n; j += VL) {
             __builtin_prefetch(dst + 2 * (n + j), 1);  /* the next row of this phase */
             const vec x = vload(src + j), y = vload(src + pitch + j);
-            vstore(dst + 2 * j, __builtin_shuffle(x, y, LANES_OF(IN_TURN)));
-            vstore(dst + 2 * j + VL, __builtin_shuffle(x, y, LANES_OF(IN_TURN_HIGH)));
+            vstore(dst + 2 * j, SHUFFLE(x, y, LANES_OF(IN_TURN)));
+            vstore(dst + 2 * j + VL, SHUFFLE(x, y, LANES_OF(IN_TURN_HIGH)));
         }
     for (; j * step < n; j++)
         for (int64_t f = 0; f < phases && j * step + f < n; f++) dst[j * step + f] = src[f * pitch + j];

@@ -298,12 +298,12 @@ MOVE(8) MOVE(16) MOVE(32) MOVE(64)
     UNROLL for (int i = 0; i < side; i++) LOAD(v[i], i);                                             \
     UNROLL for (int round = 1; round < side; round *= 4) {                                           \
         UNROLL for (int i = 0; i < side / 2; i++)                                                    \
-            w[2 * i] = __builtin_shuffle(v[i], v[i + side / 2], low),                                \
-            w[2 * i + 1] = __builtin_shuffle(v[i], v[i + side / 2], high);                           \
+            w[2 * i] = SHUFFLE(v[i], v[i + side / 2], low),                                \
+            w[2 * i + 1] = SHUFFLE(v[i], v[i + side / 2], high);                           \
         UNROLL for (int i = 0; i < side / 2; i++)                                                    \
             if (2 * round < side)                                                                    \
-                v[2 * i] = __builtin_shuffle(w[i], w[i + side / 2], low),                            \
-                v[2 * i + 1] = __builtin_shuffle(w[i], w[i + side / 2], high);                       \
+                v[2 * i] = SHUFFLE(w[i], w[i + side / 2], low),                            \
+                v[2 * i + 1] = SHUFFLE(w[i], w[i + side / 2], high);                       \
             else                                                                                     \
                 v[2 * i] = w[2 * i], v[2 * i + 1] = w[2 * i + 1];                                    \
     }                                                                                                \
