@@ -1,7 +1,8 @@
 """Layer and RMS normalization drivers: blocks of rows, and whose shares of the weight gradient are merged when."""
-from libc.string cimport memset
-from .runtime cimport K, ceil_div, give, run_tasks, take
-from .norm cimport bytes_p, doubles_p, source
+from libc.string cimport memcpy, memset
+from .halves cimport Store, place, settle, store, values
+from .runtime cimport K, ceil_div, give, run_tasks, share_tasks, take, task
+from .norm cimport bytes_p, doubles_p, mtb_norm, source
 
 cdef extern from "mtb.h" nogil:
     ctypedef struct mtb_layernorm:
@@ -21,7 +22,8 @@ cdef enum:
 
 cdef struct Rows:
     const mtb_layernorm* kernels
-    i64 size, rows, n, period, group, blocks
+    Store data                           # x, dy, y: half types are computed with in float32
+    i64 rows, n, period, group, blocks, slice, room
     source x, dy, weight, bias
     bytes_p y
     doubles_p mean, invstd, parts
@@ -31,47 +33,82 @@ cdef struct Rows:
 
 cdef void layer_task(void* plan, i64 i) noexcept nogil:
     cdef Rows* q = <Rows*> plan
-    cdef i64 first = i * q.group
-    cdef i64 offset = first * q.n * q.size
-    q.kernels.layer(min(q.group, q.rows - first), q.n, q.x + offset, q.weight, q.bias, q.period, first, q.eps, q.rms,
-                    q.y + offset, q.mean + first, q.invstd + first)
+    cdef i64 first = i * q.group, offset = first * q.n, count = min(q.group, q.rows - first)
+    q.kernels.layer(count, q.n, values(&q.data, q.x, offset, 1, count * q.n, 0, 0), q.weight, q.bias, q.period, first,
+                    q.eps, q.rms, place(&q.data, q.y, offset, 1), q.mean + first, q.invstd + first)
+    settle(&q.data, q.y, offset, 1, count * q.n, 0, 1)
+
+
+cdef void backward_rows(Rows* q, i64 first, i64 count, const char* x, const char* dy) noexcept nogil:
+    cdef i64 offset = first * q.n
+    q.kernels.layer_backward(count, q.n, x, dy, q.weight, q.period, first, q.rms, q.mean + first, q.invstd + first,
+                             place(&q.data, q.y, offset, 2))
+    settle(&q.data, q.y, offset, 1, count * q.n, 0, 2)
 
 
 cdef void layer_backward_task(void* plan, i64 i) noexcept nogil:
     cdef Rows* q = <Rows*> plan
-    cdef i64 first = i * q.group, offset = first * q.n * q.size
-    q.kernels.layer_backward(min(q.group, q.rows - first), q.n, q.x + offset, q.dy + offset, q.weight, q.period, first,
-                             q.rms, q.mean + first, q.invstd + first, q.y + offset)
+    cdef i64 first = i * q.group, offset = first * q.n, count = min(q.group, q.rows - first)
+    backward_rows(q, first, count, values(&q.data, q.x, offset, 1, count * q.n, 0, 0),
+                  values(&q.data, q.dy, offset, 1, count * q.n, 0, 1))
 
 
 cdef void layer_weight_task(void* plan, i64 i) noexcept nogil:
     """One block of the rows that share a row of weight: their share of dweight and dbias, and dx if period is 1."""
     cdef Rows* q = <Rows*> plan
-    cdef i64 g = i // q.blocks, shared = q.rows // q.period, first = i % q.blocks * q.group, r, count, row, offset
+    cdef i64 g = i // q.blocks, shared = q.rows // q.period, first = i % q.blocks * q.group, r, count, row
+    cdef const char* x
+    cdef const char* dy
     cdef double* parts = q.parts + 2 * i * q.n
     cdef i64 end = min(first + q.group, shared)
     memset(parts, 0, 2 * q.n * 8)
-    for r from first <= r < end by SLICE:
-        count = min(<i64> SLICE, end - r)
+    for r from first <= r < end by q.slice:
+        count = min(q.slice, end - r)
         row = r * q.period + g
-        offset = row * q.n * q.size
+        x = values(&q.data, q.x, row * q.n, 1, count * q.n, 0, 0)
+        dy = values(&q.data, q.dy, row * q.n, 1, count * q.n, 0, 1)
         if q.period == 1 and q.y != NULL:
-            q.kernels.layer_backward(count, q.n, q.x + offset, q.dy + offset, q.weight, 1, row, q.rms, q.mean + row,
-                                     q.invstd + row, q.y + offset)
-        q.kernels.layer_backward_weight(count, q.n, q.x + offset, q.dy + offset, q.period * q.n, q.mean + row,
-                                        q.invstd + row, q.period, parts, parts + q.n)
+            backward_rows(q, row, count, x, dy)
+        q.kernels.layer_backward_weight(count, q.n, x, dy, q.period * q.n, q.mean + row, q.invstd + row, q.period,
+                                        parts, parts + q.n)
+
+
+cdef i64 prepare(Rows* q, int real, i64 rows, i64 n, i64 work) noexcept:
+    """The bytes of scratch that a half type needs."""
+    memset(q, 0, sizeof(Rows))
+    q.kernels, q.rows, q.n = <const mtb_layernorm*> K.layernorm[real > 0], rows, n
+    q.slice = 1 if real < 0 and n > BLOCK // SLICE else SLICE
+    q.room = store(&q.data, real, max(<i64> BLOCK, n), work)
+    return q.room
+
+
+cdef void half_task(const void* plan, i64 i, char* room) noexcept nogil:
+    cdef Rows q = (<Rows*> plan)[0]
+    q.data.room = room
+    q.data.body(&q, i)
+
+
+cdef void run(task body, Rows* q, i64 count, i64 work) noexcept:
+    q.data.body = body
+    if q.data.half:
+        share_tasks(half_task, q, count, q.data.threads, q.data.rooms, q.room // q.data.threads)
+    else:
+        run_tasks(body, q, count, work)
 
 
 cdef int layer(int real, i64 rows, i64 n, const void* x, const void* weight, const void* bias, i64 period, double eps,
                bint rms, void* y, double* mean, double* invstd) except -1:
     cdef Rows q
-    memset(&q, 0, sizeof(Rows))
-    q.kernels, q.size = <const mtb_layernorm*> K.layernorm[real], 8 if real else 4
-    q.rows, q.n, q.period = rows, n, period
+    cdef i64 bytes = prepare(&q, real, rows, n, 2 * rows * n)
+    q.period = period
     q.x, q.weight, q.bias, q.y = <char*> x, <char*> weight, <char*> bias, <char*> y
     q.mean, q.invstd, q.eps, q.rms = mean, invstd, eps, rms
     q.group = max(<i64> 1, BLOCK // n)
-    run_tasks(layer_task, &q, ceil_div(rows, q.group), 2 * rows * n)
+    if bytes:
+        q.data.rooms = <char*> take(bytes)
+    run(layer_task, &q, ceil_div(rows, q.group), 2 * rows * n)
+    if bytes:
+        give(q.data.rooms, bytes)
     return 0
 
 
@@ -79,35 +116,32 @@ cdef int layer_backward(int real, i64 rows, i64 n, const void* x, const void* dy
                         bint rms, const double* mean, const double* invstd, void* dx, double* dweight,
                         double* dbias) except -1:
     cdef Rows q
-    cdef i64 g, b, i, shared = rows // period
-    cdef size_t bytes
-    cdef double* part
-    memset(&q, 0, sizeof(Rows))
-    q.kernels, q.size = <const mtb_layernorm*> K.layernorm[real], 8 if real else 4
-    q.rows, q.n, q.period = rows, n, period
+    cdef bint params = dweight != NULL or dbias != NULL
+    cdef i64 g, shared = rows // period, room = prepare(&q, real, rows, n, 4 * rows * n), bytes
+    cdef double* sums
+    q.period = period
     q.x, q.dy, q.weight, q.y = <char*> x, <char*> dy, <char*> weight, <char*> dx
     q.mean, q.invstd, q.rms = <double*> mean, <double*> invstd, rms
-    if dx != NULL and (period > 1 or (dweight == NULL and dbias == NULL)):
-        q.group = max(<i64> 1, BLOCK // n)
-        run_tasks(layer_backward_task, &q, ceil_div(rows, q.group), 3 * rows * n)
-    if dweight == NULL and dbias == NULL:
-        return 0
     # blocks of 8 to 64 rows, more where there would be over 64 blocks
     q.group = max(min(max(2 * BLOCK // n, <i64> SLICE), <i64> 64), ceil_div(shared, 64))
     q.group = ceil_div(q.group, SLICE) * SLICE
-    q.blocks = max(<i64> 1, ceil_div(shared, q.group))
-    bytes = period * q.blocks * 2 * n * 8
-    q.parts = <double*> take(bytes)
+    q.blocks = max(<i64> 1, ceil_div(shared, q.group)) if params else 0
+    bytes = (period * q.blocks + 1) * 2 * n * 8 + room
+    q.parts = sums = <double*> take(bytes)
     try:
-        run_tasks(layer_weight_task, &q, period * q.blocks, 4 * rows * n)
-        for g in range(period):
-            for b in range(q.blocks):
-                part = q.parts + (g * q.blocks + b) * 2 * n
-                for i in range(n):
-                    if dweight != NULL:
-                        dweight[g * n + i] = part[i] if b == 0 else dweight[g * n + i] + part[i]
-                    if dbias != NULL:
-                        dbias[g * n + i] = part[n + i] if b == 0 else dbias[g * n + i] + part[n + i]
+        q.parts += 2 * n
+        q.data.rooms = <char*> (q.parts + period * q.blocks * 2 * n)
+        if params:
+            run(layer_weight_task, &q, period * q.blocks, 4 * rows * n)
+        for g in range(period if params else 0):
+            (<const mtb_norm*> K.norm[1]).merge_cols(q.blocks, n, q.parts + g * q.blocks * 2 * n, n, 1, sums)
+            if dweight != NULL:
+                memcpy(dweight + g * n, sums, n * 8)
+            if dbias != NULL:
+                memcpy(dbias + g * n, sums + n, n * 8)
+        if dx != NULL and (period > 1 or not params):
+            q.group = max(<i64> 1, BLOCK // n)
+            run(layer_backward_task, &q, ceil_div(rows, q.group), 3 * rows * n)
     finally:
-        give(q.parts, bytes)
+        give(sums, bytes)
     return 0

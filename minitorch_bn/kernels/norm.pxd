@@ -1,6 +1,7 @@
 # Drivers of batch, group and instance normalization, and of variances along an axis.
+from .halves cimport Store
 from .parts cimport Parts
-from .runtime cimport i64
+from .runtime cimport i64, task
 
 cdef extern from "mtb.h" nogil:
     enum:
@@ -69,6 +70,8 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                    const void* bias, double eps, bint relu, void* y, double* mean, double* var,
                    double* invstd, const double* parts) except -1
 cdef bint planes_are_parts(i64 s) noexcept nogil
+# whether half types, real -1 and -2, are taken: mean and the like are double, weight, bias and theirs float32
+cdef bint takes_half(const Channels* view) noexcept
 # the same with given statistics (of one statistic a channel)
 cdef int apply(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                const void* bias, bint relu, void* y, const double* mean, const double* invstd) except -1
@@ -100,7 +103,10 @@ ctypedef void (*map_block)(Plan*, i64, i64, i64, i64, i64, i64) noexcept nogil
 cdef struct Plan:
     const mtb_norm* kernels
     Channels view
-    i64 size                             # bytes of an element
+    i64 size                             # bytes of an element of what is computed with
+    Store data                           # x, dy, y, dx: half types are computed with in float32,
+    i64 room, together                   # for which there are so many bytes; statistics of a task
+    task each                            # what a task does when they are in its room
     i64 blocks                           # runs: of a channel, each some runs, or a piece of one
     Parts of_channel, of_statistic       # runs: what has sums of its own
     # columns: rows and columns after SHORT, PAGE; column j belongs to channel j // repeat % c; the last row has `left`

@@ -2,7 +2,8 @@
 from libc.math cimport sqrt
 from libc.string cimport memcmp, memcpy, memset
 from cython.parallel cimport prange
-from .runtime cimport CACHE, K, ceil_div, enter, give, leave, run_tasks, spread, take, task, team
+from .halves cimport settle, store, values
+from .runtime cimport CACHE, K, MTB_f32, ceil_div, enter, give, leave, run_tasks, share_tasks, spread, take, task, team
 from .parts cimport BLOCK, Parts, block, count_blocks, cut, part_at
 
 # The order of additions follows from these constants and the shape alone.
@@ -24,7 +25,7 @@ cdef inline const void* at(const char* p, i64 offset) noexcept nogil:
 cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
     cdef i64 together
     memset(q, 0, sizeof(Plan))
-    q.kernels, q.view, q.size = <const mtb_norm*> K.norm[real], view[0], 8 if real else 4
+    q.kernels, q.view, q.size = <const mtb_norm*> K.norm[real > 0], view[0], 8 if real > 0 else 4
     q.m = <double> (view.n * view.s * view.per)
     q.step, q.repeat = view.c, 1
     if view.columns:
@@ -36,6 +37,11 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
         q.blocks, q.of_channel = count_blocks(view.n, view.s), cut(view.n, view.s, view.stride_n)
         q.of_statistic = q.of_channel if view.per == 1 else cut(1, view.per * view.s, 0)
         q.fused = (view.c // view.per >= 8 or q.blocks * view.per == 1) and not in_order(q)
+        q.together = max(<i64> 1, min(ROOM // (view.n * view.per * view.s), statistics(q) // 8))
+        if real < 0:
+            q.fused = True
+            q.room = store(&q.data, real, max(<i64> BLOCK, q.together * view.n * view.per * view.s),
+                           2 * view.n * view.c * view.s)
         return
     together = min(PAGE // q.size // q.cols, q.rows // SHORT)
     if q.stride == q.cols and together > 1:
@@ -43,10 +49,14 @@ cdef void prepare(Plan* q, int real, const Channels* view) noexcept:
         q.rows, q.cols, q.stride = q.rows // together, q.cols * together, q.stride * together
     q.panels = ceil_div(q.cols * q.size, PAGE)
     q.width = ceil_div(ceil_div(q.cols, q.panels), SHORT) * SHORT
-    q.chunks = max(min(<i64> 8, q.rows // SHALLOW), ceil_div(q.rows, DEEP // q.width), <i64> 1)
+    q.chunks = max(min(<i64> 8, q.rows // SHALLOW), ceil_div(q.rows, (ROOM if real < 0 else DEEP) // q.width), <i64> 1)
     q.deep = ceil_div(q.rows, 8 * q.chunks) * 8     # of one size: threads have the same to do
     q.chunks = ceil_div(q.rows, q.deep) + (q.left > 0)
     q.step = q.cols
+    q.room = store(&q.data, real, q.deep * q.width, 2 * view.n * view.c * view.s)
+
+
+include "norm_halves.pxi"
 
 
 # ---- runs: a task is a channel, or a part of one -------------------------------------------------------------
@@ -91,22 +101,26 @@ cdef void finish_statistics(Plan* q, i64 first, i64 count) noexcept nogil:
                      q.view.period, q.p + first * per * q.size, q.step)
 
 
-cdef void run_again(task body, void* plan, i64 count, i64 work) noexcept:
-    """run_tasks for tasks that follow others on the same memory: each thread, as it may have caches of its own, takes
+cdef void run_again(task body, Plan* q, i64 count, i64 work) noexcept:
+    """run for tasks that follow others on the same memory: each thread, as it may have caches of its own, takes
     its share once more, and the last first, which is in cache still."""
     cdef i64 i, t, share, rest
-    cdef int phase, threads = team(work)
+    cdef int phase, threads
+    if q.data.half:
+        run(body, q, count, work)
+        return
+    threads = team(work)
     share, rest = count // threads, count % threads
     phase = enter()
     if threads == 1:
         with nogil:
             for i in range(count - 1, -1, -1):
-                body(plan, i)
+                body(q, i)
     else:
         for t in prange(threads, num_threads=threads, schedule="static", nogil=True):
             spread()
             for i in range((t + 1) * share + min(t + 1, rest) - 1, t * share + min(t, rest) - 1, -1):
-                body(plan, i)
+                body(q, i)
     leave(phase)
 
 
@@ -235,7 +249,7 @@ cdef inline i64 backward_room(Plan* q) noexcept:   # for two sums of each channe
 cdef inline bint goes_past(Plan* q, const void* source, const void* result, i64 limit) noexcept:
     """Whether a result goes past the caches, and so is not read into them first: where it would not stay there until it
     is read; and in training, where what is computed between is kept, where it was not there before."""
-    return (source != result and q.view.n * q.view.c * q.view.s * q.size > limit
+    return (source != result and not q.data.half and q.view.n * q.view.c * q.view.s * q.size > limit
             and (q.view.columns or q.view.s * q.size >= LONG_RUN))
 
 
@@ -245,19 +259,21 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
     cdef Plan q
     cdef i64 c = view.c, stats = c // view.per, work = view.n * c * view.s, doubles, params
     cdef double* s
+    cdef bint given = eps < 0
     cdef size_t bytes
     prepare(&q, real, view)
     q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
     q.mean, q.var, q.invstd, q.eps, q.relu, q.body = mean, var, invstd, eps, relu, apply_block
-    q.past = goes_past(&q, x, y, CACHE // 8)
-    doubles = 2 * (c + q.chunks * q.cols if q.view.columns else stats * q.of_statistic.all)
+    q.past = goes_past(&q, x, y, CACHE // (2 if given else 8))
+    doubles = 2 * (0 if given else c + q.chunks * q.cols if q.view.columns else stats * q.of_statistic.all)
     params = MTB_NORM_K0 * (c + q.cols)
-    bytes = doubles * 8 + params * q.size
+    bytes = doubles * 8 + params * q.size + q.room
     s = <double*> take(bytes)
     try:
-        q.s, q.p = s, <char*> (s + doubles)
+        q.s, q.p, q.data.rooms = s, <char*> (s + doubles), <char*> (s + doubles) + params * q.size
         if q.view.columns:
-            column_statistics(&q, s)
+            if not given:
+                column_statistics(&q, s)
             if y == NULL:
                 return 0
             q.kernels.affine(c, mean, invstd, 1, weight, bias, view.period, q.p, c)
@@ -265,15 +281,18 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
                 q.p += MTB_NORM_K0 * c * q.size
                 spread_params(&q, MTB_NORM_K0, <char*> (s + doubles))
             run_again(apply_tile_task, &q, q.chunks * q.panels, work)
+        elif given:
+            q.kernels.affine(c, mean, invstd, view.per, weight, bias, view.period, q.p, c)
+            run(map_planes_task, &q, plane_blocks(&q), work)
         elif q.fused and parts == NULL:
-            run_tasks(normalize_channel_task, &q, stats, 2 * work)
+            run(normalize_channel_task, &q, stats, 2 * work)
         else:                                # few large channels: their parts are the tasks
             if parts != NULL:
                 q.s = <double*> parts
             elif in_order(&q):
-                run_tasks(in_order_task, &q, in_order_tasks(&q), work)
+                run(in_order_task, &q, in_order_tasks(&q), work)
             else:
-                run_tasks(moments_task, &q, stats * q.of_statistic.all, work)
+                run(moments_task, &q, stats * q.of_statistic.all, work)
             finish_statistics(&q, 0, stats)
             if y != NULL:
                 run_again(map_planes_task, &q, plane_blocks(&q), work)
@@ -284,29 +303,7 @@ cdef int normalize(int real, const Channels* view, const void* x, const void* re
 
 cdef int apply(int real, const Channels* view, const void* x, const void* residual, const void* weight,
                const void* bias, bint relu, void* y, const double* mean, const double* invstd) except -1:
-    cdef Plan q
-    cdef i64 c = view.c, work = view.n * c * view.s
-    cdef size_t bytes
-    cdef char* p
-    prepare(&q, real, view)
-    q.x, q.residual, q.weight, q.bias, q.y = <char*> x, <char*> residual, <char*> weight, <char*> bias, <char*> y
-    q.mean, q.invstd, q.relu, q.body = <double*> mean, <double*> invstd, relu, apply_block
-    q.past = goes_past(&q, x, y, CACHE // 2)
-    bytes = MTB_NORM_K0 * (c + q.cols) * q.size
-    p = <char*> take(bytes)
-    try:
-        q.p = p
-        q.kernels.affine(c, mean, invstd, view.per, weight, bias, view.period, p, c)
-        if q.view.columns:
-            if q.cols != c:
-                q.p = p + MTB_NORM_K0 * c * q.size
-                spread_params(&q, MTB_NORM_K0, p)
-            run_tasks(apply_tile_task, &q, q.chunks * q.panels, work)
-        else:
-            run_tasks(map_planes_task, &q, plane_blocks(&q), work)
-    finally:
-        give(p, bytes)
-    return 0
+    return normalize(real, view, x, residual, weight, bias, -1, relu, y, <double*> mean, NULL, <double*> invstd, NULL)
 
 
 cdef bint planes_are_parts(i64 s) noexcept nogil:
@@ -325,7 +322,7 @@ cdef void apply_params(const Channels* view, const void* x, const void* p, bint 
     prepare(&q, 0, view)
     q.x, q.p, q.relu, q.y, q.body = <char*> x, <char*> p, relu, <char*> y, apply_block
     q.past = goes_past(&q, x, y, CACHE // 2)
-    run_tasks(map_planes_task, &q, plane_blocks(&q), work)
+    run(map_planes_task, &q, plane_blocks(&q), work)
 
 
 cdef int normalize_backward(int real, const Channels* view, const void* x, const void* dy, const void* more,
@@ -347,10 +344,11 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
     q.invstd, q.mask, q.frozen, q.body = <double*> invstd, mask, frozen, backward_block
     q.past = goes_past(&q, q.g, dx, CACHE // 8)
     doubles = backward_room(&q)
-    bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size
+    bytes = doubles * 8 + MTB_NORM_PARAMS * (c + q.cols) * q.size + q.room
     s = <double*> take(bytes)
     try:
         p = q.p = <char*> (s + doubles)
+        q.data.rooms = p + MTB_NORM_PARAMS * (c + q.cols) * q.size
         q.s = s
         memset(p, 0, MTB_NORM_PARAMS * c * q.size)
         q.kernels.affine(c, mean, invstd, view.per, weight, bias, view.period, p, c)
@@ -360,27 +358,27 @@ cdef int normalize_backward(int real, const Channels* view, const void* x, const
                 spread_params(&q, MTB_NORM_PARAMS, p)
             if sums:
                 q.s = s + 2 * c
-                run_tasks(backward_sums_tile_task, &q, q.chunks * q.panels, work)
+                run(backward_sums_tile_task, &q, q.chunks * q.panels, work)
                 q.kernels.merge_cols(q.chunks, q.cols, q.s, c, q.repeat, s)
                 q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, dweight, dbias)
                 spread_params(&q, MTB_NORM_PARAMS, p)
             run_again(backward_tile_task, &q, q.chunks * q.panels, work)
             return 0
-        if not sums:
-            run_tasks(map_planes_task, &q, plane_blocks(&q), work)
+        if not sums and not q.data.half:
+            run(map_planes_task, &q, plane_blocks(&q), work)
             return 0
         parts = s + 2 * c
         if gathered != NULL and memcmp(gathered + 2 * view.n * c, p, MTB_NORM_K0 * c * sizeof(float)):
             gathered = NULL
         if q.fused and gathered == NULL:
-            run_tasks(backward_channel_task, &q, c // view.per, 2 * work)
+            run(backward_channel_task, &q, c // view.per, 2 * work)
         else:
             if gathered != NULL:
                 parts = gathered
             elif in_order(&q):
-                run_tasks(in_order_task, &q, in_order_tasks(&q), work)
+                run(in_order_task, &q, in_order_tasks(&q), work)
             else:
-                run_tasks(backward_sums_task, &q, c * q.of_channel.all, work)
+                run(backward_sums_task, &q, c * q.of_channel.all, work)
             q.kernels.sum_parts(c, q.of_channel.all, parts, s)
             q.kernels.backward_affine(c, s, c, q.m, invstd, view.per, weight, view.period, p, c, NULL, NULL)
             run_again(map_planes_task, &q, plane_blocks(&q), work)

@@ -54,19 +54,20 @@ cdef int column_statistics(Plan* q, double* s) except -1:
     cdef char* x0 = <char*> take(bytes)
     try:
         q.unsure, q.s = x0 + (c + q.cols) * q.size, s + 2 * c
-        for i in range(c if q.repeat > 1 else 0):    # the first value of each channel, then of each column
-            memcpy(x0 + i * q.size, q.x + i * q.repeat * q.size, q.size)
-        if q.repeat == 1:
-            memcpy(x0, q.x, c * q.size)
+        for i in range(c):                   # the first value of each channel, then of each column
+            if q.data.half:
+                K.convert.cast[q.data.half][MTB_f32](x0 + i * 4, q.x + i * q.repeat * 2, 1)
+            else:
+                memcpy(x0 + i * q.size, q.x + i * q.repeat * q.size, q.size)
         q.x0 = x0
         if q.cols != c:
             q.x0 = x0 + c * q.size
             q.kernels.spread(1, q.cols, x0, 0, q.repeat, c, q.x0, 0)
-        run_tasks(moments_tile_task, q, q.chunks * q.panels, work)
+        run(moments_tile_task, q, q.chunks * q.panels, work)
         q.kernels.merge_cols(q.chunks, q.cols, q.s, c, q.repeat, s)
         if q.kernels.finish_moments(c, s, c, q.m, x0, q.mean, q.var, q.eps, q.invstd, q.unsure):
             q.exact = 1
-            run_tasks(moments_tile_task, q, q.chunks * q.panels, work)
+            run(moments_tile_task, q, q.chunks * q.panels, work)
             q.kernels.merge_cols(q.chunks, q.cols, q.s, c, q.repeat, s)
             for i in range(c):
                 if q.unsure[i]:

@@ -8,6 +8,7 @@ cdef object gradients(Node node, object dx, object dweight, object dbias)     # 
 cdef Tensor new_statistics(i64 rows, i64 n)                                   # (rows, n) of float64
 cdef Tensor parameter(Tensor p, Tensor x, str name, str op, i64 size)
 cdef int need_float(Tensor x, str op) except -1
+cdef int wide(Tensor x) noexcept                                              # the dtype that x is computed with
 cdef i64 product(Tensor x, int first, int end) noexcept                       # of the sizes of dims first, ..., end - 1
 cdef Tensor as_channels(Tensor x, Channels* view)                             # x, or a contiguous copy
 cdef Tensor same_layout(Tensor g, Tensor x)                                   # g with the memory order and dtype of x

@@ -60,13 +60,18 @@ cdef Tensor same_layout(Tensor g, Tensor x):
 
 
 cdef Tensor parameter(Tensor p, Tensor x, str name, str op, i64 size):
-    """A weight or bias of that many elements, in x's dtype and contiguous (differentiable); or None."""
+    """A weight or bias of that many elements, in the dtype that x is computed with, contiguous (differentiable)."""
     if p is None:
         return None
     if p.numel != size or p.ndim != 1:
         raise RuntimeError(f"{op}: {name} should contain {size} elements not {p.numel}: expected shape [{size}], got "
                            f"{list(shape_tuple(p))} for input of shape {list(shape_tuple(x))}")
-    return contiguous(cast(p, x.dtype))
+    return contiguous(cast(p, wide(x)))
+
+
+cdef int wide(Tensor x) noexcept:
+    """The dtype that x is computed with."""
+    return max(x.dtype, <int> MTB_f32)
 
 
 cdef int need_float(Tensor x, str op) except -1:
@@ -107,6 +112,11 @@ cdef Tensor as_channels(Tensor x, Channels* view):
 
 cdef object batch_norm_vjp(Node node, object g):
     return batch_norm_backward(node, <Tensor> g, False, None, None, expendable(node, <Tensor> g, 1))
+
+
+cdef object half_norm_vjp(Node node, object g):
+    """The same of a half type, whose ReLU is not undone on the way: its result is rounded."""
+    return batch_norm_backward(node, <Tensor> g, False, None, None, False)
 
 
 cdef object batch_norm_relu_vjp(Node node, object g):
@@ -155,22 +165,27 @@ cdef object batch_norm_backward(Node node, Tensor g, bint masked, Tensor z, Tens
     cdef bint training = node.k[0] != 0
     cdef double eps = node.k[1]
     cdef i64 c = x.shape[1]
+    cdef int dtype = x.dtype
     cdef list dims
+    if grad_enabled() and dtype < MTB_f32:
+        x, g = cast(x, MTB_f32), cast(g, MTB_f32)
     if grad_enabled() and not training:
         dims = [0, *range(2, x.ndim)]
         w = None if weight is None else (<object> weight).reshape([1, -1] + [1] * (x.ndim - 2))
         dx_, gx = channel_algebra(x, g, w, dims, stats, False, eps)
-        return gradients(node, dx_, gx.sum(dims) if wants(node, 1) else None, g.sum(dims) if wants(node, 2) else None)
+        return gradients(node, cast(dx_, dtype), gx.sum(dims) if wants(node, 1) else None,
+                         (<object> g).sum(dims) if wants(node, 2) else None)
     if wants(node, 1):
-        dweight = new_zeros(x.dtype, 1, &c)
+        dweight = new_zeros(wide(x), 1, &c)
     if wants(node, 2):
-        dbias = new_zeros(x.dtype, 1, &c)
+        dbias = new_zeros(wide(x), 1, &c)
     dx = raw_backward(x, g, more, weight, node.aux if masked else None, z, dz, over, stats, training, dweight, dbias)
     if grad_enabled():
         def backward(u, a=None, b=None):
             return batch_norm_twice(x, g, weight, stats, eps, u, a, b)
 
         attach((dx, dweight, dbias), (x, g, weight), backward, "NativeBatchNormBackwardBackward0", (x, g, weight))
+        dx = cast(dx, dtype)
     return gradients(node, dx, dweight, dbias)
 
 
@@ -333,6 +348,7 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
     the running statistics. The mean is kept in two floats, so the result keeps its digits however large it is.
     `tracked` counts the batches of training; without a momentum, the running statistics are the means of that many.
     """
+    cdef Channels view
     cdef Tensor y, stats, w, b
     cdef i64 c, nbytes
     cdef i64[2] shape
@@ -340,8 +356,10 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
     check_input(input, "batch_norm")
     check_batch(input, weight, training, eps)
     if input.dtype < MTB_f32:
-        return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, training, momentum, eps,
-                               tracked), input.dtype)
+        as_channels(input, &view)
+        if training and not kernels.takes_half(&view):
+            return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, True, momentum, eps,
+                                   tracked), input.dtype)
     if training and (running_mean is not None or tracked is not None):
         if recomputing.on:
             running_mean = running_var = None
@@ -356,7 +374,8 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
     stats = fresh_tensor(MTB_f64, 2, shape)
     y = checked_forward(input, running_mean, running_var, w, b, None, False, training, momentum, eps, stats)
     if tracks3(input, w, b):
-        node = new_node(batch_norm_vjp, "NativeBatchNormBackward0", input, w, b)
+        node = new_node(half_norm_vjp if input.dtype < MTB_f32 else batch_norm_vjp,
+                        "NativeBatchNormBackward0", input, w, b)
         save(node, 0, input)
         save(node, 1, w)
         save(node, 2, stats)

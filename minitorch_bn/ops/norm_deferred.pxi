@@ -103,8 +103,8 @@ cdef Tensor deferred_forward(Tensor x, Tensor running_mean, Tensor running_var, 
     cdef Normalization job
     cdef Channels view
     cdef Tensor y
-    if (x.numel < WORTH_WAITING or not defers(x) or not waits(w) or not waits(b) or not waits(running_mean)
-            or not waits(running_var) or as_channels(x, &view) is not x):
+    if (x.numel < WORTH_WAITING or x.dtype < MTB_f32 or not defers(x) or not waits(w) or not waits(b)
+            or not waits(running_mean) or not waits(running_var) or as_channels(x, &view) is not x):
         return None
     job = Normalization.__new__(Normalization)
     job.x, job.w, job.b, job.stats = x, w, b, stats

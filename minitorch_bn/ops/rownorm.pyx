@@ -5,9 +5,9 @@ from minitorch_bn._core cimport (Node, Tensor, cast, contiguous, grad_enabled, n
 from minitorch_bn.kernels cimport layernorm as row_kernels, norm as kernels
 from minitorch_bn.kernels.norm cimport MTB_MASK_NONE, Channels
 from minitorch_bn.kernels.reduce cimport round_doubles
-from minitorch_bn.kernels.runtime cimport MTB_f32, i64
+from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
 from minitorch_bn.ops.norm cimport (algebra, as_channels, data_of, gradients, need_float, new_statistics, parameter,
-                                    product, row_of, same_layout, update_running)
+                                    product, row_of, same_layout, update_running, wide)
 from minitorch_bn.ops.norm import batch_norm
 
 cdef enum:
@@ -24,15 +24,17 @@ cdef object layer_norm_vjp(Node node, object g):
     cdef bint rms = node.k[2] != 0, params = wants(node, 1) or wants(node, 2)
     cdef i64 n = product(x, x.ndim - trailing, x.ndim), rows = stats.shape[1]
     cdef i64* shape = x.shape + (x.ndim - trailing)
+    cdef int dtype = x.dtype
     if grad_enabled():
+        x, g = cast(x, wide(x)), cast(g, wide(x))
         dims = list(range(x.ndim - trailing, x.ndim))
         dx_, gx = algebra(x, g, weight, dims, node.k[1], not rms)
         lead = list(range(x.ndim - trailing))
         if lead:
             gx, g = gx.sum(lead), g.sum(lead)
-        return gradients(node, dx_, gx if wants(node, 1) else None, g if wants(node, 2) else None)
+        return gradients(node, cast(dx_, dtype), gx if wants(node, 1) else None, g if wants(node, 2) else None)
     if x.numel == 0:
-        return gradients(node, g, new_zeros(x.dtype, trailing, shape), new_zeros(x.dtype, trailing, shape))
+        return gradients(node, g, new_zeros(wide(x), trailing, shape), new_zeros(wide(x), trailing, shape))
     x, dy = raw_contiguous(x), raw_contiguous(raw_cast(<Tensor> g, x.dtype))
     dx = new_tensor(x.dtype, x.ndim, x.shape)
     dw = new_statistics(2, n) if params else None
@@ -40,11 +42,11 @@ cdef object layer_norm_vjp(Node node, object g):
                                row_of(stats, 1), dx.data, row_of(dw, 0) if params else NULL,
                                row_of(dw, 1) if params else NULL)
     if wants(node, 1):
-        dweight = new_tensor(x.dtype, trailing, shape)
-        round_doubles(x.dtype, n, row_of(dw, 0), 1, False, dweight.data)
+        dweight = new_tensor(wide(x), trailing, shape)
+        round_doubles(wide(x), n, row_of(dw, 0), 1, False, dweight.data)
     if wants(node, 2):
-        dbias = new_tensor(x.dtype, trailing, shape)
-        round_doubles(x.dtype, n, row_of(dw, 1), 1, False, dbias.data)
+        dbias = new_tensor(wide(x), trailing, shape)
+        round_doubles(wide(x), n, row_of(dw, 1), 1, False, dbias.data)
     return gradients(node, dx, dweight, dbias)
 
 
@@ -54,7 +56,7 @@ cdef Tensor row_parameter(Tensor p, Tensor x, int trailing, str name):
     if shape_tuple(p) != shape_tuple(x)[x.ndim - trailing:]:
         raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
                            f"{list(shape_tuple(p))} and normalized_shape = {list(shape_tuple(x)[x.ndim - trailing:])}")
-    return contiguous(cast(p, x.dtype))
+    return contiguous(cast(p, wide(x)))
 
 
 cdef Tensor normalize_rows(Tensor input, object normalized_shape, Tensor weight, Tensor bias, double eps, bint rms,
@@ -93,18 +95,14 @@ cdef tuple shape_of(object normalized_shape):
 def layer_norm(Tensor input not None, normalized_shape, Tensor weight, Tensor bias, double eps):
     """(x - mean) / sqrt(var + eps) * weight + bias over the last dims, row by row (Ba et al. 2016)."""
     need_float(input, "layer_norm")
-    if input.dtype < MTB_f32:
-        return cast(layer_norm(cast(input, MTB_f32), normalized_shape, weight, bias, eps), input.dtype)
     return normalize_rows(input, shape_of(normalized_shape), weight, bias, eps, False, "NativeLayerNormBackward0")
 
 
 def rms_norm(Tensor input not None, normalized_shape, Tensor weight, eps):
     """x / sqrt(mean(x^2) + eps) * weight over the last dims (Zhang & Sennrich 2019); eps=None: that of the dtype."""
     need_float(input, "rms_norm")
-    if input.dtype < MTB_f32:
-        eps = 2.0 ** -23 if eps is None else eps
-        return cast(rms_norm(cast(input, MTB_f32), normalized_shape, weight, eps), input.dtype)
-    eps = 2.0 ** -23 if eps is None and input.dtype == MTB_f32 else 2.0 ** -52 if eps is None else eps
+    if eps is None:
+        eps = 2.0 ** -52 if input.dtype == MTB_f64 else 2.0 ** -23
     return normalize_rows(input, shape_of(normalized_shape), weight, None, eps, True, "FusedRmsNormBackward0")
 
 
@@ -129,9 +127,9 @@ cdef object group_norm_vjp(Node node, object g):
     if grad_enabled():
         return group_norm_algebra(node, x, g, weight, [n, groups, per, s])
     if wants(node, 1):
-        dweight = new_zeros(x.dtype, 1, &c)
+        dweight = new_zeros(wide(x), 1, &c)
     if wants(node, 2):
-        dbias = new_zeros(x.dtype, 1, &c)
+        dbias = new_zeros(wide(x), 1, &c)
     if x.numel == 0:
         return gradients(node, g, dweight, dbias)
     if node.k[2] and channels_last(x):
@@ -165,10 +163,16 @@ cdef object group_norm_vjp(Node node, object g):
 cdef object group_norm_algebra(Node node, Tensor x, object g, object weight, list grouped):
     w = None if weight is None else weight.reshape([1, grouped[1], grouped[2], 1])
     shape = (<object> x).shape
-    g = g.reshape(grouped)
-    dx, gx = algebra((<object> x).reshape(grouped), g, w, [2, 3], node.k[1], True)
-    return gradients(node, dx.reshape(shape), gx.sum([0, 3]).reshape([-1]) if wants(node, 1) else None,
+    g = (<object> cast(g, wide(x))).reshape(grouped)
+    dx, gx = algebra((<object> cast(x, wide(x))).reshape(grouped), g, w, [2, 3], node.k[1], True)
+    return gradients(node, cast(dx.reshape(shape), x.dtype), gx.sum([0, 3]).reshape([-1]) if wants(node, 1) else None,
                      g.sum([0, 3]).reshape([-1]) if wants(node, 2) else None)
+
+
+cdef bint takes_half(Tensor x, i64 groups):
+    cdef i64 s = product(x, 2, x.ndim), c = x.shape[0] * x.shape[1]
+    cdef Channels view = Channels(False, 1, c, s, c * s, s, x.shape[1] // groups if groups else 1, c)
+    return x.numel > 0 and s >= SHORT and kernels.takes_half(&view)
 
 
 cdef bint channels_last(Tensor x):
@@ -214,7 +218,7 @@ def group_norm(Tensor input not None, i64 num_groups, Tensor weight, Tensor bias
     if num_groups < 1 or input.shape[1] % num_groups:
         raise RuntimeError("Expected number of channels in input to be divisible by num_groups, but got input of shape "
                            f"{list(shape_tuple(input))} and num_groups={num_groups}")
-    if input.dtype < MTB_f32:
+    if input.dtype < MTB_f32 and (channels_last(input) or not takes_half(input, num_groups)):
         return cast(group_norm(cast(input, MTB_f32), num_groups, weight, bias, eps), input.dtype)
     return normalize_groups(input, num_groups, parameter(weight, input, "weight", "group_norm", input.shape[1]),
                             parameter(bias, input, "bias", "group_norm", input.shape[1]), eps,
@@ -235,7 +239,7 @@ def instance_norm(Tensor input not None, Tensor running_mean, Tensor running_var
         raise RuntimeError(f"instance_norm: expected an input of shape (N, C, ...), got {list(shape_tuple(input))}")
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    if input.dtype < MTB_f32:
+    if input.dtype < MTB_f32 and not takes_half(input, input.shape[1]):
         return cast(instance_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, True, momentum, eps),
                     input.dtype)
     n, c, s = input.shape[0], input.shape[1], product(input, 2, input.ndim)
