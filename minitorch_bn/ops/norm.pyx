@@ -358,8 +358,10 @@ def batch_norm(Tensor input not None, Tensor running_mean, Tensor running_var, T
     if input.dtype < MTB_f32:
         as_channels(input, &view)
         if training and not kernels.takes_half(&view):
-            return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, weight, bias, True, momentum, eps,
-                                   tracked), input.dtype)
+            c = input.shape[1]
+            w, b = parameter(weight, input, "weight", "batch_norm", c), parameter(bias, input, "bias", "batch_norm", c)
+            return cast(batch_norm(cast(input, MTB_f32), running_mean, running_var, w, b, True, momentum, eps, tracked),
+                        input.dtype)
     if training and (running_mean is not None or tracked is not None):
         if recomputing.on:
             running_mean = running_var = None

@@ -3,15 +3,16 @@ from minitorch_bn._core cimport (Node, Tensor, cast, contiguous, grad_enabled, n
                                  new_zeros, raw_cast, raw_contiguous, save, saved, set_history, shape_tuple, tracks3,
                                  wants)
 from minitorch_bn.kernels cimport layernorm as row_kernels, norm as kernels
-from minitorch_bn.kernels.norm cimport MTB_MASK_NONE, Channels
+from minitorch_bn.kernels.norm cimport MTB_MASK_NONE, Channels, mtb_norm
 from minitorch_bn.kernels.reduce cimport round_doubles
-from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, i64
+from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, K, i64
 from minitorch_bn.ops.norm cimport (algebra, as_channels, data_of, gradients, need_float, new_statistics, parameter,
                                     product, row_of, same_layout, update_running, wide)
 from minitorch_bn.ops.norm import batch_norm
 
 cdef enum:
-    SHORT = 64         # a group norm of shorter channels is a layer norm with a weight for each element
+    SHORT = 128        # a group norm of shorter channels is a layer norm with a weight for each element
+    MANY = 16          # whose gradient is not worth its sums where so many elements are of one sample
 
 
 # -- layer norm and RMS norm: over the last dims, row by row -------------------------------------------------------
@@ -111,10 +112,13 @@ def rms_norm(Tensor input not None, normalized_shape, Tensor weight, eps):
 cdef Tensor spread_over(Tensor p, i64 s):
     """A value for each channel -> one for each of its s elements."""
     cdef Tensor y
+    cdef i64 n
     if p is None or s == 1:
         return p
-    y = (<object> p).detach().unsqueeze(1).expand(p.numel, s)
-    return raw_contiguous(y)
+    n = p.numel * s
+    y = new_tensor(p.dtype, 1, &n)
+    (<const mtb_norm*> K.norm[p.dtype - MTB_f32]).spread(1, n, p.data, 0, s, p.numel, y.data, 0)
+    return y
 
 
 cdef object group_norm_vjp(Node node, object g):
@@ -140,7 +144,7 @@ cdef object group_norm_vjp(Node node, object g):
         return gradients(node, dx, dweight, dbias)
     x, dy = raw_contiguous(x), raw_contiguous(raw_cast(<Tensor> g, x.dtype))
     dx = new_tensor(x.dtype, x.ndim, x.shape)
-    if s >= SHORT:
+    if s >= SHORT or s >= MANY * n:
         view = Channels(False, 1, n * c, s, n * c * s, s, per, c)
         kernels.normalize_backward(x.dtype - MTB_f32, &view, x.data, dy.data, NULL, NULL, data_of(weight), NULL,
                                    row_of(stats, 0), row_of(stats, 1), MTB_MASK_NONE, False, dx.data, NULL,
