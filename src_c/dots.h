@@ -90,7 +90,7 @@ static void dot_short(int64_t m, int64_t k, const T *a, int64_t rsa, const T *x,
  * row of `lane`. They are added to if add, folded into the first of the four if last. With fewer rows than a vector
  * holds, `some` of them. */
 INLINE void quad(const int nv, int64_t k, const T *a, int64_t csa, const T *x, T *lane, int64_t width, int add,
-                 int last, int some) {
+                 int last, int some, int64_t ahead) {
     vec acc[4][2];
     const ivec mask = first_lanes(some);
     UNROLL for (int l = 0; l < 4; l++)
@@ -100,7 +100,7 @@ INLINE void quad(const int nv, int64_t k, const T *a, int64_t csa, const T *x, T
         const T *from = a + (l) * 8 * csa;                                                                     \
         const vec t = vset(x[(l) * 8]);                                                                        \
         UNROLL for (int v = 0; v < nv; v++) {                                                                  \
-            if (v % (LINE / VL) == 0) __builtin_prefetch(from + v * VL + 4 * LINE, 0, 2);                      \
+            if (v % (LINE / VL) == 0) __builtin_prefetch(from + v * VL + ahead, 0, 2);                         \
             acc[l][v] = vfma(nv == 1 ? load_some(from, mask, some) : vload(from + v * VL), t, acc[l][v]);      \
         }                                                                                                      \
     }
@@ -115,10 +115,12 @@ INLINE void quad(const int nv, int64_t k, const T *a, int64_t csa, const T *x, T
 }
 
 /* n rows times x, where columns of A are contiguous.  lane (32, width), width >= n in whole pairs of vectors. PIECE
- * columns are read side by side, eight apart: as far as memory likes to read on, and no more than it can follow. */
+ * columns are read side by side, eight apart: as far as memory likes to read on, and no more than it can follow. What
+ * is asked for lies further down the column, or, if columns are short and many, in the next piece. */
 enum { PIECE = 128 };
 static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *x, T *y, T *lane, int64_t width) {
     const int nv = n < 2 * VL ? 1 : 2, some = n < VL ? (int)n : VL;
+    const int64_t ahead = n * (int64_t)sizeof(T) > 1024 || k <= 8 * PIECE ? 4 * LINE : PIECE * csa;
     for (int64_t p = 0; p < k; p += PIECE)
         for (int q = 0; q < 8; q++)
             for (int64_t j = 0; j < n; j += nv * VL) {
@@ -126,8 +128,8 @@ static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *
                 const int64_t left = (k - p < PIECE ? k - p : PIECE) - q;
                 const T *from = a + (p + q) * csa + i, *at = x + p + q;
                 T *to = lane + q * width + j;
-                if (nv == 1) quad(1, left, from, csa, at, to, width, p > 0, p + PIECE >= k, some);
-                else quad(2, left, from, csa, at, to, width, p > 0, p + PIECE >= k, VL);
+                if (nv == 1) quad(1, left, from, csa, at, to, width, p > 0, p + PIECE >= k, some, ahead);
+                else quad(2, left, from, csa, at, to, width, p > 0, p + PIECE >= k, VL, ahead);
             }
     for (int64_t j = 0; j < n; j += nv * VL)
         for (int v = 0; v < nv; v++) {

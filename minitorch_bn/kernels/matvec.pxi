@@ -33,7 +33,7 @@ cdef int times_vector(product* q, i64 matrices, int threads) except -1:
     if q.k == 1:                                    # then columns are contiguous only if said to be
         q.csa = 1
     if q.csa != 1 and q.a_in == RAW:
-        unit = 16 * q.kernel.vl
+        unit = (16 if q.m > 16 * q.kernel.vl else 4) * q.kernel.vl
         if q.m * q.k * q.size > BEYOND_CACHE:       # long runs of a column
             most = threads
     q.mc = up(q.m, unit)
@@ -45,6 +45,8 @@ cdef int times_vector(product* q, i64 matrices, int threads) except -1:
     if q.csa != 1 and q.a_in == RAW:
         q.scratch = q.panels_at + 32 * min(up(q.mc * q.size, 128), <i64> MTB_DOT_RUN)
     tasks = matrices * q.row_blocks * q.spans
+    if tasks == 1:
+        threads = 1
     if q.spans > 1 or q.ldc != 1 or q.accumulate or q.bias != NULL:
         sums_size = up(matrices * q.spans * q.m * q.size, 64)
     memory = <char*> take(sums_size + q.scratch * threads)
