@@ -91,6 +91,11 @@ CASES = [
     ((1, 3, 64, 200), (8, 3, 3, 3), {"padding": 1}),
     ((2, 3, 10, 10), (2, 3, 2, 2), {"stride": 3}),
     ((2, 300, 4, 4), (3, 300, 3, 3), {"padding": 1}),
+    # outputs that see little of the input: what they give each tap is spread
+    ((3, 5, 20, 21), (32, 5, 5, 5), {"dilation": (4, 5)}),
+    ((2, 6, 9, 10), (48, 3, 5, 4), {"stride": (2, 3), "padding": (1, 0), "groups": 2}),
+    ((40, 16, 6, 6, 6), (24, 16, 5, 5, 5), {}),
+    ((2, 4, 50), (40, 4, 15), {"dilation": 3, "padding": 2}),
     # few output channels; a source that is read as it is; strides larger than the input; phases without a tap
     ((2, 70, 9, 21), (3, 70, 3, 3), {"padding": 1}),
     ((3, 4, 13, 40), (8, 2, 5, 5), {"stride": 2, "padding": 2, "groups": 2, "dilation": 2}),

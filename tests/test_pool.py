@@ -46,7 +46,7 @@ def reference(x, nd, k, s, p, dil, ceil, reduce):
 
 CASES = [(2, 2, 0, 1, False), (3, 2, 1, 1, False), (3, 1, 1, 1, False), (3, 2, 1, 2, True), (2, 3, 1, 1, True),
          (1, 1, 0, 1, False)]
-SIZES = {1: [(2, 3, 23), (1, 40)], 2: [(2, 2, 9, 8), (1, 5, 70)], 3: [(1, 2, 5, 4, 6)]}
+SIZES = {1: [(2, 3, 23), (1, 40), (41, 5, 23)], 2: [(2, 2, 9, 8), (1, 5, 70)], 3: [(1, 2, 5, 4, 6)]}
 NUMBERED = [(nd, shape, case) for nd in SIZES for shape in SIZES[nd] for case in CASES]
 
 
@@ -106,6 +106,26 @@ def test_gradients(nd):
         function = getattr(F, f"{name}{nd}d")
         assert gradcheck(lambda x: function(x, *args), (x,))  # noqa: B023
         assert gradgradcheck(lambda x: function(x, *args), (x,))  # noqa: B023
+
+
+def test_adaptive_wide_cells_and_nan():
+    x = RNG.standard_normal((3, 2, 7, 700))
+    x[0, 1, 5, 350] = np.nan
+    for out in ((2, 2), (3, 1), (2, 50)):
+        cells = [[slice(i * n // o, -(-(i + 1) * n // o)) for i in range(o)] for o, n in zip(out, x.shape[2:])]
+        for pool, reduce in ((F.adaptive_max_pool2d, np.max), (F.adaptive_avg_pool2d, np.mean)):
+            want = [[reduce(x[:, :, a, b], (2, 3)) for b in cells[1]] for a in cells[0]]
+            y = pool(torch.tensor(x), out).numpy()
+            np.testing.assert_allclose(y, np.moveaxis(np.array(want), (0, 1), (2, 3)), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape, case", [((2, 5, 9), (3, 2, 1)), ((3, 8, 12), (2, 2, 0)), ((2, 7, 6), (4, 4, 0))])
+def test_maxima_alone_with_nan(shape, case):
+    x = RNG.standard_normal(shape)
+    x[0, 2, 3] = x[-1, 0, -1] = np.nan
+    x[1, :3, :3] = -np.inf
+    alone, (both, _) = F.max_pool2d(torch.tensor(x), *case), F.max_pool2d(torch.tensor(x), *case, return_indices=True)
+    assert np.array_equal(alone.numpy(), both.numpy(), equal_nan=True)
 
 
 def test_max_unpool_is_the_inverse():

@@ -11,9 +11,10 @@ in a batch. The weight gradient is in conv_weight.pyx.
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
+from minitorch_bn.kernels.indexing cimport MTB_SCATTER_ADD, mtb_indexing
 from minitorch_bn.kernels.matmul cimport MTB_KC, gemm, mtb_gemm
 from minitorch_bn.kernels.norm cimport mtb_norm
-from minitorch_bn.kernels.runtime cimport K, give, i64, share_tasks, spread, take, team
+from minitorch_bn.kernels.runtime cimport K, MTB_f32, MTB_f64, give, i64, share_tasks, spread, take, team
 from minitorch_bn.kernels.window cimport (channel_map, conv_geometry, cut_blocks, cut_pieces, find_block, find_runs,
                                           flatten, gathering, lay_taps, mtb_conv, pad_block, parts, run, spot, up,
                                           window)
@@ -36,6 +37,7 @@ cdef enum:
     FEW_OUTPUTS = 128        # positions in all: not worth packing weights for
     PACK_TILES = 8           # of weights that one task packs, at most,
     PACK_ROWS = 64           # so many rows of them at a time
+    SPREAD = 512 << 10        # elements of products that wait to be added
 
 cdef struct sweep:
     window at
@@ -418,6 +420,9 @@ cdef int product_backward(int real, const conv_geometry* g, i64 k, const void* d
     return 0
 
 
+include "conv_spread.pxi"
+
+
 cdef int conv_forward(int real, const conv_geometry* g, const void* x, const channel_map* map, const void* w,
                       const void* bias, void* y, const gathering* wanted) except -1:
     cdef i64 k = g.c_in * g.in_[0] * g.in_[1] * g.in_[2]
@@ -437,6 +442,8 @@ cdef int conv_backward_data(int real, const conv_geometry* g, const void* dy, co
         return 0
     if is_product(g):
         return product_backward(real, g, k, dy, w, bias, dx)
+    if suits_spreading(real, g):
+        return spread_gradient(real, g, dy, w, bias, dx)
     if suits_winograd(real, g, g.in_):
         return by_tiles(g, dy, NULL, w, bias, dx, True, wanted)
     return run_sweep(real, g, dy, w, bias, dx, True)

@@ -26,6 +26,7 @@ ctypedef struct job:
     char* rows                # scratch for each thread
     i64 row_size
     bint add
+    bint rows_alone           # the rows are planes of their own: positions count from a row's start
 
 
 cdef void run_plane(void* plan, i64 p) noexcept nogil:
@@ -34,8 +35,14 @@ cdef void run_plane(void* plan, i64 p) noexcept nogil:
     cdef char* y = j.y + p * j.n_out * j.itemsize
     cdef i64* at = j.at + p * j.n_out if j.at != NULL else NULL
     cdef void* row = j.rows + threadid() * j.row_size if j.rows != NULL else NULL
+    cdef i64 r, i, n
     if j.kind == MAX:
         j.table.max(y, at, x, j.window, row)
+        if at != NULL and j.rows_alone:
+            n = j.window.out[2]
+            for r in range(1, j.window.out[1]):
+                for i in range(n):
+                    at[r * n + i] -= r * j.window.input[2]
     elif j.kind == AVERAGE:
         j.table.average(y, x, j.window)
     elif j.kind == AVERAGE_BACKWARD:
@@ -72,7 +79,8 @@ cdef job new_job(int kind, int real, const void* x, const void* y, i64 planes, i
     j.kind, j.itemsize, j.planes, j.n_in, j.n_out = kind, (8 if real else 4), planes, n_in, n_out
     j.table = <const mtb_pool*> K.pool[real]
     j.x, j.y = <char*> x, <char*> y
-    j.at, j.window, j.rows, j.row_size, j.add = NULL, NULL, NULL, 0, False
+    j.at, j.window, j.rows, j.row_size = NULL, NULL, NULL, 0
+    j.add = j.rows_alone = False
     return j
 
 
@@ -89,17 +97,24 @@ cdef inline i64 window_work(const mtb_window* w) noexcept:
 cdef int max_pool(int real, void* y, i64* at, const void* x, i64 planes, const mtb_window* w) except -1:
     cdef job j
     cdef mtb_window joined = w[0]
-    cdef i64 together = ceil_div(JOINED, w.input[2])
-    if (at == NULL and w.input[0] * w.input[1] * w.kernel[0] * w.kernel[1] == 1 and w.pad[2] == 0
-            and w.input[2] == w.out[2] * w.stride[2] and (w.kernel[2] - 1) * w.dilation[2] < w.stride[2]):
-        while planes % together != 0:    # rows side by side without a gap are one row
-            together -= 1
-        joined.input[2] *= together
-        joined.out[2] *= together
-        planes = planes // together
-    j = window_job(MAX, real, x, y, planes, &joined)
-    j.at = at
-    return run(&j, window_work(&joined))
+    cdef i64 rows = 1, groups
+    if planes > 0 and w.input[0] * w.input[1] * w.kernel[0] * w.kernel[1] == 1:  # planes of a row are rows of a plane
+        rows = min(planes, ceil_div(JOINED, w.input[2]))
+        joined.stride[1] = 1
+    while planes > 0:                                # what is left over: fewer rows
+        groups = planes // rows
+        if rows > 1:
+            joined.input[1] = joined.out[1] = rows
+        j = window_job(MAX, real, x, y, groups, &joined)
+        j.at, j.rows_alone = at, rows > 1
+        run(&j, window_work(&joined))
+        x = <const char*> x + groups * j.n_in * j.itemsize
+        y = <char*> y + groups * j.n_out * j.itemsize
+        at = at + groups * j.n_out if at != NULL else NULL
+        planes -= groups * rows
+        if planes > 0:
+            joined.input[1] = joined.out[1] = rows = planes
+    return 0
 
 
 cdef int average_pool(int real, void* y, const void* x, i64 planes, const mtb_window* w) except -1:

@@ -49,11 +49,24 @@ static band band_of(const mtb_window *w) {
     return b;
 }
 
+/* Maxima alone: rows of columns' maxima, side by side: `most` of them, elements of one, what is read past the end. */
+typedef struct {
+    int64_t most, pitch, past;
+} strip;
+
+static strip strip_of(const mtb_window *w) {
+    const int64_t step = w->stride[2], past = (w->kernel[2] - 1) * w->dilation[2];
+    const int64_t pitch = ceil_div(imax((w->out[2] - 1) * step + past + 1, w->pad[2] + w->in[2]), step) * step;
+    return (strip){imax(1, imin(w->out[1], BAND / pitch)), pitch, past};
+}
+
 /* Bytes of scratch: the phases, and of each output of the band the maximum and where it is; a row past the end. */
 static int64_t max_scratch(const mtb_window *w) {
-    band b = band_of(w);
-    int64_t whole = (b.deep + 1) * b.pitch;
-    return (b.phases_h * b.phases_w * whole + 2 * b.rows * b.pitch) * (int64_t)sizeof(T);
+    const band b = band_of(w);
+    const strip s = strip_of(w);
+    const int64_t whole = (b.deep + 1) * b.pitch;
+    const int64_t phases = b.phases_h * b.phases_w * whole + 2 * b.rows * b.pitch;
+    return imax(phases, 2 * s.most * s.pitch + s.past) * (int64_t)sizeof(T);
 }
 
 /* dst[i] = src[i * step] */
@@ -95,10 +108,14 @@ static void max_pass(T *restrict best, TI *restrict at, const T *restrict x, TI 
     }
 }
 
-/* best[i] = max(best[i], x[i]) */
-static void max_values(T *restrict best, const T *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) best[i] = x[i] > best[i] || x[i] != x[i] ? x[i] : best[i];
+/* y[i] = max(x[i * step], z[i * step]), or y[i] and z's: a NaN wins */
+INLINE void larger(T *y, const T *x, int64_t x_step, const T *z, int64_t z_step, int64_t n) {
+    _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) {
+        const T a = x[i * x_step], b = z[i * z_step];
+        y[i] = b > a || b != b ? b : a;
+    }
 }
+static void larger_of(T *y, const T *x, const T *z, int64_t n) { larger(y, x, 1, z, 1, n); }
 
 static int has_nan(const T *x, int64_t n) {
     TI found = 0;
@@ -106,31 +123,57 @@ static int has_nan(const T *x, int64_t n) {
     return found != 0;
 }
 
-/* Maxima alone, of windows side by side: each element counts once, so none is worth moving. Numbers only: 0 as soon as
- * a NaN is seen. */
-static int max_of_rows(T *y, const T *x, const mtb_window *w) {
-    const int64_t step = w->stride[2], n = w->out[2];
-    for (int64_t o = 0; o < w->out[0] * w->out[1]; o++, y += n) {
-        const int64_t d = o / w->out[1] * w->stride[0] - w->pad[0], h = o % w->out[1] * w->stride[1] - w->pad[1];
-        for (int64_t i = 0; i < n; i++) y[i] = (T)-INFINITY;
-        for (int64_t kd = 0; kd < w->kernel[0]; kd++)
-            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
-                const int64_t id = d + kd * w->dilation[0], ih = h + kh * w->dilation[1];
-                const T *restrict row = x + (id * w->in[1] + ih) * w->in[2];
-                if (id < 0 || id >= w->in[0] || ih < 0 || ih >= w->in[1]) continue;
-                if (has_nan(row, w->in[2])) return 0;
-                for (int64_t k = 0; k < w->kernel[2]; k++) {
-                    int64_t lo, hi, shift;
-                    valid_outputs(w, 2, k, &lo, &hi, &shift);
-                    const T *restrict from = row + shift;
-                    if (step == 2)
-                        for (int64_t i = lo; i < hi; i++) y[i] = from[2 * i] > y[i] ? from[2 * i] : y[i];
-                    else
-                        for (int64_t i = lo; i < hi; i++) y[i] = from[i * step] > y[i] ? from[i * step] : y[i];
-                }
-            }
+/* y[i] = the maximum of x[i * step], x[i * step + dilation] ... */
+static void max_across(T *y, const T *x, const mtb_window *w, int64_t n) {
+    const int64_t step = w->stride[2], apart = w->dilation[2];
+    if (step == 2 && w->kernel[2] == 2 && apart == 1) {
+        larger(y, x, 2, x + 1, 2, n);
+        return;
     }
-    return 1;
+    take_every(y, x, step, n);
+    for (int64_t k = 1; k < w->kernel[2]; k++) {
+        x += apart;
+        if (step == 1) larger_of(y, y, x, n);
+        else if (step == 2) larger(y, y, 1, x, 2, n);
+        else larger(y, y, 1, x, step, n);
+    }
+}
+
+/* Maxima alone: first down the columns of each row of windows, row by row as they lie; then across some of those rows,
+ * side by side between paddings of -inf. */
+static void max_values(T *y, const T *x, const mtb_window *w, T *columns) {
+    const strip s = strip_of(w);
+    const int64_t n = w->out[2], W = w->in[2], made = s.pitch / w->stride[2];
+    T *best = columns + s.most * s.pitch + s.past;
+    if (w->kernel[0] * w->kernel[1] * w->stride[0] * w->stride[1] == 1 && w->pad[0] + w->pad[1] + w->pad[2] == 0 &&
+        s.past < w->stride[2] && W == s.pitch && n == made) {
+        max_across(y, x, w, w->out[0] * w->out[1] * n);
+        return;
+    }
+    for (int64_t i = 0; i < s.most * s.pitch + s.past; i++) columns[i] = (T)-INFINITY;
+    for (int64_t od = 0; od < w->out[0]; od++)
+        for (int64_t oh = 0, rows; oh < w->out[1]; oh += rows) {
+            rows = imin(s.most, w->out[1] - oh);
+            for (int64_t r = 0; r < rows; r++) {
+                T *to = columns + r * s.pitch + w->pad[2];
+                const T *one = NULL;
+                int64_t met = 0;
+                for (int64_t kd = 0; kd < w->kernel[0]; kd++)
+                    for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
+                        const int64_t d = od * w->stride[0] - w->pad[0] + kd * w->dilation[0];
+                        const int64_t h = (oh + r) * w->stride[1] - w->pad[1] + kh * w->dilation[1];
+                        const T *row = x + (d * w->in[1] + h) * W;
+                        if (d < 0 || d >= w->in[0] || h < 0 || h >= w->in[1]) continue;
+                        if (met++) larger_of(to, one, row, W);
+                        one = met > 1 ? to : row;
+                    }
+                if (met == 1) memcpy(to, one, (size_t)W * sizeof(T));
+                for (int64_t i = 0; !met && i < W; i++) to[i] = (T)-INFINITY;
+            }
+            max_across(made == n ? y : best, columns, w, rows * made);
+            for (int64_t r = 0; made != n && r < rows; r++) memcpy(y + r * n, best + r * made, (size_t)n * sizeof(T));
+            y += rows * n;
+        }
 }
 
 /* The same window by window, for so few outputs that bands do not pay. */
@@ -152,7 +195,7 @@ static void max_by_windows(T *y, int64_t *at, const T *x, const mtb_window *w) {
                             if (x[i] > best || x[i] != x[i]) best = x[i], winner = i;
                         }
                 *y++ = best;
-                if (at) *at++ = winner;
+                *at++ = winner;
             }
 }
 
@@ -163,11 +206,10 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
     const int64_t H = w->in[1], W = w->in[2], n = w->out[2], all = b.rows * b.pitch, phase = (b.deep + 1) * b.pitch;
     T *y = y_p, *best = scratch, *phases = best + 2 * all;
     TI *won = (TI *)(best + all);
-    if (w->out[1] * n < FEW) {
-        max_by_windows(y, at, x, w);
+    if (!at || w->out[1] * n < FEW) {
+        at ? max_by_windows(y, at, x, w) : max_values(y, x, w, scratch);
         return;
     }
-    if (!at && n >= SHORT_ROW && (w->kernel[2] <= w->stride[2] || w->kernel[1] == 1) && max_of_rows(y, x, w)) return;
     for (int64_t od = 0; od < w->out[0]; od++)
         for (int64_t first = 0; first < w->out[1]; first += b.rows) {
             const int64_t rows = imin(b.rows, w->out[1] - first);
@@ -181,10 +223,7 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
                         int64_t h = kh * w->dilation[1], v = kw * w->dilation[2];
                         const T *run = phases + (h % w->stride[1] * b.phases_w + v % w->stride[2]) * phase;
                         run += h / w->stride[1] * b.pitch + v / w->stride[2];
-                        if (at)
-                            max_pass(best, won, run, (TI)((kd * w->dilation[0] * H + h) * W + v), rows * b.pitch);
-                        else
-                            max_values(best, run, rows * b.pitch);
+                        max_pass(best, won, run, (TI)((kd * w->dilation[0] * H + h) * W + v), rows * b.pitch);
                     }
             }
             for (int64_t r = 0; r < rows; r++, y += n) {
@@ -192,7 +231,6 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
                 const int64_t corner = (d * H + h) * W - w->pad[2], step = w->stride[2];
                 const TI *offset = won + r * b.pitch;
                 memcpy(y, best + r * b.pitch, (size_t)n * sizeof(T));
-                if (!at) continue;
                 for (int64_t i = 0; i < n; i++) {
                     lost |= offset[i] == NOWHERE;
                     at[i] = corner + i * step + offset[i];
@@ -295,125 +333,7 @@ static void average_backward(void *dx, const void *dy_p, const mtb_window *w, vo
         }
 }
 
-/* Adaptive pooling: the cells' limits are tables. A cell is a box of d x h runs of contiguous elements. */
-typedef struct {
-    int64_t d0, d1, h0, h1, w0, w1, size;
-} box;
-
-static inline box cell_box(const mtb_cells *c, int64_t od, int64_t oh, int64_t ow) {
-    box b = {c->start[0][od], c->end[0][od], c->start[1][oh], c->end[1][oh], c->start[2][ow], c->end[2][ow], 0};
-    b.size = (b.d1 - b.d0) * (b.h1 - b.h0) * (b.w1 - b.w0);
-    return b;
-}
-#define FOR_CELLS(c)                                        \
-    for (int64_t od = 0; od < (c)->out[0]; od++)            \
-        for (int64_t oh = 0; oh < (c)->out[1]; oh++)        \
-            for (int64_t ow = 0; ow < (c)->out[2]; ow++)
-#define FOR_RUNS(c, b)                                      \
-    for (int64_t id = (b).d0; id < (b).d1; id++)            \
-        for (int64_t ih = (b).h0; ih < (b).h1; ih++)
-#define RUN_START(c, b) ((id * (c)->in[1] + ih) * (c)->in[2] + (b).w0)
-
-static T run_sum(const T *x, int64_t n) {
-    if (n < LANES) {
-        T s = 0;
-        for (int64_t i = 0; i < n; i++) s += x[i];
-        return s;
-    }
-    vec acc[NV] = {};
-    T rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < NV; j++) acc[j] += vload(x + i + j * VL);
-    for (; i < n; i++) rest += x[i];
-    return lanes_sum(acc) + rest;
-}
-
-/* what: average of each cell. shapes: y[out], x[in]. passes: reads x, writes y. */
-static void adaptive_average(void *y_p, const void *x_p, const mtb_cells *c) {
-    T *y = y_p;
-    const T *x = x_p;
-    FOR_CELLS(c) {
-        box b = cell_box(c, od, oh, ow);
-        T sum = 0;
-        if (b.w1 - b.w0 == c->in[2] && b.d1 - b.d0 == 1) /* whole rows of one depth are one run */
-            sum = run_sum(x + (b.d0 * c->in[1] + b.h0) * c->in[2], b.size);
-        else
-            FOR_RUNS(c, b) sum += run_sum(x + RUN_START(c, b), b.w1 - b.w0);
-        *y++ = sum / (T)b.size;
-    }
-}
-
-/* what: gradient of adaptive_average. shapes: dx[in], dy[out]. passes: writes dx twice, reads dy. */
-static void adaptive_average_backward(void *dx_p, const void *dy_p, const mtb_cells *c) {
-    T *dx = dx_p;
-    const T *dy = dy_p;
-    memset(dx, 0, (size_t)(c->in[0] * c->in[1] * c->in[2]) * sizeof(T));
-    FOR_CELLS(c) {
-        box b = cell_box(c, od, oh, ow);
-        T g = *dy++ / (T)b.size;
-        FOR_RUNS(c, b) {
-            T *run = dx + RUN_START(c, b);
-            for (int64_t i = 0; i < b.w1 - b.w0; i++) run[i] += g;
-        }
-    }
-}
-
-/* The largest of n >= LANES values, or a NaN; where there are NaNs, perhaps another number. */
-static T run_max(const T *x, int64_t n) {
-    T best[LANES];
-    int64_t i = LANES;
-    vec m[NV];
-    UNROLL for (int k = 0; k < NV; k++) m[k] = vload(x + k * VL);
-    for (; i + LANES <= n; i += LANES) UNROLL for (int k = 0; k < NV; k++) m[k] = vmax(vload(x + i + k * VL), m[k]);
-    UNROLL for (int k = 0; k < NV; k++) vstore(best + k * VL, m[k]);
-    for (int step = LANES / 2; step > 0; step /= 2)
-        for (int j = 0; j < step; j++) best[j] = best[j + step] > best[j] ? best[j + step] : best[j];
-    for (; i < n; i++) best[0] = x[i] > best[0] ? x[i] : best[0];
-    return best[0];
-}
-
-/* what: maximum of each cell and its position. shapes: y, at[out], x[in]. passes: reads x, writes y (and at). First of
- * each column of some cells side by side, by vectors, then of each cell; of equals the first in memory wins. */
-static void adaptive_max(void *y_p, int64_t *at, const void *x_p, const mtb_cells *c) {
-    enum { WIDEST = 256 };
-    T *y = y_p, best[WIDEST];
-    TI won[WIDEST];
-    const int64_t *start = c->start[2], *end = c->end[2], n = c->out[2];
-    for (int64_t od = 0; od < c->out[0]; od++)
-        for (int64_t oh = 0; oh < c->out[1]; oh++, y += n, at += at ? n : 0)
-            for (int64_t ow = 0, last; ow < n; ow = last) {
-                const box b = cell_box(c, od, oh, ow);
-                int64_t winner = 0;
-                T m = 0;
-                for (last = ow + 1; last < n && end[last] - b.w0 <= WIDEST;) last++;
-                for (int64_t from = b.w0; from < end[last - 1]; from += WIDEST) { /* again only in one wide cell */
-                    const int64_t width = imin(WIDEST, end[last - 1] - from);
-                    FOR_RUNS(c, b) {
-                        const int64_t row = (id * c->in[1] + ih) * c->in[2] + from;
-                        if (id == b.d0 && ih == b.h0)
-                            for (int64_t i = 0; i < width; i++) best[i] = ((const T *)x_p)[row + i], won[i] = (TI)row;
-                        else
-                            max_pass(best, won, (const T *)x_p + row, (TI)row, width);
-                    }
-                    for (int64_t k = ow; k < last; k++) {
-                        if (start[k] >= from)
-                            m = best[start[k] - from], winner = won[start[k] - from] + start[k] - from;
-                        const int64_t first = imax(start[k] - from, 0), count = imin(end[k] - from, width);
-                        const int64_t wide = count - first;    /* nothing is less than NaN: few are looked at each */
-                        const T most = wide >= LANES ? run_max(best + first, wide) : (T)__builtin_nan("");
-                        for (int64_t w = first; w < count; w++) {
-                            if (best[w] < most) continue;
-                            const int nan = best[w] != best[w], later = won[w] + w > winner;
-                            if (nan ? m == m || later : best[w] > m || (best[w] == m && !later))
-                                m = best[w], winner = won[w] + w;
-                        }
-                        y[k] = m;
-                        if (at) at[k] = winner;
-                    }
-                }
-            }
-}
+#include "../cells.h"
 
 /* what: dx = 0, then dx[at] += dy (or = dy). shapes: dx[n_in], dy, at[n_out]. passes: writes dx, reads dy and at. */
 static void scatter(void *dx_p, int64_t n_in, const void *dy_p, const int64_t *at, int64_t n_out, int add) {
