@@ -5,10 +5,13 @@ from typing import Any
 
 from minitorch_bn import Generator, Size, device, dtype, is_grad_enabled
 from minitorch_bn._core import Tensor as TensorBase
+from minitorch_bn._core import _disabled_torch_function_impl
 from minitorch_bn._modes import set_grad_enabled as _set_grad_enabled
+from minitorch_bn.overrides import DisableTorchFunctionSubclass
 
 _TensorBase = TensorBase
-__all__ = ["Generator", "Size", "TensorBase", "_set_grad_enabled", "device", "dtype", "is_grad_enabled"]
+__all__ = ["DisableTorchFunctionSubclass", "Generator", "Size", "TensorBase", "_disabled_torch_function_impl",
+           "_set_grad_enabled", "device", "dtype", "is_grad_enabled"]
 
 
 def _log_api_usage_once(name: str) -> None:

@@ -49,4 +49,5 @@ include "core/creation.pxi"      # tensor(), zeros(), arange(), ...
 include "core/indexing.pxi"      # x[...] and x[...] = v
 include "core/interop.pxi"       # buffer protocol, NumPy, lists, pickle
 include "core/dlpack.pxi"        # DLPack
+include "core/subclasses.pxi"    # classes that a user derives from Tensor
 include "core/methods.pxi"       # conversions and inquiries

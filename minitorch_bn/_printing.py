@@ -147,10 +147,10 @@ def tensor_repr(t: Any, default_dtype: Any = None) -> str:
 
         default_dtype = get_default_dtype()
     grad_fn, requires_grad = t.grad_fn, t.requires_grad
+    prefix = "tensor(" if type(t).__module__.startswith("minitorch_bn") else type(t).__name__ + "("
     t = t.detach()
     dtype = str(t.dtype).rpartition(".")[2]
     default = str(default_dtype).rpartition(".")[2]
-    prefix = "tensor("
     notes = []
     if t.numel() == 0:
         if t.ndim != 1:

@@ -8,11 +8,15 @@ cdef dict pack_stacks = {}      # thread -> [(pack, unpack)]; the last ones coun
 cdef int fusion_before = 0
 
 
+@cython.final
 cdef class Packed(Tensor):
     """In the place of a saved tensor, with its shape and layout: what the pack hook made of it."""
     cdef object value, unpack
     cdef object edge            # where the gradient of the tensor goes, and to which output
     cdef int nr
+
+    def __init__(self):
+        raise TypeError("packed tensors are made by hooks")
 
 
 def push_saved_hooks_(pack, unpack):

@@ -61,7 +61,7 @@ cdef class Tensor:
     @staticmethod
     def _make_subclass(cls, Tensor data not None, require_grad=False, **ignored):
         """A `cls` (a subclass of Tensor) that shares data's memory, without its history."""
-        cdef Tensor t = Tensor.__new__(cls)
+        cdef Tensor t = plain_new(cls)
         adopt(t, data)
         t.requires_grad = require_grad
         return t

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import minitorch_bn as torch
+from minitorch_bn._core import _disabled_torch_function_impl
 
 
 class Parameter(torch.Tensor):
@@ -21,6 +22,8 @@ class Parameter(torch.Tensor):
 
     def __init__(self, data: torch.Tensor | None = None, requires_grad: bool = True) -> None:
         """All is done by `__new__`."""
+
+    __torch_function__ = _disabled_torch_function_impl
 
     def __deepcopy__(self, memo: dict) -> Parameter:
         if id(self) not in memo:  # the gradient stays behind
@@ -47,6 +50,8 @@ class Buffer(torch.Tensor):
 
     def __init__(self, data: torch.Tensor | None = None, *, persistent: bool = True) -> None:
         self.persistent = persistent
+
+    __torch_function__ = _disabled_torch_function_impl
 
     def __deepcopy__(self, memo: dict) -> Buffer:
         if id(self) not in memo:

@@ -118,8 +118,28 @@ def names() -> list[str]:
     return lines
 
 
+def hooks() -> list[str]:
+    """What the ways of extending PyTorch reach here."""
+    return [
+        "## Subclasses, hooks, memory formats", "",
+        "- Classes derived from `torch.Tensor` keep their type through methods, operators and the functions of "
+        "`torch`, `nn.functional`, `linalg`, `special` and `fft`, and their `__torch_function__` is asked. "
+        "It is not asked of attributes that are no tensors (`shape`, `dtype`), nor of what layers of `torch.nn` compute inside (a layer "
+        "gives plain tensors), nor of functions that were imported by name before the first such class, nor "
+        "for objects that are no tensors; there is no `TorchFunctionMode`, and no `__torch_dispatch__`.",
+        "- `saved_tensors_hooks` see what operations in C keep, and inputs that a `Function` saves; not what a "
+        "`Function` keeps of its own results, nor what composed operations (recurrent layers, checkpoints) keep. What "
+        "the unpack hook returns must have the shape and dtype of what was saved.",
+        "- `node(gradient)` checks the gradient's shape. A node that was reached by `next_functions` and cannot tell "
+        "the shape of its result refuses the call.",
+        "- Element-wise operations, batch norm and the gradients of parameters keep `channels_last`. Convolutions, "
+        "pooling, `interpolate`, `pad`, `cat` and `dropout` take such tensors and give contiguous ones; PyTorch's are "
+        "`channels_last`. The values are the same.",
+    ]
+
+
 # Each section is a function from the results of the operator database to lines of Markdown. More are added here.
-SECTIONS = (operators, lambda results: names())
+SECTIONS = (operators, lambda results: hooks(), lambda results: names())
 
 
 def page(results: dict[str, Any]) -> str:
