@@ -222,6 +222,9 @@ def test_huge_values_and_outliers():
     var = torch.zeros(8)
     F.batch_norm(torch.from_numpy(a), torch.zeros(8), var, training=True, momentum=1.0)
     np.testing.assert_allclose(var.numpy(), a.astype(np.float64).var((0, 2), ddof=1), rtol=1e-6)
+    ends = torch.tensor([3e38, -3e38] * 24).reshape(2, 1, 24)  # differences that float32 does not hold
+    for y in F.batch_norm(ends, None, None, training=True), F.layer_norm(ends, (24,)), F.group_norm(ends, 1):
+        np.testing.assert_allclose(y.numpy().ravel(), [1, -1] * 24, rtol=1e-6)
 
 
 # -- derivatives ---------------------------------------------------------------------------------------------------

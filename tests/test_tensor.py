@@ -6,9 +6,11 @@ import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from digest import at
 from hypothesis import given
 
 import minitorch_bn as torch
+from minitorch_bn.kernels import runtime
 
 DTYPES = list(torch._core.DTYPES.values())
 WITH_NUMPY = [d for d in DTYPES if d is not torch.bfloat16]
@@ -63,12 +65,27 @@ def test_cast_is_numpys(source, target, values):
     np.testing.assert_array_equal(got.numpy(), array.astype(target.name))
 
 
-@given(hnp.arrays(np.float32, 16, elements=st.floats(width=32)))
-def test_bfloat16_rounds_to_nearest_even(array):
-    bits = array.view(np.uint32).astype(np.uint64)
-    want = (((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) << 16).astype(np.uint32).view(np.float32)
-    got = torch.from_numpy(array).bfloat16().float().numpy()
+@pytest.mark.parametrize("level", runtime.levels())
+def test_bfloat16_rounds_to_nearest_even(level):
+    """From every bfloat16: itself, the number half-way to the next one, and the neighbours of both."""
+    bits = (np.arange(1 << 16)[:, None] << 16 | np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF])).ravel()
+    array = bits.astype(np.uint32).view(np.float32)
+    want = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << 16).astype(np.uint32).view(np.float32)
+    with at(level, 1):
+        got = torch.from_numpy(array).bfloat16().float().numpy()
     np.testing.assert_array_equal(got, np.where(np.isnan(array), np.nan, want))
+
+
+@pytest.mark.parametrize("level", runtime.levels())
+def test_float16_rounds_to_nearest_even(level):
+    """From every pair of neighbours: the number half-way between them, and its own neighbours."""
+    halves = np.arange(0x7BFF, dtype=np.uint16).view(np.float16).astype(np.float32)
+    middle = (halves[1:] + halves[:-1]) / 2
+    for array in (middle, np.nextafter(middle, np.float32(0)), np.nextafter(middle, np.float32(np.inf)), -middle):
+        for x in (array, array.astype(np.float64)):
+            with at(level, 1):
+                got = torch.from_numpy(x).half().numpy()
+            np.testing.assert_array_equal(got, x.astype(np.float16))
 
 
 @given(hnp.arrays(np.float32, 16, elements=st.floats(width=32)))
