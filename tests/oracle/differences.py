@@ -124,9 +124,10 @@ def hooks() -> list[str]:
         "## Subclasses, hooks, memory formats", "",
         "- Classes derived from `torch.Tensor` keep their type through methods, operators and the functions of "
         "`torch`, `nn.functional`, `linalg`, `special` and `fft`, and their `__torch_function__` is asked. "
-        "It is not asked of attributes that are no tensors (`shape`, `dtype`), nor of what layers of `torch.nn` compute inside (a layer "
-        "gives plain tensors), nor of functions that were imported by name before the first such class, nor "
-        "for objects that are no tensors; there is no `TorchFunctionMode`, and no `__torch_dispatch__`.",
+        "It is not asked of attributes that are no tensors (`shape`, `dtype`), nor of what layers of `torch.nn` "
+        "compute inside (a layer gives plain tensors), nor of functions that were imported by name before the first "
+        "such class, nor for objects that are no tensors; there is no `TorchFunctionMode`, and no "
+        "`__torch_dispatch__`.",
         "- `saved_tensors_hooks` see what operations in C keep, and inputs that a `Function` saves; not what a "
         "`Function` keeps of its own results, nor what composed operations (recurrent layers, checkpoints) keep. What "
         "the unpack hook returns must have the shape and dtype of what was saved.",
