@@ -93,6 +93,26 @@ def test_adaptive(nd, out):
         assert np.array_equal(np.take_along_axis(flat, where.numpy()[here][..., None], -1)[..., 0], part.max(-1))
 
 
+def test_pad_in_inference_mode_and_after():
+    x = torch.tensor(RNG.standard_normal((2, 3, 5, 6)), requires_grad=True)
+    for mode in ("reflect", "replicate", "circular"):
+        with torch.inference_mode():
+            want = F.pad(x, (2, 1, 3, 0), mode)
+        y = F.pad(x, (2, 1, 3, 0), mode)
+        assert torch.equal(y, want)
+        assert gradcheck(lambda x: F.pad(x, (2, 1, 3, 0), mode), (x,))  # noqa: B023
+
+
+def test_bags_with_weights():
+    w = torch.tensor(RNG.standard_normal((11, 6)), requires_grad=True)
+    s = torch.tensor(RNG.standard_normal((4, 5)), requires_grad=True)
+    at = torch.tensor(RNG.integers(0, 11, (4, 5)))
+    y = F.embedding_bag(at, w, mode="sum", per_sample_weights=s)
+    np.testing.assert_allclose(y.numpy(force=True), np.einsum("bl,bld->bd", s.numpy(force=True),
+                                                              w.numpy(force=True)[at.numpy()]), rtol=1e-13)
+    assert gradcheck(lambda w, s: F.embedding_bag(at, w, mode="sum", per_sample_weights=s), (w, s))
+
+
 def test_adaptive_keeps_a_dim_with_none():
     assert F.adaptive_avg_pool2d(torch.zeros(1, 2, 5, 7), (None, 3)).shape == (1, 2, 5, 3)
 

@@ -12,6 +12,7 @@ cdef enum:
     ADAPTIVE_AVERAGE_BACKWARD = 5
     SCATTER = 6
     PICK = 7
+    SHORT_ROW = 16         # outputs: shorter ones are made cell by cell
     JOINED = 2048          # elements of a row that is made of short ones
 
 ctypedef struct job:
@@ -119,12 +120,12 @@ cdef int max_pool(int real, void* y, i64* at, const void* x, i64 planes, const m
 
 cdef int average_pool(int real, void* y, const void* x, i64 planes, const mtb_window* w) except -1:
     cdef job j = window_job(AVERAGE, real, x, y, planes, w)
-    return run(&j, window_work(w))
+    return run(&j, window_work(w) * (3 if w.out[2] < SHORT_ROW else 1))
 
 
 cdef int average_pool_backward(int real, void* dx, const void* dy, i64 planes, const mtb_window* w) except -1:
     cdef job j = window_job(AVERAGE_BACKWARD, real, dx, dy, planes, w)
-    return run(&j, window_work(w) + j.n_in)
+    return run(&j, window_work(w) * (3 if w.out[2] < SHORT_ROW else 1) + j.n_in)
 
 
 cdef int run_adaptive(job* j) except -1:
@@ -144,7 +145,7 @@ cdef int run_adaptive(job* j) except -1:
             next[out + i] = ((i + 1) * size + out - 1) // out
         next += 2 * out
     try:
-        return run(j, max(j.n_in, j.n_out * 4))
+        return run(j, 4 * max(j.n_in, j.n_out * 4))
     finally:
         give(tables, nbytes)
 

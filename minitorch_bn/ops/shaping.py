@@ -1,9 +1,11 @@
 """Rearranging: roll, repeat, tile, pad, diagonals, grids. Compositions of views, copies and index_select."""
 from __future__ import annotations
 
+import functools
 import itertools
 
 from minitorch_bn._core import Tensor, arange, attach, broadcast_shapes, empty, full, where, zeros
+from minitorch_bn._modes import inference_mode
 from minitorch_bn.ops.indexing import index_select
 from minitorch_bn.ops.joining import cat, flip, stack
 from minitorch_bn.ops.triangles import bordered
@@ -161,26 +163,25 @@ def _constant_pad(input: Tensor, amounts: Sequence[int], value: float) -> Tensor
     return attach(result, (input,), lambda g: (_constant_pad(g, [-n for n in amounts], 0),), "ConstantPadNdBackward0")
 
 
-def _outside(mode: str, n: int, before: int, after: int, shape: Sequence[int]) -> Tensor:
-    """For each position of the padded dim, the input position that it shows."""
-    places = arange(-before, n + after)
-    if mode == "replicate":
-        return places.clamp(0, n - 1)
-    if mode == "reflect":
-        if before >= n or after >= n:
-            raise RuntimeError("Argument #4: Padding size should be less than the corresponding input dimension, but "
-                               f"got: padding ({before}, {after}) at a dimension of size {n} of input {list(shape)}")
-        places = places.abs()
-        return where(places < n, places, 2 * (n - 1) - places)
-    if before > n or after > n:
+@functools.lru_cache(maxsize=64)
+def _outside(mode: str, n: int, before: int, after: int) -> Tensor:
+    """For each position of the padded dim, the input position that it shows. Kept: to be read only."""
+    if mode == "circular" and max(before, after) > n:
         raise RuntimeError(f"Padding value causes wrapping around more than once: ({before}, {after}) at size {n}")
-    return places.remainder(n)
+    with inference_mode(False):
+        places = arange(-before, n + after)
+        if mode == "replicate":
+            return places.clamp(0, n - 1)
+        if mode == "circular":
+            return places.remainder(n)
+        return where(places.abs() < n, places.abs(), 2 * (n - 1) - places)
 
 
 def _bordered(input: Tensor, amounts: Sequence[int], places: dict[int, Tensor]) -> Tensor:
     """The last two dims of a padding, in one pass."""
     h, w = input.shape[-2:]
-    rows, columns = places.get(input.ndim - 2, arange(h)), places.get(input.ndim - 1, arange(w))
+    rows, columns = (places[dim] if dim in places else _outside("circular", size, 0, 0)
+                     for dim, size in ((input.ndim - 2, h), (input.ndim - 1, w)))
     before = amounts[0] if input.ndim - 1 in places else 0
 
     def forward(x: Tensor) -> Tensor:
@@ -255,7 +256,11 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if before or after:
             if input.shape[dim] == 0 or input.shape[dim] + before + after <= 0:
                 raise RuntimeError(f"{mode} padding ({before}, {after}) of a dimension of size {input.shape[dim]}")
-            places[dim] = _outside(mode, input.shape[dim], before, after, input.shape)
+            if mode == "reflect" and max(before, after) >= input.shape[dim]:
+                raise RuntimeError("Argument #4: Padding size should be less than the corresponding input dimension, "
+                                   f"but got: padding ({before}, {after}) at a dimension of size {input.shape[dim]} of "
+                                   f"input {list(input.shape)}")
+            places[dim] = _outside(mode, input.shape[dim], before, after)
     if min(amounts, default=0) < 0:  # cropping: one dim after the other
         result = input
         for dim, shown in places.items():

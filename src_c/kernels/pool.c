@@ -253,12 +253,14 @@ static inline int64_t extent(const mtb_window *w, int d, int64_t o, int with_pad
 /* dst[i] = src[i] / (the number of elements that window (od, oh, i) averages) */
 static void divide_row(T *dst, const T *src, const mtb_window *w, int64_t od, int64_t oh) {
     int64_t n = w->out[2], lo = 0, hi = n, full = w->divisor;
-    if (!w->divisor && n < SHORT_ROW) {
+    const int alike = (w->count_pad || !w->pad[2]) && (n - 1) * w->stride[2] + w->kernel[2] <= w->in[2] + 2 * w->pad[2];
+    if (!w->divisor && alike) {
+        full = extent(w, 0, od, w->count_pad) * extent(w, 1, oh, w->count_pad) * w->kernel[2];
+    } else if (!w->divisor && n < SHORT_ROW) {
         full = extent(w, 0, od, w->count_pad) * extent(w, 1, oh, w->count_pad);
         for (int64_t i = 0; i < n; i++) dst[i] = src[i] / (T)(full * extent(w, 2, i, w->count_pad));
         return;
-    }
-    if (!w->divisor) { /* lo <= i < hi: the windows that touch no border */
+    } else if (!w->divisor) { /* lo <= i < hi: the windows that touch no border */
         int64_t unused, shift;
         valid_outputs(w, 2, 0, &lo, &unused, &shift);
         valid_outputs(w, 2, w->kernel[2] - 1, &unused, &hi, &shift);

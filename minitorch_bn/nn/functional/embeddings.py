@@ -67,7 +67,7 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
     if input.dim() == 2 and offsets is None and padding_idx is None and input.numel():  # every entry counts
         rows = embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
         if per_sample_weights is not None:
-            rows = rows * per_sample_weights.unsqueeze(-1)
+            return torch.bmm(per_sample_weights.unsqueeze(1), rows).squeeze(1)
         return rows.amax(1) if mode == "max" else rows.mean(1) if mode == "mean" else rows.sum(1)
     if input.dim() == 1 and input.numel() and offsets is not None and offsets.dim() == 1 and offsets.numel() and not (
             include_last_offset or padding_idx is not None):
