@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 
-from minitorch_bn._core import Tensor, full, ones, where, zeros
+from minitorch_bn._core import Tensor, full, where
 
 
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
@@ -22,22 +22,17 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
         key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
     scores = (query * (1 / math.sqrt(query.size(-1)) if scale is None else scale)) @ key.transpose(-2, -1)
-    if is_causal:
-        attn_mask = ones(query.size(-2), key.size(-2), dtype=zeros(0).bool().dtype).tril()
-    if attn_mask is not None:
-        if attn_mask.is_floating_point():
-            scores = scores + attn_mask
-        else:
-            scores = where(attn_mask, scores, full((), -math.inf, dtype=scores.dtype))
-            weights = softmax(scores, -1)
-            # a query that may attend to nothing gets zeros, not NaN
-            weights = where(attn_mask.any(-1, True), weights, full((), 0.0, dtype=scores.dtype))
-            return _weighted(weights, value, dropout_p, dropout)
-    return _weighted(softmax(scores, -1), value, dropout_p, dropout)
-
-
-def _weighted(weights: Tensor, value: Tensor, dropout_p: float, dropout) -> Tensor:
-    return (dropout(weights, dropout_p, True) if dropout_p > 0 else weights) @ value
+    seen = None
+    if is_causal:                     # what is not seen is minus infinity: its weight, and with it its gradient, is 0
+        scores = scores + full((query.size(-2), key.size(-2)), -math.inf, dtype=scores.dtype).triu(1)
+    elif attn_mask is not None:
+        if not attn_mask.is_floating_point():
+            seen = attn_mask.any(-1, True)     # a query that may attend to nothing gets zeros, not NaN
+            attn_mask = full((), 0.0, dtype=scores.dtype).where(attn_mask | ~seen, -math.inf)
+        scores = scores + attn_mask
+    weights = softmax(scores, -1)
+    result = (dropout(weights, dropout_p, True) if dropout_p > 0 else weights) @ value
+    return result if seen is None else where(seen, result, full((), 0.0, dtype=result.dtype))
 
 
 PRIMITIVES = {"scaled_dot_product_attention": scaled_dot_product_attention}
