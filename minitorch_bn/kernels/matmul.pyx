@@ -311,7 +311,7 @@ cdef int batched_gemm(int real, int ndim, const i64* shape, i64 m, i64 n, i64 k,
     # multiply-adds are cheaper than element operations, as long as operands are in cache
     work = matrices * (<double> m * n * k * q.size / 36 + (<double> m * k + <double> k * n + <double> m * n) / 4)
     if n == 1:
-        work = matrices * <double> m * k * q.size / (4 if k <= 32 else 8 if csa == 1 else 5)
+        work = matrices * <double> m * q.size * (k / (4. if k <= 32 else 8.) if csa == 1 else max(k, <i64> 24) / 5.)
     threads = team(<i64> min(work, <double> (1 << 60)))
     if n == 1:
         return times_vector(&q, matrices, threads)
