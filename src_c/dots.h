@@ -116,13 +116,13 @@ INLINE void quad(const int nv, int64_t k, const T *a, int64_t csa, const T *x, T
 
 /* n rows times x, where columns of A are contiguous.  lane (32, width), width >= n in whole pairs of vectors. PIECE
  * columns are read side by side, eight apart: as far as memory likes to read on, and no more than it can follow. What
- * is asked for lies further down the column, or, if columns are short and many, in the next piece. */
+ * is asked for lies further down the column, or, if columns are short, in the next one. */
 enum { PIECE = 128 };
 static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *x, T *y, T *lane, int64_t width) {
     const int nv = n < 2 * VL ? 1 : 2, some = n < VL ? (int)n : VL;
-    const int64_t ahead = n * (int64_t)sizeof(T) > 1024 || k <= 8 * PIECE ? 4 * LINE : PIECE * csa;
     for (int64_t p = 0; p < k; p += PIECE)
-        for (int q = 0; q < 8; q++)
+        for (int q = 0; q < 8; q++) {
+            const int64_t ahead = n * (int64_t)sizeof(T) > 1024 ? 4 * LINE : q < 7 ? csa : (PIECE - 7) * csa;
             for (int64_t j = 0; j < n; j += nv * VL) {
                 const int64_t i = j + nv * VL <= n || n < VL ? j : n - nv * VL; /* the last two may overlap */
                 const int64_t left = (k - p < PIECE ? k - p : PIECE) - q;
@@ -131,6 +131,7 @@ static void dot_columns(int64_t n, int64_t k, const T *a, int64_t csa, const T *
                 if (nv == 1) quad(1, left, from, csa, at, to, width, p > 0, p + PIECE >= k, some, ahead);
                 else quad(2, left, from, csa, at, to, width, p > 0, p + PIECE >= k, VL, ahead);
             }
+        }
     for (int64_t j = 0; j < n; j += nv * VL)
         for (int v = 0; v < nv; v++) {
             vec t[8];

@@ -40,6 +40,9 @@ cdef int times_vector(product* q, i64 matrices, int threads) except -1:
     while q.mc > unit and matrices * parts(q.m, q.mc) * q.spans < most:
         q.mc = up(q.mc // 2, unit)
     q.row_blocks = parts(q.m, q.mc)
+    if q.mc == unit and matrices == 1 and q.row_blocks % threads:    # as many for each thread
+        q.mc = up(parts(q.m, up(q.row_blocks, threads)), 2 * q.kernel.vl)
+        q.row_blocks = parts(q.m, q.mc)
     q.panels_at = up((min(q.k, <i64> MTB_DOT_SPAN) + q.kernel.vl) * q.size, 64)
     q.scratch = 2 * q.panels_at if q.rsb != 1 or q.a_in == OWN else 0
     if q.csa != 1 and q.a_in == RAW:
