@@ -208,6 +208,8 @@ FAMILIES = {
     "rms_norm": (lambda x, w: F.rms_norm(x, (301,), w), [(300, 301), (301,)]),
     "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1), [(4, 16, 41, 41)]),
     "avg_pool2d": (lambda x: F.avg_pool2d(x, 2), [(4, 16, 40, 40)]),
+    "bags": (lambda w: [F.embedding_bag(torch.arange(6000).reshape(-1, 6) * 7 % 300, w, mode=m)
+                        for m in ("sum", "mean")], [(300, 301)]),
     "max_pool1d rows": (lambda x: F.max_pool1d(x, 3, 2, 1), [(41, 31, 93)]),
     "adaptive_avg_pool1d": (lambda x: F.adaptive_avg_pool1d(x, 14), [(8, 48, 256)]),
     "adaptive_max_pool2d alone": (lambda x: F.adaptive_max_pool2d(x.detach(), (3, 2)), [(4, 16, 40, 40)]),

@@ -113,6 +113,29 @@ def test_bags_with_weights():
     assert gradcheck(lambda w, s: F.embedding_bag(at, w, mode="sum", per_sample_weights=s), (w, s))
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bags(mode, dtype):
+    table, at = RNG.standard_normal((50, 130)), RNG.integers(0, 50, (300, 7))
+    w, places = torch.tensor(table, dtype=dtype, requires_grad=True), torch.tensor(at)
+    want = table[at].sum(1) if mode == "sum" else table[at].mean(1)
+    tolerance = {"rtol": 1e-5, "atol": 2e-6} if dtype is torch.float32 else {"rtol": 1e-12, "atol": 1e-14}
+    for y in (F.embedding_bag(places, w, mode=mode), F.embedding_bag(places.int(), w, mode=mode),
+              F.embedding_bag(places.reshape(-1), w, torch.arange(300) * 7, mode=mode)):
+        np.testing.assert_allclose(y.numpy(force=True), want, **tolerance)
+    g = RNG.standard_normal((300, 130))
+    dw, = torch.autograd.grad(y, (w,), torch.tensor(g, dtype=dtype))
+    expect = np.zeros_like(table)
+    np.add.at(expect, at.reshape(-1), np.repeat(g / (1 if mode == "sum" else 7), 7, 0))
+    np.testing.assert_allclose(dw.numpy(), expect, **{**tolerance, "atol": 2e-5 if dtype is torch.float32 else 1e-13})
+    small = torch.tensor(table[:5, :3], requires_grad=True)
+    few = torch.tensor([[0, 1, 1], [4, 2, 0]])
+    assert gradcheck(lambda w: F.embedding_bag(few, w, mode=mode), (small,))
+    assert gradgradcheck(lambda w: F.embedding_bag(few, w, mode=mode).square(), (small,))
+    with pytest.raises(IndexError):
+        F.embedding_bag(torch.tensor([[0, 50]]), w, mode=mode)
+
+
 def test_adaptive_keeps_a_dim_with_none():
     assert F.adaptive_avg_pool2d(torch.zeros(1, 2, 5, 7), (None, 3)).shape == (1, 2, 5, 3)
 

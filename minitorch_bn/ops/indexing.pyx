@@ -4,12 +4,19 @@ moves that all indexing is made of.
 A move is linear: rows() takes whole slices, cells() single elements. The backward of a move
 is its adjoint, which is one more move; so gradients of any order are exact. Every position is checked before.
 """
+from libc.string cimport memcpy
+
 from minitorch_bn._core cimport (MAXDIM, Node, Tensor, bump, check_inplace, copy_into, dtype_object, fill_raw,
                                  grad_enabled, inplace_history, is_float, new_node, new_tensor, new_zeros, raw_cast,
                                  raw_contiguous, save, saved, set_history, shape_from, shape_tuple, tracks, tracks2,
                                  view_of, wants, wrap_dim)
 from minitorch_bn.kernels cimport indexing as kernels
-from minitorch_bn.kernels.runtime cimport ITEMSIZE, MTB_bf16, MTB_f16, MTB_f32, MTB_i32, MTB_i64, i64
+from minitorch_bn.kernels.runtime cimport (ITEMSIZE, K, MTB_bf16, MTB_f16, MTB_f32, MTB_i32, MTB_i64, i64, mtb_loop,
+                                           run_tasks)
+
+cdef extern from "gen/opids.h":
+    enum:
+        MTB_OP_add
 
 cdef str LONG_ERROR = "{}(): Expected dtype int64 for index, got {}"
 
@@ -329,6 +336,52 @@ def embedding(Tensor input not None, Tensor weight not None, padding_idx=None, s
         save(node, 0, at)
         padding = -1 if padding_idx is None else int(padding_idx) % max(weight.shape[0], 1)
         node.aux = plan, padding, bool(scale_grad_by_freq)
+        set_history(y, node)
+    return y
+
+
+ctypedef struct bags:
+    char* y
+    const char* table
+    const i64* at
+    i64 length, width, row   # entries of a bag; elements of a row, and bytes
+    mtb_loop add
+
+
+cdef void sum_bag(void* plan, i64 index) noexcept nogil:
+    cdef bags* b = <bags*> plan
+    cdef (void*)[3] p
+    cdef i64 i
+    p[0] = p[1] = b.y + index * b.row
+    memcpy(p[0], b.table + b.at[index * b.length] * b.row, b.row)
+    for i in range(index * b.length + 1, (index + 1) * b.length):
+        p[2] = <void*> (b.table + b.at[i] * b.row)
+        b.add(p, b.width, NULL)
+
+
+cdef object bag_vjp(Node node, object g):
+    cdef Tensor at = saved(node, 0)
+    return rows(True, g.unsqueeze(1).expand(node.aux[1]), at, node.aux, "EmbeddingBackward0")
+
+
+def bag_sums(Tensor index not None, Tensor weight not None):
+    """The sum of the rows that each row of `index` (bags, length > 0) names in weight (V, D), float32 or float64, in
+    their order: (bags, D)."""
+    cdef Tensor at = long_index(index, "embedding_bag", True), x = raw_contiguous(weight), y
+    cdef bags b
+    cdef Node node
+    if index.ndim != 2 or x.ndim != 2 or x.dtype < MTB_f32 or at.shape[1] == 0:
+        raise RuntimeError("bag_sums: index and weight do not fit")
+    if kernels.check_index(<i64*> at.data, at.numel, 0, x.shape[0]) >= 0:
+        raise IndexError(f"index out of range in self: embedding_bag of a table of {x.shape[0]} rows")
+    y = new_of((at.shape[0], x.shape[1]), x.dtype, False)
+    b.y, b.table, b.at, b.length, b.width = y.data, x.data, <i64*> at.data, at.shape[1], x.shape[1]
+    b.row, b.add = b.width * ITEMSIZE[x.dtype], K.elementwise[x.dtype].value[<int> MTB_OP_add]
+    run_tasks(sum_bag, &b, at.shape[0], at.numel * b.width)
+    if tracks(weight):
+        node = new_node(bag_vjp, "EmbeddingBagBackward0", weight, None, None)
+        save(node, 0, at)
+        node.aux = shape_tuple(x), shape_tuple(at) + (x.shape[1],), 1, at.numel, x.shape[0], x.shape[1], None
         set_history(y, node)
     return y
 

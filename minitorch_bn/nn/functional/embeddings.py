@@ -6,6 +6,7 @@ import warnings
 
 import minitorch_bn as torch
 from minitorch_bn import ops
+from minitorch_bn.ops.indexing import bag_sums
 
 Tensor = torch.Tensor
 
@@ -65,6 +66,12 @@ def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, 
                                       "on GitHub.")
     padding_idx = _positive_index(padding_idx, weight.size(0))
     if input.dim() == 2 and offsets is None and padding_idx is None and input.numel():  # every entry counts
+        if (mode != "max" and per_sample_weights is None and not scale_grad_by_freq and weight.dim() == 2
+                and weight.dtype in (torch.float32, torch.float64)):
+            if max_norm is not None:
+                _shorten_rows(weight, input, max_norm, norm_type)
+            total = bag_sums(input, weight)
+            return total if mode == "sum" else total / input.size(1)
         rows = embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
         if per_sample_weights is not None:
             return torch.bmm(per_sample_weights.unsqueeze(1), rows).squeeze(1)
