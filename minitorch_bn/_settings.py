@@ -126,6 +126,8 @@ def set_printoptions(**options: Any) -> None:
 
 def compile(model: Any = None, **options: Any) -> Any:
     """Return `model` as it is: kernels are compiled ahead of time here."""
+    if model is not None and not callable(model):
+        raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
     return (lambda m: m) if model is None else model
 
 

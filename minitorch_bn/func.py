@@ -204,6 +204,10 @@ def jacrev(func: Function, argnums: int | tuple[int, ...] = 0, *, has_aux: bool 
             new, chosen, leaves = _replaced(args, argnums, "jacrev")
             output, aux = _split(func(*new, **kwargs), has_aux, "jacrev")
             outputs, spec = tree_flatten(output)
+            for y in outputs:
+                if not isinstance(y, Tensor):
+                    raise RuntimeError("jacrev: expected f(*primals) to return only tensors, got unsupported type "
+                                       f"{type(y)}")
             graph = outer and _continues(outputs, leaves)
             shape = tree_flatten(chosen)[1]
             blocks = []

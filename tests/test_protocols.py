@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import minitorch_bn as torch
+import minitorch_bn.nn.functional as F
 
 
 def test_comparison_with_what_is_no_number():
@@ -43,3 +44,17 @@ def test_meta_is_the_cpu():
     layer = torch.nn.Linear(2, 3, device="meta")
     assert layer.to_empty(device="cpu").weight.shape == (3, 2)
     assert copy.deepcopy(layer).to("meta")(torch.ones(1, 2)).shape == (1, 3)
+
+
+@pytest.mark.parametrize(("error", "mistake"), [
+    (TypeError, lambda: ~torch.ones(2)), (TypeError, lambda: torch.ones(2).repeat()),
+    (IndexError, lambda: torch.ones(3)[1.5]), (NotImplementedError, lambda: F.softmax(torch.ones(2).long(), 0)),
+    (NotImplementedError, lambda: F.cross_entropy(torch.ones(2, 3).long(), torch.tensor([0, 1]))),
+    (NotImplementedError, lambda: F.mse_loss(torch.ones(2).long(), torch.ones(2).long())),
+    (RuntimeError, lambda: F.binary_cross_entropy(torch.ones(2), torch.ones(2).long())),
+    (NotImplementedError, lambda: torch.empty(2, dtype=torch.int64).normal_()),
+    (AssertionError, lambda: torch.compile(3)), (RuntimeError, lambda: torch.func.jacrev(lambda x: 3)(torch.ones(2)))])
+def test_mistakes_raise_what_pytorch_raises(error, mistake):
+    with pytest.raises(error) as caught:
+        mistake()
+    assert type(caught.value) is error

@@ -86,8 +86,9 @@ cdef Tensor walk(Tensor x, object index, list advanced):
             t = as_index(i)
             if t is None:
                 if not hasattr(i, "__index__"):
-                    raise TypeError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
-                                    f"are valid indices (got {type(i).__name__})")
+                    raise (IndexError if isinstance(i, float) else TypeError)(
+                        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                        f"indices (got {type(i).__name__})")
                 v = pick(v, dim, index_arg(i, "index"))
             elif t.ndim == 0 and t.dtype != MTB_b8:
                 v = pick(v, dim, item(t))

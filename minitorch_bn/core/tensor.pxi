@@ -342,6 +342,8 @@ cdef class Tensor:
         return elementwise(OP_ABS, self, None, None, NULL, None)
 
     def __invert__(self):
+        if is_float(self.dtype):
+            raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
         return elementwise(OP_NOT, self, None, None, NULL, None)
 
     def __bool__(self):

@@ -57,7 +57,7 @@ cpdef Tensor overwrite(Tensor x, Tensor values, object name):
 cpdef int writable(Tensor x, str op) except -1:
     """Raise unless numbers can be drawn into x; only into real ones, if an operation is named."""
     if op is not None and not is_float(x.dtype):
-        raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: use a floating dtype")
+        raise NotImplementedError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: use a floating dtype")
     return check_inplace(x)
 
 

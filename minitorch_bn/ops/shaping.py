@@ -79,6 +79,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor, with leading dims of size 1 if needed, repeated sizes[d] times along each dim d."""
     sizes = sizes if repeats is None else (repeats,)
+    if not sizes:
+        raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
     counts = _several(sizes[0]) if len(sizes) == 1 else sizes
     if len(counts) < self.ndim:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")

@@ -30,7 +30,8 @@ cdef int middle(Tensor x, int dim, i64* outer, i64* n, i64* inner) noexcept:
 
 cdef int need_float(Tensor x, str op) except -1:
     if not is_float(x.dtype):
-        raise RuntimeError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: convert the input to a float dtype")
+        raise NotImplementedError(f"\"{op}\" not implemented for {dtype_object(x.dtype)}: convert the input to a float "
+                                  "dtype")
     return 0
 
 

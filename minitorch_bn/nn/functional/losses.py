@@ -71,6 +71,8 @@ def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
 def mse_loss(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
              reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - y)**2"""
+    if not (input.is_floating_point() or target.is_floating_point()):
+        raise NotImplementedError(f"\"mse_loss\" not implemented for {input.dtype}: convert both to a float dtype")
     _warn_if_sizes_differ(input, target)
     return _weighted(ops._mse(input, target), weight, _reduction(size_average, reduce, reduction))
 
@@ -192,6 +194,9 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     if target.size() != input.size():
         raise ValueError(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
                          "is deprecated. Please ensure they have the same size.")
+    if target.dtype != input.dtype:
+        raise RuntimeError(f"Found dtype {target.dtype} but expected {input.dtype}: convert the target with "
+                           "target.to(input.dtype)")
     loss = ops._bce(input, target)
     result = _reduced(loss if weight is None else loss * weight, reduction)
     total = float(result.detach().sum())
