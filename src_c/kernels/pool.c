@@ -283,11 +283,13 @@ INLINE void row_passes(T *out_row, T *in_row, const mtb_window *w, int backward)
     int64_t step = w->stride[2], n = w->out[2];
     for (int64_t o = 0; n < SHORT_ROW && o < n; o++) {
         int64_t start = o * step - w->pad[2], end = imin(start + w->kernel[2], w->in[2]);
+        T sum = out_row[o];
         for (int64_t i = imax(start, 0); i < end; i++)
             if (backward)
-                in_row[i] += out_row[o];
+                in_row[i] += sum;
             else
-                out_row[o] += in_row[i];
+                sum += in_row[i];
+        out_row[o] = sum;
     }
     for (int64_t kw = 0; n >= SHORT_ROW && kw < w->kernel[2]; kw++) {
         int64_t lo, hi, shift;
