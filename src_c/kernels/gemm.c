@@ -176,7 +176,7 @@ static void block(int64_t m, int64_t step, int64_t n, int64_t k, const void *a_,
             if (packed && rows == MR && columns == NR) {
                 for (int r = 0; r < MR; r++)
                     __builtin_prefetch(at + r * ldc, 0, 2), __builtin_prefetch(at + r * ldc + NR - 1, 0, 2);
-                if (!by_rows && i < NR * STEPS / LINE)
+                if (!by_rows && i < NR * STEPS / LINE && j < right - 1)
                     tile_fetching(k, a + i * a_step, panel, at, ldc, add, panel + NR * k + i * (k / STEPS * LINE));
                 else
                     tile_packed(k, a + i * a_step, panel, at, ldc, add);
