@@ -27,8 +27,8 @@ cdef extern from "mtb.h" nogil:
 cdef enum:
     RUN = 16384        # elements of a contiguous run that one task reduces
     DEEP = 1024        # elements of a column that one task reduces
-    WIDE = 512         # results that one kernel call makes: its accumulators stay in L1
-    SLIM = 128         # the same of columns, where there are few tasks
+    WIDE = 1024        # results that one kernel call makes: its accumulators stay in L1, and rows of 4 KB are read fast
+    SLIM = 128         # the least of columns, where there are few tasks
     STRIP = 16         # fewer columns are summed otherwise: a panel that leaves so few over takes them
     TILE = 32768       # elements of a tile in scratch memory
     PIECE = 4096       # of a run of small floats that one task reduces
@@ -70,9 +70,14 @@ cdef i64 cut(Step* s) noexcept nogil:
     if s.dtype != s.kernel_dtype:            # what is widened stays in L1, in pieces that pay for a call
         s.chunk = min(<i64> DEEP, max(<i64> SLIM, 2 * PIECE // s.inner)) if s.inner > 1 else PIECE
     else:
-        s.chunk = DEEP if s.inner > 1 else RUN if s.n <= RUN else RUN // 2
+        s.chunk = RUN if s.n <= RUN else RUN // 2
+        if s.inner > 1:                      # eight tasks at least, if they are not small
+            s.chunk = max(ceil_div(s.n * s.outer * ceil_div(s.inner, WIDE), 64), max(<i64> 4, RUN // (8 * s.inner)))
+            s.chunk = min(<i64> DEEP, 8 * s.chunk)
     s.chunks = max(<i64> 1, ceil_div(s.n, s.chunk))
-    s.wide = WIDE if s.outer * s.chunks * (s.inner // WIDE) > 8 else SLIM
+    s.wide = WIDE
+    while s.wide > SLIM and s.outer * s.chunks * (s.inner // s.wide) < 4:
+        s.wide //= 2
     s.panels = s.inner // s.wide + (s.inner % s.wide >= STRIP or s.inner < s.wide)
     s.strip = max(<i64> STRIP, TILE // max(<i64> 1, min(s.n, s.chunk)) - 2 * STRIP) // STRIP * STRIP
     s.group = max(<i64> 1, RUN // max(<i64> 1, s.n * s.inner)) if s.chunks == 1 else 1

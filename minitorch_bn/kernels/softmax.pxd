@@ -23,11 +23,20 @@ cdef int cross_entropy(int real, i64 outer, i64 inner, const mtb_loss* loss, con
 cdef int cross_entropy_backward(int real, i64 outer, i64 inner, const mtb_loss* loss, const void* x, const i64* target,
                                 const void* stats, const void* dloss, void* dx) except -1
 
-# y[r] = factor[r] * x[column r, target[r]] of (outer, n, inner), 0 where factor is; y may be NULL; total[0] = their sum
-cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const double* factor, void* y,
+# Whether each of n targets is a class or `ignore`
+cdef bint all_classes(i64 n, const i64* target, i64 classes, i64 ignore) noexcept
+
+ctypedef struct mtb_picks:                   # f(t) = factor weight[t] (1 where it is NULL), and 0 where t is ignore
+    i64 ignore
+    const void* weight
+    double factor
+
+# y[r] = f(target[r]) x[column r, target[r]] of (outer, n, inner), 0 where f is; y may be NULL; total: the sum of y, and
+# of f / factor
+cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const mtb_picks* how, void* y,
               double* total) except -1
-# x[column r, target[r]] = factor[r] * y[r * step], the rest 0
-cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const double* factor,
+# x[column r, target[r]] = f(target[r]) y[r * step], the rest 0
+cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const mtb_picks* how,
                void* x) except -1
 
 # Connectionist temporal classification of log-probabilities x (steps, batch, classes) and targets (batch, longest):

@@ -203,82 +203,116 @@ cdef int cross_entropy_backward(int real, i64 outer, i64 inner, const mtb_loss* 
 
 # ---- negative log-likelihood -------------------------------------------------------------------------------------
 
+cdef struct Misfits:                         # are there any among the targets
+    i64 n, classes, ignore
+    const i64* target
+    bint any
+
+
+cdef void misfit_task(void* plan, i64 i) noexcept nogil:
+    cdef Misfits* q = <Misfits*> plan
+    cdef i64 r, t
+    cdef bint bad = False
+    for r in range(i * GROUP, min((i + 1) * GROUP, q.n)):
+        t = q.target[r]
+        bad |= ((t < 0) | (t >= q.classes)) & (t != q.ignore)
+    if bad:
+        q.any = True
+
+
+cdef bint all_classes(i64 n, const i64* target, i64 classes, i64 ignore) noexcept:
+    cdef Misfits q
+    q.n, q.classes, q.ignore, q.target, q.any = n, classes, ignore, target, False
+    run_tasks(misfit_task, &q, ceil_div(n, GROUP), 2 * n)
+    return not q.any
+
+
 cdef struct Picks:
     bint real
     i64 outer, n, inner, group
     const i64* target
-    const double* factor
+    const mtb_picks* how
     i64 step                                 # of y: one value a column (1), or one for all (0)
     target_p x, y                            # y is NULL where only the total is wanted
     double* totals
 
 
-cdef inline i64 place_of(Picks* q, i64 r) noexcept nogil:
-    """Where the target of column r is in x."""
-    if q.inner == 1:
-        return r * q.n + q.target[r]
-    return (r // q.inner * q.n + q.target[r]) * q.inner + r % q.inner
+cdef inline double number(bint real, const void* x, i64 i) noexcept nogil:
+    return (<double*> x)[i] if real else (<float*> x)[i]
+
+
+cdef inline void set_number(bint real, void* x, i64 i, double value) noexcept nogil:
+    if real:
+        (<double*> x)[i] = value
+    else:
+        (<float*> x)[i] = <float> value
+
+
+cdef inline double weight_of(Picks* q, i64 target) noexcept nogil:
+    return 0 if target == q.how.ignore else 1 if q.how.weight == NULL else number(q.real, q.how.weight, target)
 
 
 cdef void pick_task(void* plan, i64 i) noexcept nogil:
     cdef Picks* q = <Picks*> plan
-    cdef i64 r, at
-    cdef double f, v, total = 0
-    for r in range(i * q.group, min((i + 1) * q.group, q.outer * q.inner)):
-        f = q.factor[r]
-        if f == 0:
-            v = 0
-        else:
-            at = place_of(q, r)
-            v = f * ((<double*> q.x)[at] if q.real else (<float*> q.x)[at])
+    cdef i64 r = i * q.group, stop = min(r + q.group, q.outer * q.inner), column = r % q.inner
+    cdef i64 start = r // q.inner * q.n * q.inner        # of the outer slice
+    cdef double w, v, total = 0, weights = 0
+    while r < stop:
+        w = weight_of(q, q.target[r])
+        v = w * q.how.factor * number(q.real, q.x, start + q.target[r] * q.inner + column) if w != 0 else 0
         total += v
-        if q.y == NULL:
-            continue
-        if q.real:
-            (<double*> q.y)[r] = v
-        else:
-            (<float*> q.y)[r] = <float> v
-    q.totals[i] = total
+        weights += w
+        if q.y != NULL:
+            set_number(q.real, q.y, r, v)
+        r += 1
+        column += 1
+        if column == q.inner:
+            column = 0
+            start += q.n * q.inner
+    q.totals[2 * i], q.totals[2 * i + 1] = total, weights
 
 
 cdef void place_task(void* plan, i64 i) noexcept nogil:
     cdef Picks* q = <Picks*> plan
-    cdef i64 first = i * q.group, last = min(first + q.group, q.outer), r, size = 8 if q.real else 4
-    memset(q.x + first * q.n * q.inner * size, 0, <size_t> ((last - first) * q.n * q.inner * size))
-    for r in range(first * q.inner, last * q.inner):
-        if q.factor[r] == 0:
-            continue
-        if q.real:
-            (<double*> q.x)[place_of(q, r)] = q.factor[r] * (<double*> q.y)[r * q.step]
-        else:
-            (<float*> q.x)[place_of(q, r)] = <float> (q.factor[r] * (<float*> q.y)[r * q.step])
+    cdef i64 r = i * q.group * q.inner, slices = min(q.group, q.outer - i * q.group), _, column
+    cdef i64 start = r * q.n, size = 8 if q.real else 4
+    cdef double w
+    memset(q.x + start * size, 0, <size_t> (slices * q.n * q.inner * size))
+    for _ in range(slices):
+        for column in range(q.inner):
+            w = weight_of(q, q.target[r])
+            if w != 0:
+                set_number(q.real, q.x, start + q.target[r] * q.inner + column,
+                           w * q.how.factor * number(q.real, q.y, r * q.step))
+            r += 1
+        start += q.n * q.inner
 
 
-cdef Picks make_picks(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const double* factor,
+cdef Picks make_picks(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const mtb_picks* how,
                       const void* y) noexcept:
     cdef Picks q
-    q.real, q.outer, q.n, q.inner, q.target, q.factor = real, outer, n, inner, target, factor
+    q.real, q.outer, q.n, q.inner, q.target, q.how = real, outer, n, inner, target, how
     q.x, q.y, q.group = <char*> x, <char*> y, GROUP
     return q
 
 
-cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const double* factor, void* y,
+cdef int pick(int real, i64 outer, i64 n, i64 inner, const void* x, const i64* target, const mtb_picks* how, void* y,
               double* total) except -1:
-    cdef Picks q = make_picks(real, outer, n, inner, x, target, factor, y)
+    cdef Picks q = make_picks(real, outer, n, inner, x, target, how, y)
     cdef i64 tasks = ceil_div(outer * inner, GROUP), i
-    cdef size_t room = max(<i64> 1, tasks) * 8
+    cdef size_t room = max(<i64> 1, tasks) * 16
     q.totals = <double*> take(room)
     run_tasks(pick_task, &q, tasks, outer * inner * EXP)
-    total[0] = 0
-    for i in range(tasks):
-        total[0] += q.totals[i]
+    total[0] = total[1] = 0
+    for i in range(2 * tasks):
+        total[i & 1] += q.totals[i]
     give(q.totals, room)
     return 0
 
 
-cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const double* factor,
+cdef int place(int real, i64 outer, i64 n, i64 inner, const void* y, i64 step, const i64* target, const mtb_picks* how,
                void* x) except -1:
-    cdef Picks q = make_picks(real, outer, n, inner, x, target, factor, y)
+    cdef Picks q = make_picks(real, outer, n, inner, x, target, how, y)
     q.step, q.group = step, max(<i64> 1, GROUP // max(<i64> 1, n * inner))
     run_tasks(place_task, &q, ceil_div(outer, q.group), outer * n * inner)
     return 0

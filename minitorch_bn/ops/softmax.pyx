@@ -4,7 +4,7 @@ from minitorch_bn._core cimport (Node, Tensor, cast, dims_mask, dtype_object, gr
                                  new_tensor, new_zeros, raw_cast, raw_contiguous, save, save_output, saved,
                                  scalar_tensor, set_history, shape_tuple, tracks, wrap_dim)
 from minitorch_bn.kernels cimport softmax as kernels
-from minitorch_bn.kernels.softmax cimport mtb_loss
+from minitorch_bn.kernels.softmax cimport mtb_loss, mtb_picks
 from minitorch_bn.kernels.runtime cimport MTB_f32, MTB_f64, MTB_i64, MTB_u8, i64
 from minitorch_bn._core import named
 from minitorch_bn.ops.reduce cimport in_dtype, positions, required_dim, with_out
@@ -148,10 +148,11 @@ cdef Tensor class_indices(Tensor target, i64 classes, i64 ignore):
         raise RuntimeError("expected target dtype to be Long or Byte (class indices), but got "
                            f"{dtype_object(target.dtype)}")
     t = raw_contiguous(raw_cast(target, MTB_i64))
-    for i in range(t.numel):
-        c = (<i64*> t.data)[i]
-        if (c < 0 or c >= classes) and c != ignore:
-            raise IndexError(f"Target {c} is out of bounds.")
+    if not kernels.all_classes(t.numel, <i64*> t.data, classes, ignore):
+        for i in range(t.numel):
+            c = (<i64*> t.data)[i]
+            if (c < 0 or c >= classes) and c != ignore:
+                raise IndexError(f"Target {c} is out of bounds.")
     return t
 
 
@@ -338,51 +339,61 @@ cdef object cross_entropy_probabilities(object x, object target, object weight, 
 # -- negative log-likelihood: one element of each column times a factor, a linear map, and its adjoint --------------
 
 cdef object take_vjp(Node node, object g):
-    return place_elements(<Tensor> g, saved(node, 0), saved(node, 1), node.aux)
+    shape, weight, ignore = node.aux
+    return place_elements(<Tensor> g, saved(node, 0), weight, ignore, node.k[0], shape)
 
 
 cdef object place_vjp(Node node, object g):
-    return take_elements(<Tensor> g, saved(node, 0), saved(node, 1), node.k[0] != 0)
+    weight, ignore, total = node.aux
+    return take_elements(<Tensor> g, saved(node, 0), weight, ignore, node.k[0], "sum" if total else "none")
 
 
-cdef Tensor take_elements(Tensor input, Tensor target, Tensor factor, bint total):
-    """y[r] = factor[r] x[column r, target[r]], 0 where factor is; or the sum of them."""
-    cdef Tensor x = raw_contiguous(input), y = None if total else new_tensor(x.dtype, 1, target.shape)
+cdef mtb_picks picks(Tensor weight, i64 ignore, double factor) noexcept:
+    cdef mtb_picks q
+    q.ignore, q.weight, q.factor = ignore, NULL if weight is None else <void*> weight.data, factor
+    return q
+
+
+cdef Tensor take_elements(Tensor input, Tensor target, Tensor weight, i64 ignore, double factor, str reduction):
+    """y[r] = factor weight[target[r]] x[column r, target[r]], 0 where the target is `ignore`; or their sum or mean."""
+    cdef Tensor x = raw_contiguous(input), y = new_tensor(x.dtype, 1, target.shape) if reduction == "none" else None
     cdef i64 outer, n, inner
-    cdef double s
+    cdef double[2] total
+    cdef mtb_picks how = picks(weight, ignore, factor)
     cdef Node node
     middle(x, 1, &outer, &n, &inner)
-    kernels.pick(x.dtype - MTB_f32, outer, n, inner, x.data, <i64*> target.data, <double*> factor.data,
-                 NULL if total else <void*> y.data, &s)
-    if total:
-        y = scalar_tensor(s, x.dtype)
+    kernels.pick(x.dtype - MTB_f32, outer, n, inner, x.data, <i64*> target.data, &how,
+                 NULL if y is None else <void*> y.data, total)
+    if y is None:
+        if reduction == "mean":
+            total[0] /= total[1]
+            factor /= total[1] if total[1] != 0 else 1
+        y = scalar_tensor(total[0], x.dtype)
     if tracks(input):
         node = new_node(take_vjp, "NllLossBackward0", input, None, None)
         save(node, 0, target)
-        save(node, 1, factor)
-        node.aux = shape_tuple(x)
+        node.aux, node.k[0] = (shape_tuple(x), weight, ignore), factor
         set_history(y, node)
     return y
 
 
-cdef Tensor place_elements(Tensor g, Tensor target, Tensor factor, tuple shape):
-    """dx[column r, target[r]] = factor[r] g[r] or, of one g for all, factor[r] g; the rest 0."""
+cdef Tensor place_elements(Tensor g, Tensor target, Tensor weight, i64 ignore, double factor, tuple shape):
+    """dx[column r, target[r]] = factor weight[target[r]] g[r] or, of one g for all, that times g; the rest 0."""
     cdef i64[3] sizes
     cdef i64 outer, n, inner
     cdef int d
     cdef Tensor dy = raw_contiguous(g), dx
+    cdef mtb_picks how = picks(weight, ignore, factor)
     cdef Node node
     for d in range(len(shape)):
         sizes[d] = shape[d]
     dx = new_tensor(dy.dtype, len(shape), sizes)
     middle(dx, 1, &outer, &n, &inner)
-    kernels.place(dx.dtype - MTB_f32, outer, n, inner, dy.data, dy.ndim, <i64*> target.data, <double*> factor.data,
-                  dx.data)
+    kernels.place(dx.dtype - MTB_f32, outer, n, inner, dy.data, dy.ndim, <i64*> target.data, &how, dx.data)
     if tracks(g):
         node = new_node(place_vjp, "NllLossBackwardBackward0", g, None, None)
         save(node, 0, target)
-        save(node, 1, factor)
-        node.k[0] = dy.ndim == 0
+        node.aux, node.k[0] = (weight, ignore, dy.ndim == 0), factor
         set_history(dx, node)
     return dx
 
@@ -392,30 +403,17 @@ def nll_loss(Tensor input not None, Tensor target not None, Tensor weight, ignor
 
     "mean" divides by the sum of weight[t] over the targets that are not ignore_index.
     """
-    cdef Tensor t, w, factor
-    cdef i64 r, rows, ignore = ignore_index
-    cdef double total = 0, one
-    cdef double* f
+    cdef Tensor t
+    cdef i64 ignore = ignore_index, classes
     check_reduction(reduction)
     need_float(input, "nll_loss")
     if input.dtype < MTB_f32:
         return cast(nll_loss(cast(input, MTB_f32), target, widened(weight), ignore_index, reduction), input.dtype)
     x, flat, shape = as_columns(input, target, "nll_loss")
-    t, w = class_indices(flat, (<Tensor> x).shape[1], ignore), class_weights(weight, input, (<Tensor> x).shape[1])
-    rows = t.numel
-    factor = new_tensor(MTB_f64, 1, &rows)
-    f = <double*> factor.data
-    for r in range(rows):
-        f[r] = 0 if (<i64*> t.data)[r] == ignore else -1 if w is None else -value_at(w, (<i64*> t.data)[r])
-        total -= f[r]
-    if reduction == "none":
-        return (<object> take_elements(x, t, factor, False)).reshape(shape)
-    if reduction == "mean" and total != 0:
-        one = 1 / total
-        for r in range(rows):
-            f[r] *= one
-    y = <object> take_elements(x, t, factor, True)
-    return y + float("nan") if reduction == "mean" and total == 0 else y
+    classes = (<Tensor> x).shape[1]
+    t = class_indices(flat, classes, ignore)
+    y = <object> take_elements(x, t, class_weights(weight, input, classes), ignore, -1, reduction)
+    return y.reshape(shape) if reduction == "none" else y
 
 
 # -- connectionist temporal classification -------------------------------------------------------------------------

@@ -128,7 +128,8 @@ SUM(prod, 1, *, SAME, SAME, dlanes_prod)
 SUM_COLS(sum, 0, +, SAME)
 SUM_COLS(not_nan, 0, +, NOT_NAN)
 /* The plain sum is the one that must be as fast as memory: 16 (rows) or 8 (columns) values are added pairwise in T,
- * which costs three or four roundings, before the sum of them is widened. With `clean`, NaN counts as 0. */
+ * which costs three or four roundings, before the sum of them is widened. They are taken from four places at once, the
+ * quarters of what is summed: memory answers four streams faster than one. With `clean`, NaN counts as 0. */
 enum { SUM_BLOCK = 16 * LANES, SHORT = 48 };
 static inline vec taken(const T *p, int clean) {
     vec v = vload(p);
@@ -150,14 +151,18 @@ INLINE void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t stride,
         if (whole > 0) {
             wide_sum wide = {};
             vec lanes[NV];
-            for (int64_t i = 0; i < blocks; i += SUM_BLOCK) {
-                UNROLL for (int k = 0; k < NV; k++) {
-                    const T *p = x + i + k * VL;
-                    vec pair[8];
-                    UNROLL for (int j = 0; j < 8; j++)
-                        pair[j] = taken(p + 2 * j * LANES, clean) + taken(p + (2 * j + 1) * LANES, clean);
-                    lanes[k] = pairwise8(pair);
-                }
+            const int64_t part = blocks / 4;
+            for (int64_t i = 0; i < part; i += SUM_BLOCK / 4) {
+                const T *a = x + i, *b = a + part, *c = b + part, *d = c + part;
+                vec half[2][NV];
+                UNROLL for (int g = 0; g < 4; g++)
+                    UNROLL for (int k = 0; k < NV; k++) {
+                        const int at = g * LANES + k * VL;
+                        vec v = taken(a + at, clean) + taken(b + at, clean);
+                        v += taken(c + at, clean) + taken(d + at, clean);
+                        half[g / 2][k] = g % 2 ? half[g / 2][k] + v : v;
+                    }
+                UNROLL for (int k = 0; k < NV; k++) lanes[k] = half[0][k] + half[1][k];
                 wide_add(&wide, lanes);
             }
             if (blocks < whole) { /* up to 15 values in each lane */
@@ -174,12 +179,14 @@ INLINE void sum_rows_of(int64_t rows, int64_t n, const void *xv, int64_t stride,
 
 INLINE void sum_cols_of(int64_t rows, int64_t cols, const T *x, int64_t stride, double *restrict acc,
                                const int clean) {
-    int64_t odd = rows % 8;
+    const int64_t odd = rows % 8, quarter = rows / 8 * 2 * stride;
     (clean ? not_nan_down : sum_down)(odd, cols, x, stride, acc);
+    x += odd * stride;
 #define AT(p) (clean ? NOT_NAN((p)[j]) : (p)[j])
-    for (x += odd * stride; odd < rows; odd += 8, x += 8 * stride) {
-        const T *restrict a = x, *restrict b = a + stride, *restrict c = b + stride, *restrict d = c + stride;
-        const T *restrict e = d + stride, *restrict f = e + stride, *restrict g = f + stride, *restrict h = g + stride;
+    for (int64_t r = rows / 8; r > 0; r--, x += 2 * stride) {
+        const T *restrict a = x, *restrict b = a + stride, *restrict c = a + quarter, *restrict d = c + stride;
+        const T *restrict e = c + quarter, *restrict f = e + stride;
+        const T *restrict g = e + quarter, *restrict h = g + stride;
         for (int64_t j = 0; j < cols; j++)
             acc[j] += ((AT(a) + AT(b)) + (AT(c) + AT(d))) + ((AT(e) + AT(f)) + (AT(g) + AT(h)));
     }

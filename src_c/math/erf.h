@@ -53,32 +53,38 @@ MATH real M(erfc_far)(real z, real z_lo, M(pair) e, ureal n) {
     real q = p.hi * inverse;
     return M(scale)(M(fma)(M(fma)(-q, z, p.hi) + (M(fma)(e.lo, g, p.lo) - q * z_lo), inverse, q), n);
 }
-#if REAL_IS_F32
 /* min(|x|, end), and end of NaN: by the bits, because GCC turns a choice of reals into copies of what follows it */
 MATH real M(within)(real x, real end) {
     ureal a = M(to_bits)(M(abs)(x)), most = M(to_bits)(end);
     return M(from_bits)(a < most ? a : most);
 }
-/* From 0.9 on, erfc(a) = exp(-ERF_FAR(a)) (minimax weighted by erfc, 0.03 ULP of erf); from 4 on, erf is 1. */
+/* From FAR_FROM on, erfc(a) = exp(-ERF_FAR(a - far_about)), minimax weighted by erfc: 0.03 ULP of erf, and 0.06 in
+ * double; from far_end on, erf is 1. */
+#if REAL_IS_F32
+enum { M(far_about) = 0, M(far_end) = 4 };
+#define FAR_FROM 0.9f
 #define ERF_FAR                                                                                                 \
     0x1.743c2cp-13f, 0x1.20b432p+0f, 0x1.462cb2p-1f, 0x1.aa2312p-4f, -0x1.6cfcdep-6f, 0x1.908126p-9f,           \
     -0x1.9d8518p-13f
+#else
+enum { M(far_about) = 1, M(far_end) = 6 };
+#define FAR_FROM 1
+#define ERF_FAR \
+    0x1.d97fbf27aa2a1p+0, 0x1.51c9b0006c219p+1, 0x1.afabc11a2b07fp-1, 0x1.5477f099acbe9p-5, \
+    -0x1.48c9d37e8991dp-7, 0x1.033f59fd138fcp-9, -0x1.f1b046b95832ep-13, -0x1.b92e1171ee125p-16, \
+    0x1.c852ed50bfdbbp-16, -0x1.4484cb18410bbp-17, 0x1.1e2518d29492fp-19, -0x1.b7ce3f87ae241p-23, \
+    -0x1.f26c3dc9e1095p-25, 0x1.1ee2bbfae4ae6p-25, -0x1.24c6e6f1acbb2p-27, 0x1.6ab6481eccc11p-30, \
+    -0x1.0682ced0e194fp-33, 0x1.568638ae76edbp-38
+#endif
 MATH real M(erf)(real x) {
-    real a = M(abs)(x), c = M(within)(x, 4), near = c + M(erf_rest)(c, 0, 0);
-    real q = POLY(c, ERF_FAR), m = M(fma)(q, (real)-1.4426950408889634, MAGIC), n = m - MAGIC;
+    real a = M(abs)(x), c = M(within)(x, M(far_end)), near = c + M(erf_rest)(c, 0, 0);
+    real q = POLY(c - M(far_about), ERF_FAR), m = M(fma)(q, (real)-1.4426950408889634, MAGIC), n = m - MAGIC;
     real r = M(fma)(-n, LN2_HI, -q) - n * LN2_LO, e = M(fma)(r * r, POLY(r, EXP_C), r);
     real scale = M(from_bits)((M(to_bits)(m) - M(to_bits)(MAGIC) + BIAS) << MANT);
-    return x != x ? x : M(copysign)(a < (real)0.9 ? near : M(fma)(-scale, e, (real)1 - scale), x);
+    return x != x ? x : M(copysign)(a < (real)FAR_FROM ? near : M(fma)(-scale, e, (real)1 - scale), x);
 }
 #undef ERF_FAR
-#else
-MATH real M(erf)(real x) {
-    ureal n;
-    real a = M(abs)(x), z = a > ERFC_END ? ERFC_END : a, near = z + M(erf_rest)(z, 0, 0);
-    M(pair) e = M(exp_parts)(-z * z, 0, &n);
-    return x != x ? x : M(copysign)(a < 1 ? near : (real)1 - M(erfc_far)(z, 0, e, n), x);
-}
-#endif
+#undef FAR_FROM
 /* erfc(sign (z + z_lo)) for z >= 0, where (z + z_lo)^2 = sq + sq_lo; sign is 1 or -1 */
 MATH real M(erfc_pair)(real z, real z_lo, real sq, real sq_lo, real sign) {
     ureal n;
@@ -153,6 +159,35 @@ MATH real M(erfinv)(real x) {
     real y = a == 1 ? x * REAL_INF : w < 5 ? M(fma)(x, near, x * near_lo) : x * far;
     return x != x ? x : a > 1 ? REAL_NAN : y;
 }
+#else
+/* The inverse of erf is x times a smooth function of w = -log(1 - x^2), and of sqrt(w) from 4.9 on: quotients of two
+ * polynomials with positive coefficients (minimax, 3.4e-18 and 8e-17). */
+#define ERFINV_NEAR \
+    0x1.c5bf891b4ef6bp-1, 0x1.64a74e1b7b3c0p-2, 0x1.7c9abe6c873dcp-4, 0x1.2472014569c31p-6, \
+    0x1.4c44602aee021p-9, 0x1.1d7bb2291a924p-12, 0x1.6918f2d622f79p-16, 0x1.324c2da8317edp-20, \
+    0x1.0d285c551480ap-25
+#define ERFINV_NEAR_UNDER \
+    1, 0x1.0cb737a18928bp-3, 0x1.d6c68377c319dp-5, 0x1.8a95dbc6b9e10p-8, 0x1.0cd0d188ab449p-10, \
+    0x1.476e79317483ap-14, 0x1.6f37e6dbe11f4p-18, 0x1.eecd422ad60cfp-23, 0x1.06a9319990755p-29
+#define ERFINV_FAR \
+    0x1.044bd0009f2aap+1, 0x1.e58ad205250a1p+0, 0x1.04efac330ed81p+1, 0x1.42cb6a370202bp+0, \
+    0x1.88c9722f04967p-1, 0x1.68e6ed0b08223p-2, 0x1.35e6f9fdcd28ap-3, 0x1.afb0d7b1e77e4p-5, \
+    0x1.11cff9c277656p-6, 0x1.161f0e16f359fp-8, 0x1.ed6c55b369187p-11, 0x1.275f8518c5b56p-13
+#define ERFINV_FAR_UNDER \
+    1, 0x1.dd5a2d97129f7p-2, 0x1.7ea8d3cfed4c5p-1, 0x1.20e117513cc0cp-2, 0x1.c35e36f39de0ap-3, \
+    0x1.3036a38fa0936p-4, 0x1.197dba6cabc36p-5, 0x1.48467a5413526p-7, 0x1.8cff0d38e92cbp-9, \
+    0x1.4e1026241bca7p-11, 0x1.27421c1e3264dp-13
+MATH real M(erfinv)(real x) {
+    real a = M(abs)(x), w = -M(log)(M(fma)(-a, a, 1)), s = M(sqrt)(w) - 2.1875;
+    real near = POLY(w, ERFINV_NEAR), far = POLY(s, ERFINV_FAR);
+    real near_under = POLY(w, ERFINV_NEAR_UNDER), far_under = POLY(s, ERFINV_FAR_UNDER);
+    real y = a == 1 ? REAL_INF : (w < 4.9 ? near : far) / (w < 4.9 ? near_under : far_under);
+    return x != x ? x : a > 1 ? REAL_NAN : x * y;
+}
+#undef ERFINV_NEAR
+#undef ERFINV_NEAR_UNDER
+#undef ERFINV_FAR
+#undef ERFINV_FAR_UNDER
 #endif
 /* x (1 + tanh(u)) / 2 = x sigmoid(2 u) with 2 u = sqrt(8 / pi) (x + 0.044715 x^3) in two pieces: the tail magnifies
  * any error of u */

@@ -1,4 +1,4 @@
-/* special.h: lgamma, digamma, polygamma, erfinv and the modified Bessel functions, computed in double for either T.
+/* special.h: lgamma, digamma, polygamma and the modified Bessel functions, computed in double for either T.
  * These have branches and loops: they do not vectorise. */
 
 /* lgamma(1 + x) for 0 <= x <= 1: x (x - 1) times a polynomial in t = x - 1/2, so that both zeros are kept */
@@ -81,22 +81,6 @@ SHARED double special_polygamma(double n, double x) {
         z = special_zeta(s, f) - parity * (special_zeta(s, 1 - f) - special_zeta(s, 1 - x));
     return factor * z;
 }
-/* The inverse of erf: a first guess from its logarithm, three steps of Halley's method */
-SHARED double special_erfinv(double x) {
-    double a = M(abs)(x), y;
-    if (!(a < 1)) return a == 1 ? M(copysign)(__builtin_inf(), x) : __builtin_nan("");
-    if (a < 0.25) {
-        y = 0.88622692545275801 * a * (1 + 0.26179938779914943 * a * a);
-    } else {
-        double l = M(log)((1 - a) * (1 + a)), h = 4.3307467508 + 0.5 * l;
-        y = M(sqrt)(M(sqrt)(h * h - l * 6.8027210884) - h);
-    }
-    for (int i = 0; i < 3; i++) {
-        double f = a < 0.5 ? M(erf)(y) - a : (1 - a) - M(erfc)(y), u = f * 0.88622692545275801 * M(exp)(y * y);
-        y -= u / (1 + y * u);
-    }
-    return M(copysign)(y, x);
-}
 /* e^-x I_v(x) for x >= 0, v = 0 or 1: the power series, or the asymptotic one where it is exact to rounding */
 SHARED double special_bessel(int v, double x) {
     double term = 1, sum = 1, slope = 0;
@@ -125,9 +109,6 @@ static inline double special_bessel_full(int v, double x) {
 MATH T m_lgamma(T x) { return (T)special_lgamma((double)x); }
 MATH T m_digamma(T x) { return (T)special_digamma((double)x); }
 MATH T m_polygamma(T n, T x) { return (T)special_polygamma((double)n, (double)x); }
-#if !MTB_T_f32
-MATH T m_erfinv(T x) { return x != x ? x : special_erfinv(x); }
-#endif
 MATH T m_i0(T x) { return x != x ? x : (T)special_bessel_full(0, (double)x); }
 MATH T m_i1(T x) { return x != x ? x : (T)special_bessel_full(1, (double)x); }
 MATH T m_i0e(T x) { return x != x ? x : (T)special_bessel(0, M(abs)((double)x)); }
