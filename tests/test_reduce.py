@@ -62,6 +62,19 @@ def test_values(shape, dtype):
         assert np.array_equal(x.cummin(dim).values.numpy(), np.minimum.accumulate(a, dim))
 
 
+@pytest.mark.parametrize("shape", [(1000, 1000), (127, 2100), (59, 515), (3, 70, 1030), (5000, 40), (8203,), (33_001,)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_four_parts(shape, dtype):
+    """Rows and columns that are read from four places at once, also where one row stands for all."""
+    a = sample(shape, dtype)
+    x, wide = torch.from_numpy(a), a.astype(np.float64)
+    for dim in range(a.ndim):
+        check(x.sum(dim), wide.sum(dim), dtype)
+        check(x.amax(dim), wide.max(dim), dtype)
+        assert np.array_equal(x.argmax(dim).numpy(), a.argmax(dim))
+    check(x[:1].expand(100, *shape[1:]).sum(0), wide[0] * 100, dtype)
+
+
 @pytest.mark.parametrize("shape", [(9, 300), (300, 9), (2, 1000), (70, 3, 20)])
 def test_log_of_running_sums(shape):
     a = sample(shape) * 30

@@ -181,6 +181,11 @@ def test_errors():
         F.cross_entropy(x, torch.tensor([0, 1, 2, 3]))
     with pytest.raises(IndexError, match="Target -1 is out of bounds"):
         F.nll_loss(x, torch.tensor([0, 1, 2, -1]))
+    many = torch.arange(50_000) % 3
+    many[49_000] = 7
+    with pytest.raises(IndexError, match="Target 7 is out of bounds"):
+        F.nll_loss(torch.zeros(50_000, 3), many)
+    assert F.nll_loss(torch.ones(50_000, 3), many, ignore_index=7).item() == -1
     with pytest.raises(ValueError, match=r"input batch_size \(4\) to match target batch_size \(3\)"):
         F.cross_entropy(x, torch.tensor([0, 1, 2]))
     with pytest.raises(RuntimeError, match="Long"):
