@@ -79,17 +79,15 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor, with leading dims of size 1 if needed, repeated sizes[d] times along each dim d."""
     sizes = sizes if repeats is None else (repeats,)
-    if not sizes:
-        raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
     counts = _several(sizes[0]) if len(sizes) == 1 else sizes
     if len(counts) < self.ndim:
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise (RuntimeError if sizes else TypeError)(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     if any(count < 0 for count in counts):
         raise RuntimeError(f"Trying to create tensor with negative dimension: repeat by {list(counts)}")
     result = self.reshape((1,) * (len(counts) - self.ndim) + tuple(self.shape))
     if result.ndim + sum(count != 1 for count in counts) <= 8:  # one copy of one expanded view
-        split: list[int] = []
-        wide: list[int] = []
+        split, wide = list[int](), list[int]()
         for count, size in zip(counts, result.shape):
             split += [size] if count == 1 else [1, size]
             wide += [size] if count == 1 else [count, size]
