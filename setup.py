@@ -105,6 +105,17 @@ def openmp_flags(compiler: list[str]) -> list[str]:
     return []
 
 
+def refused(compiler: list[str]) -> set[str]:
+    """Those of the flags that tune GCC which this compiler does not know: Clang, say."""
+    tuning = {*COMPACT, *SMALL, *(flag for flags in FAMILY_FLAGS.values() for flag in flags)}
+
+    def is_refused(flag: str) -> bool:
+        probe = [*compiler, flag, "-fsyntax-only", "-x", "c", os.devnull]
+        return subprocess.run(probe, capture_output=True, check=False).returncode != 0
+
+    return {flag for flag in tuning if is_refused(flag)}
+
+
 def is_fresh(target: Path, depfile: Path, command: str) -> bool:
     """Whether target was made by this very command and is newer than all that its compiler-written depfile names."""
     stamp = target.with_suffix(".cmd")
@@ -139,10 +150,11 @@ class BuildExt(build_ext):
         openmp = openmp_flags(cc)
         extra = shlex.split(os.environ.get("MTB_CFLAGS", ""))          # for everything
         inner = shlex.split(os.environ.get("MTB_KERNEL_CFLAGS", ""))   # for the C kernels only
+        self.refused = refused(cc)
         objects = self.compile_kernels(cc, extra + inner)
         config = f'-DMTB_BUILD_FLAGS="{" ".join(KERNEL_FLAGS[1:5] + openmp + extra)}"'
         for ext in self.extensions:
-            ext.extra_compile_args = CYTHON_FLAGS + openmp + extra
+            ext.extra_compile_args = [flag for flag in CYTHON_FLAGS if flag not in self.refused] + openmp + extra
             ext.extra_link_args = openmp + (extra or LINK_FLAGS)
             if ext.name == "minitorch_bn.kernels.runtime":  # the kernels are linked once, here; the others ask it
                 ext.extra_objects, ext.extra_compile_args = objects, [*ext.extra_compile_args, config]
@@ -165,6 +177,7 @@ class BuildExt(build_ext):
         target = target.with_name(target.name.removesuffix("_o") + ".o")
         target.parent.mkdir(parents=True, exist_ok=True)
         flags = KERNEL_FLAGS + FAMILY_FLAGS.get(family, []) + LEVELS.get(level, []) + extra
+        flags = [flag for flag in flags if flag not in self.refused]
         if family == "cpu":
             flags = [*flags, "-DMTB_LEVELS=" + " ".join(f"LEVEL({name})" for name in LEVELS)]
         else:
