@@ -14,7 +14,7 @@ static inline box cell_box(const mtb_cells *c, int64_t od, int64_t oh, int64_t o
         for (int64_t ih = (b).h0; ih < (b).h1; ih++)
 #define RUN_START(c, b) ((id * (c)->in[1] + ih) * (c)->in[2] + (b).w0)
 
-static T run_sum(const T *x, int64_t n) {
+static __attribute__((noinline)) T run_sum(const T *x, int64_t n) {
     if (n < 2 * LANES) { /* four chains */
         T s[4] = {};
         for (; n >= 4; n -= 4, x += 4) UNROLL for (int i = 0; i < 4; i++) s[i] += x[i];
@@ -28,6 +28,13 @@ static T run_sum(const T *x, int64_t n) {
         for (int j = 0; j < NV; j++) acc[j] += vload(x + i + j * VL);
     for (; i < n; i++) rest += x[i];
     return lanes_sum(acc) + rest;
+}
+
+static __attribute__((noinline)) void add_run(T *restrict y, const T *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+static __attribute__((noinline)) void add_number(T *y, T g, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += g;
 }
 
 enum { WIDEST = 256 }; /* columns that are worked on together */
@@ -62,7 +69,7 @@ static void adaptive_average(void *y_p, const void *x_p, const mtb_cells *c) {
                 }
                 const int64_t width = end[(last = cells_together(c, ow)) - 1] - b.w0;
                 memset(sums, 0, (size_t)width * sizeof(T));
-                FOR_RUNS(c, b) add_strided(sums, 1, x + RUN_START(c, b), 1, width);
+                FOR_RUNS(c, b) add_run(sums, x + RUN_START(c, b), width);
                 for (int64_t k = ow; k < last; k++)
                     *y++ = run_sum(sums + start[k] - b.w0, end[k] - start[k]) / (T)(tall * (end[k] - start[k]));
             }
@@ -81,15 +88,15 @@ static void adaptive_average_backward(void *dx_p, const void *dy_p, const mtb_ce
                 const int64_t width = end[(last = cells_together(c, ow)) - 1] - b.w0;
                 if (width > WIDEST) {
                     const T g = *dy++ / (T)b.size;
-                    FOR_RUNS(c, b) for (int64_t i = 0; i < width; i++) dx[RUN_START(c, b) + i] += g;
+                    FOR_RUNS(c, b) add_number(dx + RUN_START(c, b), g, width);
                     continue;
                 }
                 memset(row, 0, (size_t)width * sizeof(T));
                 for (int64_t k = ow; k < last; k++) {
                     const T g = *dy++ / (T)((b.d1 - b.d0) * (b.h1 - b.h0) * (end[k] - start[k]));
-                    for (int64_t i = start[k]; i < end[k]; i++) row[i - b.w0] += g;
+                    add_number(row + start[k] - b.w0, g, end[k] - start[k]);
                 }
-                FOR_RUNS(c, b) add_strided(dx + RUN_START(c, b), 1, row, 1, width);
+                FOR_RUNS(c, b) add_run(dx + RUN_START(c, b), row, width);
             }
 }
 

@@ -170,18 +170,15 @@ def _outside(mode: str, n: int, before: int, after: int) -> Tensor:
         raise RuntimeError(f"Padding value causes wrapping around more than once: ({before}, {after}) at size {n}")
     with inference_mode(False):
         places = arange(-before, n + after)
-        if mode == "replicate":
-            return places.clamp(0, n - 1)
-        if mode == "circular":
-            return places.remainder(n)
+        if mode != "reflect":
+            return places.clamp(0, n - 1) if mode == "replicate" else places.remainder(n)
         return where(places.abs() < n, places.abs(), 2 * (n - 1) - places)
 
 
 def _bordered(input: Tensor, amounts: Sequence[int], places: dict[int, Tensor]) -> Tensor:
     """The last two dims of a padding, in one pass."""
     h, w = input.shape[-2:]
-    rows, columns = (places[dim] if dim in places else _outside("circular", size, 0, 0)
-                     for dim, size in ((input.ndim - 2, h), (input.ndim - 1, w)))
+    rows, columns = (places.get(input.ndim - i, _outside("circular", n, 0, 0)) for i, n in ((2, h), (1, w)))
     before = amounts[0] if input.ndim - 1 in places else 0
 
     def forward(x: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ static inline int64_t ceil_div(int64_t a, int64_t b) { return a > 0 ? (a + b - 1
 
 /* The outputs lo <= o < hi along dimension d whose window offset k falls on the input, not on padding. Output o reads
  * input o * stride + *shift. */
-static inline void valid_outputs(const mtb_window *w, int d, int64_t k, int64_t *lo, int64_t *hi, int64_t *shift) {
+static __attribute__((noinline)) void valid_outputs(const mtb_window *w, int d, int64_t k, int64_t *lo, int64_t *hi,
+                                                    int64_t *shift) {
     *shift = k * w->dilation[d] - w->pad[d];
     *lo = imin(imax(ceil_div(-*shift, w->stride[d]), 0), w->out[d]);
     *hi = imax(imin(ceil_div(w->in[d] - *shift, w->stride[d]), w->out[d]), *lo);
@@ -115,7 +116,7 @@ INLINE void larger(T *y, const T *x, int64_t x_step, const T *z, int64_t z_step,
         y[i] = b > a || b != b ? b : a;
     }
 }
-static void larger_of(T *y, const T *x, const T *z, int64_t n) { larger(y, x, 1, z, 1, n); }
+static __attribute__((noinline)) void larger_of(T *y, const T *x, const T *z, int64_t n) { larger(y, x, 1, z, 1, n); }
 
 static int has_nan(const T *x, int64_t n) {
     TI found = 0;
@@ -245,7 +246,7 @@ static void max(void *y_p, int64_t *at, const void *x_p, const mtb_window *w, vo
 }
 
 /* The number of offsets of output o along dimension d; with_pad: those on the padding too, but not beyond it. */
-static inline int64_t extent(const mtb_window *w, int d, int64_t o, int with_pad) {
+static __attribute__((noinline)) int64_t extent(const mtb_window *w, int d, int64_t o, int with_pad) {
     int64_t start = o * w->stride[d] - w->pad[d], end = start + w->kernel[d];
     return with_pad ? imin(end, w->in[d] + w->pad[d]) - start : imin(end, w->in[d]) - imax(start, 0);
 }
