@@ -1,4 +1,5 @@
 """The engine, in one file: backward, grad, any order, hooks, modes, in-place writes, views, deep graphs, threads."""
+import contextlib
 import gc
 import threading
 
@@ -96,6 +97,16 @@ def test_graph_is_freed():
     y.backward(retain_graph=True)
     y.backward()
     with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+
+
+@pytest.mark.parametrize("f, refused", [(lambda x: x * 2, True), (lambda x: 2 / x, True), (lambda x: x / 2, True),
+                                        (lambda x: x + 2, False), (lambda x: -x, False)])
+def test_a_factor_counts_as_saved(f, refused):
+    x = leaf(1.0)
+    y = f(x)
+    y.backward()
+    with pytest.raises(RuntimeError, match="second time") if refused else contextlib.nullcontext():
         y.backward()
 
 

@@ -125,7 +125,9 @@ cdef int accumulate(Tensor leaf, Tensor g, bint create_graph, bint alone) except
 
 
 cdef int release(Node n) except -1:
-    """Drop what the node saved: a second backward is then an error."""
+    """Drop what the node saved: a second backward is then an error. A factor that is a number counts as saved."""
+    if n.scalar_at and (n.op == OP_MUL or n.op == OP_DIV):
+        n.released = True
     if n.s0 is not None or n.s1 is not None or n.s2 is not None or n.fn is not None or n.saved_more is not None:
         n.released = True
         n.s0 = n.s1 = n.s2 = None

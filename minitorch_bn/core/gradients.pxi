@@ -13,6 +13,8 @@ def _gradient_function(int op, int i):
 cdef object elementwise_vjp(Node n, object g):
     """The gradients of a row: fused loops, or the same strings as Tensor algebra when a graph of them is wanted."""
     cdef int arity = mtb_ops[n.op].arity
+    if n.released:
+        raise_released()
     if arity == 1:
         return elementwise_gradient(n, 0, g)
     if arity == 2:
