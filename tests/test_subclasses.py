@@ -2,6 +2,7 @@
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -111,4 +112,4 @@ def test_nothing_is_loaded_or_changed_without_a_subclass():
                "sys.modules; before = torch.sum; before2 = torch.Tensor.sum\n"
                "class A(torch.Tensor): pass\n"
                "assert torch.sum is not before and torch.Tensor.sum is before2")
-    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, cwd=Path(__file__).parent).returncode == 0

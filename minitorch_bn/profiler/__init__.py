@@ -347,6 +347,9 @@ def _exchange() -> None:
             seen = seen and module not in _UNSEEN
             if seen and name[0] != "_" and callable(function) and not isinstance(function, type):
                 new = replaced.setdefault(id(function), (function, _timed(function, f"aten::{name}")))[1]
+                plain = getattr(function, "_plain", None)  # layers keep the form that asks no subclass
+                if plain is not None:
+                    replaced.setdefault(id(plain), (plain, _timed(plain, f"aten::{name}")))
                 if space is Tensor:
                     install(name, new)
                     _undo.append(functools.partial(install, name, function))

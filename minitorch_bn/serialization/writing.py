@@ -302,7 +302,8 @@ class Pickler:
         if isinstance(value, pathlib.PurePath):
             return self.shared(value, lambda: self.call(f"pathlib.{kind.__name__}", *value.parts))
         if hasattr(value, "__code__"):  # a function, such as an activation that a module keeps
-            if getattr(sys.modules.get(value.__module__), value.__name__, None) is not value:
+            named = getattr(sys.modules.get(value.__module__), value.__name__, None)
+            if named is not value and getattr(named, "_plain", None) is not value:  # (overrides.py)
                 raise _refusal(value)
             return self.name(allowed.full_name(value), value.__module__)
         if not allowed.is_allowed(kind) and full not in allowed.PLAIN and not isinstance(value, torch.nn.Module):
