@@ -303,7 +303,7 @@ class Pickler:
             return self.shared(value, lambda: self.call(f"pathlib.{kind.__name__}", *value.parts))
         if hasattr(value, "__code__"):  # a function, such as an activation that a module keeps
             named = getattr(sys.modules.get(value.__module__), value.__name__, None)
-            if named is not value and getattr(named, "_plain", None) is not value:  # (overrides.py)
+            if getattr(named, "_plain", named) is not getattr(value, "_plain", value):  # overrides.py has forms of both
                 raise _refusal(value)
             return self.name(allowed.full_name(value), value.__module__)
         if not allowed.is_allowed(kind) and full not in allowed.PLAIN and not isinstance(value, torch.nn.Module):
