@@ -5,6 +5,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minitorch_bn as torch
@@ -178,3 +179,17 @@ def test_threads_that_cannot_be_started_are_done_without():
         torch.set_num_threads(2)
         print(bool((x + 1 - x == 1).all()))
     """, MTB_NUM_THREADS="2") == ["True"] * 3
+
+
+@pytest.mark.parametrize("f", [
+    lambda w, at: F.embedding(at, w), lambda w, at: F.embedding_bag(at, w, mode="sum"), lambda w, at: w[at],
+    lambda w, at: w.index_select(0, at.flatten()), lambda w, at: w.gather(0, at), lambda w, at: w.take(at),
+    lambda w, at: F.nll_loss(w[:4], at.flatten()), lambda w, at: F.cross_entropy(w[:4], at.flatten())])
+def test_places_that_numpy_changes_after_they_were_checked(f):
+    places, table = np.array([[0, 1], [1, 0]]), torch.randn(5, 2, requires_grad=True)
+    result = f(table, torch.from_numpy(places)).sum()
+    result.backward(retain_graph=True)
+    expected, table.grad = table.grad, None
+    places[...] = 1 << 40
+    result.backward()
+    assert torch.equal(table.grad, expected)

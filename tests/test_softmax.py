@@ -253,3 +253,16 @@ def test_same_bits_for_every_thread_count_and_level():
     expected = results()
     for setting in every_setting():
         assert results() == expected, setting
+
+
+@pytest.mark.parametrize("loss", [F.nll_loss, F.cross_entropy])
+def test_class_weights_that_change_after_forward(loss):
+    x, target = torch.randn(6, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 2, 1])
+    grads = []
+    for factor in (1, 10):
+        weight, leaf = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), x.clone().requires_grad_()
+        result = loss(leaf, target, weight, reduction="sum")
+        weight.mul_(factor)
+        result.backward()
+        grads.append(leaf.grad)
+    assert torch.equal(*grads)

@@ -213,6 +213,11 @@ cdef bint wants(Node n, int i) noexcept:
 
 cdef int save(Node n, int slot, Tensor x) except -1:
     cdef unsigned int version = x.storage.version if x is not None else 0
+    cdef Tensor own
+    if x is not None and (x.dtype == MTB_i64 or x.dtype == MTB_b8) and (x.storage.lent or x.storage.owner is not None):
+        own = new_tensor(x.dtype, x.ndim, x.shape)      # places that were checked: NumPy, say, could change them
+        copy_into(own, x)
+        x, version = own, 0
     if x is not None and x.inference and not mtb_inference_mode:
         raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in "
                            "inference mode in computation tracked by autograd. To work around this, you can make a "

@@ -157,6 +157,7 @@ cdef Tensor class_indices(Tensor target, i64 classes, i64 ignore):
 
 
 cdef Tensor class_weights(Tensor weight, Tensor x, i64 classes):
+    """A copy: the backward passes use it, whatever becomes of the user's."""
     if weight is None:
         return None
     if weight.ndim != 1 or weight.numel != classes:
@@ -167,7 +168,7 @@ cdef Tensor class_weights(Tensor weight, Tensor x, i64 classes):
         names = [str(dtype_object(t.dtype)).removeprefix("torch.") for t in (x, weight)]
         raise RuntimeError(f"expected scalar type {names[0]} but found {names[1]}: the class weights have the dtype of "
                            "the input")
-    return raw_contiguous(weight)
+    return raw_contiguous((<object> weight).detach().clone())
 
 
 cdef Tensor widened(Tensor weight):
